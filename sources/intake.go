@@ -1,0 +1,90 @@
+package sources
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// IntakeConfig bounds an intake.
+type IntakeConfig struct {
+	Workers int   // goroutines that hash and deliver; zero is one a processor
+	Bytes   int64 // of runs queued or being worked on; zero is 16 MiB
+	Runs    int   // the same, by number; zero is 1024
+}
+
+// Intake is the workers that hash what sources receive. Sources share one, so that the memory for
+// bytes between the network and the sink is bounded once. A sink that blocks fills it, and then
+// Submit blocks: sources stop reading.
+type Intake struct {
+	cfg   IntakeConfig
+	bytes *semaphore.Weighted
+	jobs  chan job
+	wg    sync.WaitGroup
+}
+
+type job struct {
+	ledger *Ledger
+	run    Run
+	cost   int64
+}
+
+// NewIntake starts the workers. Close ends them.
+func NewIntake(cfg IntakeConfig) *Intake {
+	if cfg.Workers <= 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Bytes <= 0 {
+		cfg.Bytes = 16 << 20
+	}
+	if cfg.Runs <= 0 {
+		cfg.Runs = 1024
+	}
+	in := &Intake{cfg: cfg, bytes: semaphore.NewWeighted(cfg.Bytes), jobs: make(chan job, cfg.Runs)}
+	for range cfg.Workers {
+		in.wg.Go(in.work)
+	}
+	return in
+}
+
+// Submit hands a run to the workers, which call l.Arrive. It blocks while the intake is full. If ctx
+// ends first, it releases the run's buffer and returns ctx's error; the run's wants stay outstanding.
+func (in *Intake) Submit(ctx context.Context, l *Ledger, run Run) error {
+	cost := min(int64(cap(run.Buf.Data)), in.cfg.Bytes)
+	if err := in.bytes.Acquire(ctx, cost); err != nil {
+		run.Buf.Release()
+		return err
+	}
+	if !l.enter() {
+		in.bytes.Release(cost)
+		run.Buf.Release()
+		return ErrClosed
+	}
+	select {
+	case in.jobs <- job{ledger: l, run: run, cost: cost}:
+		return nil
+	case <-ctx.Done():
+		l.leave()
+		in.bytes.Release(cost)
+		run.Buf.Release()
+		return ctx.Err()
+	}
+}
+
+// Close waits for what was submitted and ends the workers. Every source that submits must have
+// ended before.
+func (in *Intake) Close() {
+	close(in.jobs)
+	in.wg.Wait()
+}
+
+func (in *Intake) work() {
+	for j := range in.jobs {
+		j.ledger.settle(j.run)
+		j.ledger.leave()
+		j.run.Buf.Release()
+		in.bytes.Release(j.cost)
+	}
+}

@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// notSent is how many bytes may wait in a sender's socket beyond what the network can take: what
+// waits there can't be canceled any more.
+const notSent = 128 << 10
+
+// TCPInfo is what the kernel knows of a connection. Zero is not known.
+type TCPInfo struct {
+	Rate   uint64 // delivery rate, bytes a second
+	MinRTT time.Duration
+	Unsent uint32 // bytes that wait in the socket
+}
+
+// TCP asks the kernel about one connection. The zero TCP, and one that is not TCP, know nothing.
+type TCP struct{ raw syscall.RawConn }
+
+// TCPOf finds the socket of a connection.
+func TCPOf(c net.Conn) TCP {
+	if t, ok := c.(*net.TCPConn); ok {
+		if raw, err := t.SyscallConn(); err == nil {
+			return TCP{raw: raw}
+		}
+	}
+	return TCP{}
+}
+
+// LimitUnsent keeps the socket's queue of unsent bytes short. Failing costs latency, nothing else.
+func (t TCP) LimitUnsent() {
+	if t.raw != nil {
+		_ = t.raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
+		})
+	}
+}
+
+// Info asks the kernel.
+func (t TCP) Info() TCPInfo {
+	var info TCPInfo
+	if t.raw == nil {
+		return info
+	}
+	_ = t.raw.Control(func(fd uintptr) {
+		k, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return
+		}
+		info = TCPInfo{Rate: k.Delivery_rate, Unsent: k.Notsent_bytes}
+		if k.Min_rtt != ^uint32(0) {
+			info.MinRTT = time.Duration(k.Min_rtt) * time.Microsecond
+		}
+	})
+	return info
+}
