@@ -70,6 +70,7 @@ func setUpScript(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("SOURCE_DATE_EPOCH", "1000000000")
+	env.Setenv("GORACE", "atexit_sleep_ms=10") // a race-checked dfetch would else end a second late
 	state := &scriptState{servers: map[string]*server{}}
 	for _, v := range env.Vars {
 		name, _, _ := strings.Cut(v, "=")
