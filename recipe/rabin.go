@@ -9,14 +9,14 @@ import (
 // those of github.com/restic/chunker v0.4.0 with the same parameters; a test holds the two together.
 //
 // The fingerprint at an offset depends on the 64 bytes before it alone. So the scan skips the first
-// Min-64 bytes of each chunk, and goes on in four lanes, a quarter of a block each: one lane's table
-// lookups wait for each other, four lanes' overlap.
+// Min-64 bytes of each chunk, and goes on in three lanes, a third of a block each: one lane's table
+// lookups wait for each other, three lanes' overlap; four would not fit the registers.
 const (
 	rabinWindow = 64
 	rabinDegree = 53 // of every registered polynomial
 	rabinShift  = rabinDegree - 8
-	laneCount   = 4
-	laneLen     = 512 // longer: more is scanned in vain behind a cut; shorter: more warming up
+	laneCount   = 3
+	laneLen     = 1024 // longer: more is scanned in vain behind a cut; shorter: more warming up
 	laneBlock   = rabinWindow + laneCount*laneLen
 )
 
@@ -129,31 +129,22 @@ func (t *rabinTables) scan(out, in []byte, d, mask uint64) (int, uint64) {
 	return 0, d
 }
 
-// scanBlock is scan over four lanes at once. The block begins one window before the first byte to take.
+// scanBlock is scan over three lanes at once. The block begins one window before the first byte to take.
 func (t *rabinTables) scanBlock(p *[laneBlock]byte, d0, mask uint64) (int, uint64) {
-	d := [laneCount]uint64{d0}
-	d[1], d[2], d[3] = t.warm(p)
-	a, b, e, f := d[0], d[1], d[2], d[3]
+	var d1, d2 uint64
+	for i := range rabinWindow {
+		d1 = t.push(d1, p[i+laneLen])
+		d2 = t.push(d2, p[i+2*laneLen])
+	}
 	for i := range laneLen {
-		a = t.push(a, p[i+rabinWindow]) ^ t.out[p[i]]
-		b = t.push(b, p[i+rabinWindow+laneLen]) ^ t.out[p[i+laneLen]]
-		e = t.push(e, p[i+rabinWindow+2*laneLen]) ^ t.out[p[i+2*laneLen]]
-		f = t.push(f, p[i+rabinWindow+3*laneLen]) ^ t.out[p[i+3*laneLen]]
-		if a&mask == 0 || b&mask == 0 || e&mask == 0 || f&mask == 0 {
-			return t.firstHit(p, [laneCount]uint64{a, b, e, f}, i, mask), 0
+		d0 = t.push(d0, p[i+rabinWindow]) ^ t.out[p[i]]
+		d1 = t.push(d1, p[i+rabinWindow+laneLen]) ^ t.out[p[i+laneLen]]
+		d2 = t.push(d2, p[i+rabinWindow+2*laneLen]) ^ t.out[p[i+2*laneLen]]
+		if d0&mask == 0 || d1&mask == 0 || d2&mask == 0 {
+			return t.firstHit(p, [laneCount]uint64{d0, d1, d2}, i, mask), 0
 		}
 	}
-	return 0, f
-}
-
-// warm returns the digests with which lanes 1 to 3 begin.
-func (t *rabinTables) warm(p *[laneBlock]byte) (b, e, f uint64) {
-	for i := range rabinWindow {
-		b = t.push(b, p[i+laneLen])
-		e = t.push(e, p[i+2*laneLen])
-		f = t.push(f, p[i+3*laneLen])
-	}
-	return b, e, f
+	return 0, d2
 }
 
 // firstHit finds the first match of a block, given that some lane matches at step i and none before.
