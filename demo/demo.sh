@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Shows dfetch at work: serves a real tree (a copy of the Go toolchain's sources and tools), fetches it
+# onto an empty directory and onto a stale copy, verifies both, and says where the bytes came from.
+# Usage: demo.sh PATH-OF-DFETCH. Everything happens in a fresh directory below ${TMPDIR:-/tmp}.
+set -euo pipefail
+
+dfetch=$(realpath "${1:?usage: demo.sh PATH-OF-DFETCH}")
+work=$(mktemp -d "${TMPDIR:-/tmp}/dfetch-demo.XXXXXX")
+export XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state
+server=
+
+cleanup() {
+	if [ -n "$server" ]; then
+		kill "$server" 2>/dev/null || true
+		wait "$server" 2>/dev/null || true
+	fi
+	chmod -R u+w "$work" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+step() { printf '\n== %s\n' "$*"; }
+
+# make_tree DIR: a tree of some ten thousand files, small and large, symlinks and an empty directory.
+make_tree() {
+	local root
+	root=$("${GO:-go}" env GOROOT)
+	mkdir -p "$1/pkg" "$1/empty"
+	cp -r "$root/src" "$1/src"
+	if [ -d "$root/pkg/tool" ]; then
+		cp -r "$root/pkg/tool" "$1/pkg/tool"
+	fi
+	chmod -R u+w "$1"
+	ln -s src/fmt/print.go "$1/print.go"
+}
+
+# make_stale TREE DIR: what somebody has who fetched the tree a while ago.
+make_stale() {
+	cp -a "$1" "$2"
+	local file
+	while read -r file; do # edited: a line more at the front, so that all that follows has moved
+		{ echo "// an older version"; cat "$file"; } >"$file.old"
+		mv "$file.old" "$file"
+	done < <(find "$2/src/net" -name '*.go' | sort)
+	rm -rf "$2/src/encoding" "$2/empty"      # not there yet
+	mv "$2/src/strings" "$2/src/strings.was" # has another name since
+	echo "left over" >"$2/leftover.txt"      # gone since; get keeps it without --delete
+	find "$2" -type f -exec touch -d '30 days ago' {} +
+}
+
+# wait_for_line FILE: the first line that the server prints, or its end.
+wait_for_line() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		if [ "$(wc -l <"$1")" -gt 0 ]; then
+			head -n 1 "$1"
+			return
+		fi
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.1
+	done
+	echo "the server gave no address:" >&2
+	cat "$work/serve.log" >&2
+	return 1
+}
+
+# show_sources REPORT: the bytes by source, from the object that get --report writes.
+show_sources() {
+	tr -d '\n' <"$1" | awk '
+		{
+			n = split("dest disk sender udp swarm web", names, " ")
+			for (i = 1; i <= n; i++) {
+				if (!match($0, "\"" names[i] "\": *[{][^}]*[}]")) continue
+				part = substr($0, RSTART, RLENGTH)
+				if (!match(part, /"bytes": *[0-9]+/)) continue
+				bytes = substr(part, RSTART, RLENGTH); sub(/.*: */, "", bytes)
+				wire = ""
+				if (match(part, /"wire_bytes": *[0-9]+/)) {
+					wire = substr(part, RSTART, RLENGTH); sub(/.*: */, "", wire)
+					wire = sprintf("  (%.1f MiB over the network)", wire / 1048576)
+				}
+				if (bytes + 0 > 0 || wire != "") printf "   %-7s %9.1f MiB%s\n", names[i], bytes / 1048576, wire
+			}
+		}'
+}
+
+# fetch DEST NAME [FLAG…]: gets the tree, verifies it, shows where the bytes came from.
+fetch() {
+	local dest=$1 name=$2
+	shift 2
+	"$dfetch" get "$address" "$dest" --report "$work/$name.json" "$@"
+	"$dfetch" verify "$address" "$dest"
+	show_sources "$work/$name.json"
+}
+
+step "making a tree and a stale copy of it in $work"
+make_tree "$work/tree"
+make_stale "$work/tree" "$work/stale"
+printf '%s files, %s\n' "$(find "$work/tree" -type f | wc -l)" "$(du -sh "$work/tree" | cut -f1)"
+
+step "serving it"
+"$dfetch" serve "$work/tree" --listen 127.0.0.1:0 >"$work/address" 2>"$work/serve.log" &
+server=$!
+address=$(wait_for_line "$work/address")
+echo "$address"
+
+step "fetching it onto an empty directory"
+fetch "$work/empty-dest" empty
+diff -r --no-dereference "$work/tree" "$work/empty-dest"
+
+step "fetching it onto the stale copy"
+fetch "$work/stale" stale --delete --max-delete 1000000
+diff -r --no-dereference "$work/tree" "$work/stale"
+
+step "both are what the recipe says, byte for byte"
