@@ -1,0 +1,119 @@
+package tree
+
+import (
+	"errors"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// commit gives a staged and complete file its live name.
+func (f *File) commit() error {
+	if err := f.t.place(f.dir, f.name, stagedName(f.number), f.number); err != nil {
+		return wrap("put in place", f.Path(), err)
+	}
+	f.t.count.files.Add(1)
+	f.t.journal.forget(f)
+	f.t.cfg.fault("renamed")
+	if f.t.cfg.Fsync == FsyncFile {
+		return f.t.syncDir(f.dir)
+	}
+	f.t.touched.add(f.dir)
+	return nil
+}
+
+// place renames a staged name to its live name. A directory in its way is removed if that is allowed.
+func (t *Tree) place(dir *dirNode, name, staged string, number uint64) error {
+	dfd, err := t.acquireDir(dir)
+	if err != nil {
+		return err
+	}
+	defer t.releaseDir(dir)
+	err = unix.Renameat(t.stage.fd, staged, dfd, name)
+	if err != unix.EISDIR && err != unix.ENOTEMPTY && err != unix.EEXIST {
+		return err
+	}
+	if err := t.makeRoom(dfd, dir, name, number); err != nil {
+		return err
+	}
+	return unix.Renameat(t.stage.fd, staged, dfd, name)
+}
+
+// makeRoom removes the directory that stands where a file belongs: an empty one always, another one
+// under Config.Delete, as a whole, so that no half of it is ever at a live name.
+func (t *Tree) makeRoom(dfd int, dir *dirNode, name string, number uint64) error {
+	err := unix.Unlinkat(dfd, name, unix.AT_REMOVEDIR)
+	if err == nil || !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	if !t.cfg.Delete {
+		return errNotEmpty
+	}
+	n, err := countEntries(dfd, name)
+	if err != nil {
+		return err
+	}
+	if !t.mayDelete(n) {
+		return ErrMaxDelete
+	}
+	if err := unix.Renameat(dfd, name, t.stage.fd, asideName(number)); err != nil {
+		return err
+	}
+	t.note(joinPath(dir.path, name), "directory removed to make room for a file")
+	return nil
+}
+
+// syncDir makes the names of a directory durable.
+func (t *Tree) syncDir(dir *dirNode) error {
+	fd, err := t.acquireDir(dir)
+	if err != nil {
+		return err
+	}
+	defer t.releaseDir(dir)
+	return syncFile(fd)
+}
+
+// maxSyncs is how many files or directories are synced one by one; more are synced with their file
+// system.
+const maxSyncs = 64
+
+// touchedDirs are directories whose names changed and that are to be synced.
+type touchedDirs struct {
+	mu   sync.Mutex
+	some map[string]*dirNode
+	many bool
+}
+
+func (d *touchedDirs) add(n *dirNode) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.many {
+		return
+	}
+	if d.some == nil {
+		d.some = make(map[string]*dirNode)
+	}
+	if d.some[n.path] = n; len(d.some) > maxSyncs {
+		d.many, d.some = true, nil
+	}
+}
+
+// syncTouched makes durable what was renamed.
+func (t *Tree) syncTouched() error {
+	t.touched.mu.Lock()
+	some, many := t.touched.some, t.touched.many
+	t.touched.some, t.touched.many = nil, false
+	t.touched.mu.Unlock()
+	if t.cfg.Fsync == FsyncNone {
+		return nil
+	}
+	if many {
+		return unix.Syncfs(t.root.fd)
+	}
+	for _, n := range some {
+		if err := t.syncDir(n); err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return nil
+}

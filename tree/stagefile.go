@@ -1,0 +1,247 @@
+package tree
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+const (
+	window     = 16 << 20 // data is allocated by aligned windows of this size
+	minAlloc   = 1 << 20  // smaller files are not allocated ahead
+	maxHoles   = 1 << 14  // holes of one file that are remembered; with more, nothing more is allocated ahead
+	earlyBytes = 8 << 20  // write-back starts when this much of a file is dirty
+)
+
+// startWhole tells whether the file can be staged by one call: nothing of it exists yet.
+func (f *File) startWhole() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.staged || f.ended {
+		return false
+	}
+	f.staged, f.ended, f.left = true, true, 0
+	return true
+}
+
+// writeWhole stages a file that arrived in one piece and completes it, with no entry in the cache of
+// open files.
+func (f *File) writeWhole(data []byte) error {
+	fd, err := f.create()
+	if err != nil {
+		return wrap("stage", f.Path(), err)
+	}
+	if err := pwriteAll(fd, data, 0); err != nil {
+		unix.Close(fd)
+		return wrap("write", f.Path(), err)
+	}
+	f.t.cfg.fault("staged")
+	return f.finishStaged(fd, int64(len(data)))
+}
+
+// create makes the staged file. A leftover of the same name is replaced.
+func (f *File) create() (int, error) {
+	name := stagedName(f.number)
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
+	fd, err := openAt(f.t.stage.fd, name, flags, 0o600)
+	if err == unix.EEXIST {
+		if err = unix.Unlinkat(f.t.stage.fd, name, 0); err == nil {
+			fd, err = openAt(f.t.stage.fd, name, flags, 0o600)
+		}
+	}
+	return fd, err
+}
+
+// open gives the staged file's descriptor, pinned; it is made if it does not exist.
+func (f *File) open() (int, error) {
+	if fd, ok := f.t.fds.pin(&f.handle); ok {
+		return fd, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fd, ok := f.t.fds.pin(&f.handle); ok {
+		return fd, nil
+	}
+	fd, err := f.openStaged()
+	if err != nil {
+		return -1, err
+	}
+	return f.t.fds.adopt(&f.handle, fd), nil
+}
+
+func (f *File) openStaged() (int, error) {
+	if f.staged {
+		return openAt(f.t.stage.fd, stagedName(f.number), unix.O_RDWR, 0)
+	}
+	fd, err := f.create()
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err = unix.Ftruncate(fd, f.size); err == nil {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	f.staged, f.ino = true, st.Ino
+	return fd, nil
+}
+
+func (f *File) writePart(off int64, data []byte) error {
+	fd, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer f.t.fds.unpin(&f.handle)
+	if err := f.allocate(fd, Extent{off, int64(len(data))}); err != nil {
+		return err
+	}
+	if err := pwriteAll(fd, data, off); err != nil {
+		return err
+	}
+	f.t.cfg.fault("written")
+	f.writeBack(fd, Extent{off, int64(len(data))})
+	return nil
+}
+
+// allocate reserves the windows that a write touches, but for known holes, so that parallel writes
+// leave few fragments and a full disk shows early. File systems without fallocate go without.
+func (f *File) allocate(fd int, e Extent) error {
+	if f.size < minAlloc {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for w := e.Off / window; w*window < e.end(); w++ {
+		if _, ok := f.alloc[w]; ok || len(f.holes) >= maxHoles {
+			continue
+		}
+		if f.alloc == nil {
+			f.alloc = make(map[int64]struct{})
+		}
+		f.alloc[w] = struct{}{}
+		start := w * window
+		for _, part := range f.holes.without(Extent{start, min(window, f.size-start)}) {
+			err := unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, part.Off, part.Len)
+			if err == unix.ENOSPC || err == unix.EDQUOT {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keepHole sees to it that a range takes no space: what was allocated for it is given back, and what
+// an earlier run left there is cleared.
+func (f *File) keepHole(e Extent) error {
+	f.mu.Lock()
+	punch := f.earlier
+	for w := e.Off / window; w*window < e.end() && !punch; w++ {
+		_, punch = f.alloc[w]
+	}
+	if len(f.holes) < maxHoles {
+		f.holes.add(e)
+	}
+	f.mu.Unlock()
+	if !punch {
+		return nil
+	}
+	fd, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer f.t.fds.unpin(&f.handle)
+	err = unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE|unix.FALLOC_FL_PUNCH_HOLE, e.Off, e.Len)
+	if err == unix.EOPNOTSUPP {
+		return writeZeros(fd, e)
+	}
+	return err
+}
+
+func writeZeros(fd int, e Extent) error {
+	zeros := make([]byte, min(e.Len, 1<<20))
+	for e.Len > 0 {
+		n := min(e.Len, int64(len(zeros)))
+		if err := pwriteAll(fd, zeros[:n], e.Off); err != nil {
+			return err
+		}
+		e = Extent{e.Off + n, e.Len - n}
+	}
+	return nil
+}
+
+// writeBack starts writing to the disk early where a sync will come, so that the sync is short.
+func (f *File) writeBack(fd int, e Extent) {
+	if f.t.cfg.Fsync == FsyncNone {
+		return
+	}
+	f.mu.Lock()
+	if f.freshN == 0 {
+		f.fresh = e
+	} else {
+		lo, hi := min(f.fresh.Off, e.Off), max(f.fresh.end(), e.end())
+		f.fresh = Extent{lo, hi - lo}
+	}
+	f.freshN += e.Len
+	due := f.freshN >= earlyBytes
+	all := f.fresh
+	if due {
+		f.freshN = 0
+	}
+	f.mu.Unlock()
+	if due {
+		_ = unix.SyncFileRange(fd, all.Off, all.Len, unix.SYNC_FILE_RANGE_WRITE) // only a hint
+	}
+}
+
+// complete gives the staged file its metadata and hands it to its commit.
+func (f *File) complete() error {
+	fd, err := f.open()
+	if err != nil {
+		return wrap("open staged", f.Path(), err)
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	f.t.fds.unpin(&f.handle)
+	if err != nil {
+		return wrap("open staged", f.Path(), err)
+	}
+	f.t.fds.shut(&f.handle)
+	return f.finishStaged(dup, 0)
+}
+
+// finishStaged sets metadata, then commits at once or queues for the next batch. It closes fd. bytes
+// is what the journal has not been told of: the size of a file staged by one call.
+func (f *File) finishStaged(fd int, bytes int64) error {
+	soft, err := f.t.apply(fd, nil, f.meta)
+	if err == nil && f.t.cfg.Fsync == FsyncFile {
+		err = syncFile(fd)
+	}
+	if err == nil && bytes > 0 && f.t.cfg.Fsync == FsyncEnd {
+		err = f.t.journal.whole(f, fd)
+	}
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return wrap("set metadata of", f.Path(), err)
+	}
+	if soft != nil {
+		f.t.failed.add(f.Path(), wrap("set owner or attributes of", f.Path(), soft))
+	}
+	if f.t.cfg.Fsync == FsyncEnd {
+		return f.t.sync.queue(f)
+	}
+	return f.commit()
+}
+
+// unstage drops what is staged for the file.
+func (f *File) unstage() {
+	f.t.fds.shut(&f.handle)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.staged {
+		_ = unix.Unlinkat(f.t.stage.fd, stagedName(f.number), 0) // removed with the staging directory at the latest
+		f.staged = false
+	}
+	f.t.journal.forget(f)
+}

@@ -1,0 +1,326 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// Fsync says when data is forced to the disk.
+type Fsync uint8
+
+// Fsync modes.
+const (
+	FsyncEnd  Fsync = iota // before each batch of renames, and once at the end
+	FsyncNone              // never: a crash of the machine may lose what the page cache held
+	FsyncFile              // each file before its rename, its directory after it
+)
+
+// Config says what lands where. It is not modified after Open.
+type Config struct {
+	// Dest is where the tree lands: a directory for a directory recipe (a symlink to one is followed),
+	// the file's final path for a file recipe.
+	Dest   string
+	Recipe recipe.ID
+	Root   *recipe.Root
+	Nodes  recipe.Nodes // for attribute sets and the final pass
+	Fsync  Fsync
+	// Checksum: equal size and time don't make a file right. Plan then returns every regular file that
+	// exists, and the caller compares through File.OpenLive and says File.Right.
+	Checksum bool
+	// Delete removes at the end what the recipe does not have.
+	Delete bool
+	// MaxDelete is the most deletes that are done; 0 is no limit, negative allows none.
+	MaxDelete int
+	// MaxOpen is how many staged files are held open between writes; 0 is 256.
+	MaxOpen int
+	// Log is told what a person may want to know. nil discards.
+	Log func(Note)
+	// Now is the journal's clock; nil is time.Now.
+	Now func() time.Time
+
+	// fold replaces the probe of the destination's name folding, in tests.
+	fold *folding
+	// fault is called at named points, in tests: "journal", "barrier", "staged", "renamed", …
+	fault func(point string)
+	// walk replaces recipe.Walk in tests.
+	walk func(ctx context.Context, fn func(recipe.Item) error) error
+}
+
+// Note is something to tell about one path.
+type Note struct {
+	Path string
+	Text string
+}
+
+// Result sums up a run.
+type Result struct {
+	Files        uint64 // regular files and hardlinks put in place by this run
+	Dirs         uint64 // directories made
+	Symlinks     uint64 // symlinks put in place
+	Specials     uint64 // devices and fifos put in place
+	RightFiles   uint64 // regular files that were right already
+	RightBytes   uint64 // their sizes
+	WrittenBytes uint64 // bytes given to Write, inline data included
+	ResumedBytes uint64 // bytes that an earlier run had staged
+	Deleted      uint64
+	Failed       []Failure // the first 1000
+	FailedCount  uint64
+}
+
+// Tree is a destination that is being filled. Plan belongs to one goroutine; the methods of File may
+// be called from any number.
+type Tree struct {
+	cfg     Config
+	ctx     context.Context
+	mask    recipe.Mask
+	single  bool   // the recipe is one file
+	only    string // its name at the destination
+	dirs    *handles
+	root    *dirNode
+	stage   *staging
+	owners  *owners
+	fds     *handles
+	journal *journal
+	sync    *syncer
+	linkDir *dirNode // directory of the last hardlink's first name
+	lastSet struct {
+		mu  sync.Mutex
+		id  recipe.ID
+		set []recipe.Xattr
+	}
+	stack   []*dirNode // Plan: the directories above the next entry
+	inodes  map[inode]struct{}
+	touched touchedDirs
+	late    atomic.Uint64 // entries that the final pass has to make
+	failed  failures
+	count   counters
+	fold    *folding
+
+	mu     sync.Mutex
+	err    error // the first that concerns the whole destination
+	closed bool
+}
+
+type inode struct{ dev, ino uint64 }
+
+type counters struct {
+	files, dirs, symlinks, specials, rightFiles, rightBytes, written, resumed, deleted, skipped atomic.Uint64
+}
+
+// Open takes the destination for this process, makes it if it is missing, and reads what an earlier
+// run has staged. ErrLocked says that another process has it. End with Finish or Abort.
+func Open(ctx context.Context, cfg Config) (*Tree, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	t := &Tree{
+		cfg: cfg, ctx: ctx, mask: cfg.Root.Mask, single: cfg.Root.Top.Type != recipe.TypeDir,
+		dirs: newHandles(maxDirs), owners: newOwners(), inodes: make(map[inode]struct{}),
+	}
+	t.fds = newHandles(cfg.MaxOpen)
+	base := cfg.Dest
+	if t.single {
+		base, t.only = filepath.Split(filepath.Clean(cfg.Dest))
+		if base == "" {
+			base = "."
+		}
+	}
+	if err := t.openRoot(base); err != nil {
+		return nil, err
+	}
+	if err := t.openStaging(); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Dest == "":
+		return errors.New("tree: no destination given")
+	case c.Root == nil:
+		return errors.New("tree: no recipe given")
+	case c.Fsync > FsyncFile:
+		return fmt.Errorf("tree: unknown fsync mode %d", c.Fsync)
+	}
+	if t := c.Root.Top.Type; t != recipe.TypeDir && t != recipe.TypeFile {
+		return fmt.Errorf("tree: the recipe's top is neither a directory nor a file (type %d)", t)
+	}
+	if c.walk == nil {
+		nodes, root := c.Nodes, c.Root
+		c.walk = func(ctx context.Context, fn func(recipe.Item) error) error { return recipe.Walk(ctx, nodes, root, fn) }
+	}
+	if c.MaxOpen <= 0 {
+		c.MaxOpen = 256
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.fault == nil {
+		c.fault = func(string) {}
+	}
+	return nil
+}
+
+// openRoot makes the directory that everything happens in and opens it. Symlinks on the way to it are
+// the user's own words and are followed; below it nothing is.
+func (t *Tree) openRoot(base string) error {
+	_, err := os.Lstat(base)
+	missing := errors.Is(err, os.ErrNotExist)
+	if err := os.MkdirAll(base, 0o777); err != nil {
+		return wrap("make", base, err)
+	}
+	fd, err := unix.Open(base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return wrap("open", base, err)
+	}
+	t.root = &dirNode{handle: handle{fd: fd}, fresh: missing && !t.single}
+	if missing {
+		t.count.dirs.Add(1)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return wrap("stat", base, err)
+	}
+	if !t.single {
+		makeAccessible(fd, &st)
+	}
+	return nil
+}
+
+// openStaging takes the lock and loads the journal.
+func (t *Tree) openStaging() error {
+	stage, err := openStaging(t.root.fd, stagingName(t.single, t.only), t.cfg)
+	if err != nil {
+		return err
+	}
+	t.stage = stage
+	if t.journal, err = openJournal(stage, t.cfg); err != nil {
+		return err
+	}
+	if t.fold = t.cfg.fold; t.fold == nil {
+		t.fold = probeFolding(stage.fd)
+	}
+	t.sync = startSyncer(t)
+	return nil
+}
+
+// Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination.
+func (t *Tree) Reserve(bytes int64) error {
+	free, err := freeBytes(t.root.fd)
+	if err != nil {
+		return wrap("statfs", t.cfg.Dest, err)
+	}
+	if need := bytes + bytes/20; need > free {
+		return &SpaceError{Path: t.cfg.Dest, Need: need, Free: free}
+	}
+	return nil
+}
+
+// Flush commits every file that is complete now and, except under FsyncNone, puts a barrier.
+func (t *Tree) Flush(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return t.sync.flush()
+}
+
+// Abort ends the run and keeps what is staged, so that a later run goes on from it.
+func (t *Tree) Abort() error {
+	if !t.end() {
+		return nil
+	}
+	err := t.sync.stop()
+	t.close()
+	return err
+}
+
+// end marks the tree closed; false if it was.
+func (t *Tree) end() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	was := t.closed
+	t.closed = true
+	return !was
+}
+
+// close gives back every handle and the lock.
+func (t *Tree) close() {
+	t.fds.closeAll()
+	t.dirs.closeAll()
+	t.journal.close()
+	if t.stage != nil {
+		t.stage.close()
+	}
+	unix.Close(t.root.fd)
+}
+
+// fail keeps the first error that concerns the whole destination.
+func (t *Tree) fail(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		t.err = err
+	}
+	return err
+}
+
+// broken is the error that ended the run, if one did.
+func (t *Tree) broken() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil && t.closed {
+		return ErrClosed
+	}
+	return t.err
+}
+
+// fatalError is the first error that concerned the whole destination.
+func (t *Tree) fatalError() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// entryFailed notes that one entry can't be made right. An error that concerns the whole destination
+// comes back and ends the run.
+func (t *Tree) entryFailed(doing, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if fatal(err) {
+		return t.fail(wrap(doing, path, err))
+	}
+	t.failed.add(path, fmt.Errorf("%s: %w", doing, err))
+	return nil
+}
+
+func (t *Tree) note(path, text string) {
+	if t.cfg.Log != nil {
+		t.cfg.Log(Note{path, text})
+	}
+}
+
+func (t *Tree) result() Result {
+	c := &t.count
+	t.failed.mu.Lock()
+	defer t.failed.mu.Unlock()
+	return Result{
+		Files: c.files.Load(), Dirs: c.dirs.Load(), Symlinks: c.symlinks.Load(), Specials: c.specials.Load(),
+		RightFiles: c.rightFiles.Load(), RightBytes: c.rightBytes.Load(), WrittenBytes: c.written.Load(),
+		ResumedBytes: c.resumed.Load(), Deleted: c.deleted.Load(),
+		Failed: append([]Failure(nil), t.failed.first...), FailedCount: t.failed.count,
+	}
+}
