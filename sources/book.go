@@ -123,3 +123,9 @@ func (k *book) keys(first, last uint64) []uint64 {
 	slices.Sort(keys)
 	return keys
 }
+
+func (k *book) has(ordinal uint64) bool {
+	key, bit := split(ordinal)
+	b := k.blocks[key]
+	return b != nil && b.live&bit != 0
+}

@@ -273,3 +273,15 @@ func (l *Ledger) reject(bad []Want) {
 	l.mu.Unlock()
 	l.sink.Fail(bad, fmt.Errorf("chunk %d (%v): %w", bad[0].Ordinal, bad[0].ID, ErrCorrupt))
 }
+
+// Wanted says whether any of n ordinals from first on is outstanding.
+func (l *Ledger) Wanted(first, n uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range n {
+		if l.book.has(first + i) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,24 @@
+// Package sender is the chunk protocol over TLS 1.3, both ends: a Server that serves trees from the
+// files where they lie, and a Client that is a sources.Source.
+//
+// What happens, in steps:
+//
+//  1. The client connects, checks the server's key pin, and sends HELLO with the recipe's id and a
+//     token. The server answers WELCOME with the recipe's root, or one ERR for everything that is
+//     not allowed: who may not know a recipe does not learn that it exists.
+//  2. NODES asks for nodes of the recipe, one by one or a whole subtree in pre-order. The server
+//     sends as many bytes as the client gave room for, then waits for MORE.
+//  3. GET asks for ranges of chunk ordinals. The server answers with DATA: runs of consecutive
+//     chunks in one frame, across the ends of files, so thousands of small files cost a few frames
+//     and no round trip each. A run's size follows the delivery rate: about 20 ms of it.
+//  4. Around each read the server compares the file's size and time with the recipe. Chunks of a
+//     file that differs get FAIL "changed".
+//  5. The client hashes every chunk and every node. Nothing else says that bytes are right.
+//
+// GETs are bounded by credit (TAKEN), so a server's queue is short whatever the client asks. Reading
+// the next run overlaps with encrypting and sending the last one.
+//
+// What it does not guarantee: a file that is rewritten within one tick of its file system's clock,
+// with its size kept and its time put back, is served as it is; the client's hash finds that.
+// The order in which chunks arrive is not part of the contract.
+package sender

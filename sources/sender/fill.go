@@ -1,0 +1,223 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"dfetch/sources"
+	"dfetch/sources/wire"
+)
+
+// fill turns requests into frames: nodes first, then runs of chunks.
+func (s *session) fill(ctx context.Context) error {
+	f := &filler{
+		s:      s,
+		cursor: newCursor(s.tree.Recipe, s.tree.root),
+		files:  newFiles(s.tree.dir),
+	}
+	defer f.files.close()
+	for {
+		did, err := f.step(ctx)
+		if err != nil {
+			return err
+		}
+		if did {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.work:
+		}
+	}
+}
+
+// filler reads chunks into frames. It is used by one goroutine.
+type filler struct {
+	s      *session
+	cursor *cursor
+	files  *files
+
+	pieces []piece  // of the run being made
+	lens   []uint32 // theirs
+}
+
+// step does one piece of work; false if there is none.
+func (f *filler) step(ctx context.Context) (bool, error) {
+	if did, err := f.s.nodeStep(ctx); did || err != nil {
+		return did, err
+	}
+	r, taken, ok := f.s.front()
+	if taken > 0 {
+		if err := f.s.put(ctx, &frame{bytes: wire.AppendTaken(nil, taken)}); err != nil {
+			return false, err
+		}
+	}
+	if !ok {
+		return taken > 0, nil
+	}
+	return true, f.run(ctx, r)
+}
+
+// front is the first range that is asked for. It also counts the GETs that are done.
+func (s *session) front() (r sources.Range, taken uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.gets) > 0 && len(s.gets[0].ranges) == 0 {
+		s.gets = s.gets[1:]
+		taken++
+	}
+	if len(s.gets) == 0 {
+		return r, taken, false
+	}
+	return s.gets[0].ranges[0], taken, true
+}
+
+// claim takes up to n ordinals from first on off the front, unless they were canceled meanwhile.
+func (s *session) claim(first, n uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.gets) == 0 || len(s.gets[0].ranges) == 0 {
+		return 0
+	}
+	g := &s.gets[0]
+	r := &g.ranges[0]
+	if r.First != first {
+		return 0
+	}
+	n = min(n, r.Count)
+	r.First, r.Count = r.First+n, r.Count-n
+	if r.Count == 0 {
+		g.ranges = g.ranges[1:]
+	}
+	return n
+}
+
+// run sends the chunks at the start of r: a DATA frame with what could be read, or FAIL.
+func (f *filler) run(ctx context.Context, r sources.Range) error {
+	size, err := f.collect(ctx, r)
+	if err != nil {
+		return err
+	}
+	n := f.s.claim(r.First, uint64(len(f.pieces)))
+	if n == 0 {
+		return nil // canceled
+	}
+	for i := n; i < uint64(len(f.pieces)); i++ {
+		size -= int(f.lens[i])
+	}
+	f.pieces, f.lens = f.pieces[:n], f.lens[:n]
+	buf := sources.NewBuffer(headRoom + size)
+	good, size, fault := f.load(buf.Data[headRoom:])
+	if good > 0 {
+		err = f.s.put(ctx, f.frame(r.First, good, size, buf))
+	} else {
+		buf.Release()
+	}
+	if err == nil && fault != nil {
+		err = f.fail(ctx, r.First+uint64(good), f.pieces[good:], fault)
+	}
+	return err
+}
+
+// collect finds the pieces of the next run: at least one, then as many as the run's size allows.
+func (f *filler) collect(ctx context.Context, r sources.Range) (size int, err error) {
+	f.pieces, f.lens = f.pieces[:0], f.lens[:0]
+	limit := f.s.pace.run(time.Now())
+	for i := range r.Count {
+		p, err := f.cursor.at(ctx, r.First+i)
+		if err != nil {
+			return 0, err
+		}
+		if i > 0 && (size+int(p.size) > limit || i == maxChunks) {
+			break
+		}
+		f.pieces, f.lens = append(f.pieces, p), append(f.lens, p.size)
+		size += int(p.size)
+	}
+	return size, nil
+}
+
+// load reads the pieces one after the other, up to the first that can't be read. Neighbours in one
+// file are one read.
+func (f *filler) load(dst []byte) (good, size int, fault error) {
+	for good < len(f.pieces) {
+		n, bytes := f.span(good)
+		p := f.pieces[good]
+		if fault = f.files.read(p.file, p.off, dst[size:size+bytes]); fault != nil {
+			return good, size, fault
+		}
+		good, size = good+n, size+bytes
+	}
+	return good, size, nil
+}
+
+// span counts the pieces from i on that lie side by side in one file.
+func (f *filler) span(i int) (n, bytes int) {
+	file, end := f.pieces[i].file, f.pieces[i].off
+	for ; i < len(f.pieces) && f.pieces[i].file == file && f.pieces[i].off == end; i++ {
+		n++
+		bytes += int(f.pieces[i].size)
+		end += int64(f.pieces[i].size)
+	}
+	return n, bytes
+}
+
+// frame puts the header of a DATA frame in front of its payload.
+func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
+	info := f.s.pace.look(time.Now())
+	d := wire.Data{
+		First: first, N: uint32(n), RawLen: uint32(size),
+		Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent,
+	}
+	var room [headRoom]byte
+	head := wire.AppendData(room[:0], d, f.lens[:n], size)
+	from := headRoom - len(head)
+	copy(buf.Data[from:], head)
+	f.s.srv.count.chunks.Add(int64(n))
+	return &frame{bytes: buf.Data[from : headRoom+size], data: buf, raw: size}
+}
+
+// fail reports the chunks of the file that can't be read, and gives the rest back.
+func (f *filler) fail(ctx context.Context, first uint64, pieces []piece, fault error) error {
+	n := uint64(0)
+	for n < uint64(len(pieces)) && pieces[n].file == pieces[0].file {
+		n++
+	}
+	if rest := uint64(len(pieces)) - n; rest > 0 {
+		f.s.giveBack(sources.Range{First: first + n, Count: rest})
+	}
+	f.s.srv.count.changed.Add(int64(n))
+	code := wire.CodeIO
+	if errors.Is(fault, sources.ErrChanged) {
+		code = wire.CodeChanged
+	}
+	return f.s.put(ctx, &frame{bytes: wire.AppendMessage(nil, wire.TypeFail, wire.Fail{
+		Ranges: []uint64{first, n}, Code: code, Text: clip(fault.Error()),
+	})})
+}
+
+// giveBack puts a range at the front again.
+func (s *session) giveBack(r sources.Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.gets) == 0 {
+		s.gets = []get{{}}
+	}
+	s.gets[0].ranges = append([]sources.Range{r}, s.gets[0].ranges...)
+}
+
+// put hands a frame to write.
+func (s *session) put(ctx context.Context, f *frame) error {
+	select {
+	case s.ready <- f:
+		return nil
+	case <-ctx.Done():
+		f.release()
+		return fmt.Errorf("connection ended: %w", ctx.Err())
+	}
+}
+
+func clip(text string) string { return text[:min(len(text), wire.MaxText)] }

@@ -1,0 +1,72 @@
+package sender
+
+import (
+	"sync"
+	"time"
+
+	"dfetch/sources/wire"
+)
+
+const (
+	runTime   = 20 * time.Millisecond // of the delivery rate, in one DATA frame
+	firstRun  = 256 << 10             // bytes of a run while no rate is known
+	headRoom  = 16 << 10              // of a run's buffer, for the frame's header and lengths
+	maxRun    = wire.MaxRun - headRoom
+	maxChunks = 3000 // of a run; four bytes each fit the head room
+	askEvery  = 20 * time.Millisecond
+)
+
+// pacer knows how fast a connection takes bytes, and sizes its runs.
+type pacer struct {
+	tcp  wire.TCP
+	zstd bool // the client can read it
+
+	mu     sync.Mutex
+	info   wire.TCPInfo
+	asked  time.Time
+	window time.Time     // start of the current window of writes
+	busy   time.Duration // in it: time in Write
+	bytes  int64         // in it
+	rate   float64       // by our own clock, where the kernel has none
+	share  float64       // of the last window that was spent in Write
+}
+
+func newPacer(tcp wire.TCP) *pacer { return &pacer{tcp: tcp} }
+
+// wrote counts a write.
+func (p *pacer) wrote(start, end time.Time, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.window.IsZero() {
+		p.window = start
+	}
+	p.busy += end.Sub(start)
+	p.bytes += int64(n)
+	if d := end.Sub(p.window); d >= 5*askEvery {
+		p.rate = float64(p.bytes) / d.Seconds()
+		p.share = p.busy.Seconds() / d.Seconds()
+		p.window, p.busy, p.bytes = end, 0, 0
+	}
+}
+
+// look is what a DATA frame reports, at most askEvery old.
+func (p *pacer) look(now time.Time) wire.TCPInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.asked) >= askEvery {
+		p.info, p.asked = p.tcp.Info(), now
+		if p.info.Rate == 0 {
+			p.info.Rate = uint64(p.rate)
+		}
+	}
+	return p.info
+}
+
+// run is how many bytes the next DATA frame should have.
+func (p *pacer) run(now time.Time) int {
+	rate := p.look(now).Rate
+	if rate == 0 {
+		return firstRun
+	}
+	return int(min(uint64(maxRun), rate*uint64(runTime/time.Millisecond)/1000))
+}

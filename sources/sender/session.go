@@ -1,0 +1,336 @@
+package sender
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"dfetch/recipe"
+	"dfetch/sources"
+	"dfetch/sources/wire"
+)
+
+const (
+	maxControl = 256 << 10 // bytes of answers that a client lets lie
+	readAhead  = 2         // frames that are ready while one is being sent
+)
+
+// session is the server's side of one connection. Three goroutines share it: read takes the client's
+// frames, fill turns requests into frames, write sends them.
+type session struct {
+	srv   *Server
+	conn  net.Conn   // the socket
+	under *wire.Conn // below TLS
+	tls   *tls.Conn
+	tcp   wire.TCP
+	limit *rate.Limiter // of this connection; nil without
+	tree  *served
+
+	ready chan *frame   // from fill to write
+	work  chan struct{} // tells fill that there is something to do
+	talk  chan struct{} // tells write that there is control to send
+
+	mu      sync.Mutex
+	gets    []get
+	jobs    []*nodeJob
+	control []byte // PONG: goes ahead of everything that waits
+
+	pace *pacer
+}
+
+// get is what is left of one GET frame.
+type get struct {
+	ranges []sources.Range
+}
+
+// frame is ready to be sent.
+type frame struct {
+	bytes []byte
+	data  *sources.Buffer // holds bytes; nil for control
+	raw   int             // bytes of chunks in it
+}
+
+func (f *frame) release() {
+	if f.data != nil {
+		f.data.Release()
+	}
+}
+
+func newSession(s *Server, conn net.Conn, under *wire.Conn, tc *tls.Conn) *session {
+	tcp := wire.TCPOf(conn)
+	return &session{
+		srv: s, conn: conn, under: under, tls: tc, tcp: tcp,
+		limit: limiter(s.cfg.UploadLimitPerCon),
+		ready: make(chan *frame, readAhead),
+		work:  make(chan struct{}, 1),
+		talk:  make(chan struct{}, 1),
+		pace:  newPacer(tcp),
+	}
+}
+
+// run serves the client until it leaves, which is no error.
+func (s *session) run(ctx context.Context) error {
+	r := wire.NewReader(s.tls, 0)
+	if err := s.hello(r); err != nil {
+		return err
+	}
+	_ = s.conn.SetDeadline(time.Time{})
+	g, ctx := errgroup.WithContext(ctx)
+	// A goroutine that ends ends the others: the socket is closed under them.
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
+	defer stop()
+	g.Go(func() error { return s.read(r) })
+	g.Go(func() error { return s.fill(ctx) })
+	g.Go(func() error { return s.write(ctx) })
+	err := g.Wait()
+	s.drain()
+	if errors.Is(err, io.EOF) || errors.Is(err, errLeft) {
+		return nil
+	}
+	return err
+}
+
+// errLeft means that the client closed the connection between two frames.
+var errLeft = errors.New("client left")
+
+func (s *session) drain() {
+	for {
+		select {
+		case f := <-s.ready:
+			f.release()
+		default:
+			return
+		}
+	}
+}
+
+// hello answers the client's first frame. Nothing is done for a client before its token was checked.
+func (s *session) hello(r *wire.Reader) error {
+	t, _, err := r.Next()
+	if err != nil {
+		return fmt.Errorf("HELLO: %w", err)
+	}
+	if t != wire.TypeHello {
+		return s.refuse(wire.CodeProtocol, fmt.Sprintf("frame %d before HELLO", t))
+	}
+	body, err := r.Control()
+	if err != nil {
+		return fmt.Errorf("HELLO: %w", err)
+	}
+	var h wire.Hello
+	if err := wire.Decode(body, &h); err != nil {
+		return s.refuse(wire.CodeProtocol, err.Error())
+	}
+	if !speaks(h.Versions) {
+		return s.refuse(wire.CodeProtocol, fmt.Sprintf("versions %v, this server has %d", h.Versions, wire.Version))
+	}
+	if s.tree = s.srv.find(h.Recipe, h.Token); s.tree == nil {
+		s.srv.count.refused.Add(1)
+		return s.refuse(wire.CodeRefused, "unknown recipe or wrong token")
+	}
+	features := h.Features & wire.FeatureZstd
+	s.pace.zstd = features&wire.FeatureZstd != 0
+	return s.send(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
+		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: features,
+	}))
+}
+
+func speaks(versions []uint16) bool {
+	for _, v := range versions {
+		if v == wire.Version {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse sends ERR and returns what it says.
+func (s *session) refuse(code wire.Code, text string) error {
+	err := s.send(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: code, Text: text}))
+	return errors.Join(errors.New(text), err)
+}
+
+func (s *session) send(p []byte) error {
+	if _, err := s.tls.Write(p); err != nil {
+		return err
+	}
+	return s.under.Flush()
+}
+
+// read takes the client's frames.
+func (s *session) read(r *wire.Reader) error {
+	for {
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.srv.cfg.IdleTimeout))
+		t, _, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return errLeft
+		}
+		if err == nil {
+			err = s.take(t, r)
+		}
+		if err != nil {
+			s.say(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: wire.CodeProtocol, Text: err.Error()}))
+			return err
+		}
+	}
+}
+
+// take acts on one frame.
+func (s *session) take(t wire.Type, r *wire.Reader) error {
+	body, err := r.Control()
+	if err != nil {
+		return err
+	}
+	switch t {
+	case wire.TypePing:
+		return s.say(wire.AppendFrame(nil, wire.TypePong, body))
+	case wire.TypePong:
+		return nil
+	case wire.TypeGet, wire.TypeCancel:
+		return s.takeOrdinals(t, body)
+	case wire.TypeNodes:
+		return s.takeNodes(body)
+	case wire.TypeMore:
+		return s.takeMore(body)
+	}
+	return fmt.Errorf("frame %d from a client: %w", t, wire.ErrFrame)
+}
+
+// say queues control. A client that asks and does not read is put out.
+func (s *session) say(p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.control)+len(p) > maxControl {
+		return fmt.Errorf("client does not read %d bytes of answers: %w", len(s.control), wire.ErrFrame)
+	}
+	s.control = append(s.control, p...)
+	signal(s.talk)
+	return nil
+}
+
+func (s *session) takeOrdinals(t wire.Type, body []byte) error {
+	var o wire.Ordinals
+	if err := wire.Decode(body, &o); err != nil {
+		return err
+	}
+	ranges := unflatten(o.Ranges)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t == wire.TypeCancel {
+		for i := range s.gets {
+			s.gets[i].ranges = sources.Subtract(s.gets[i].ranges, ranges)
+		}
+		return nil
+	}
+	if err := s.checkGet(ranges); err != nil {
+		return err
+	}
+	s.gets = append(s.gets, get{ranges: ranges})
+	signal(s.work)
+	return nil
+}
+
+func (s *session) checkGet(ranges []sources.Range) error {
+	if len(s.gets) > wire.MaxGets {
+		return fmt.Errorf("%d GETs ahead, limit %d: %w", len(s.gets), wire.MaxGets, wire.ErrFrame)
+	}
+	for _, r := range ranges {
+		if r.End() > s.tree.root.Counts.Chunks {
+			return fmt.Errorf("GET of chunks %d+%d, recipe has %d: %w", r.First, r.Count, s.tree.root.Counts.Chunks, wire.ErrFrame)
+		}
+	}
+	return nil
+}
+
+// write sends what is ready, control first, and flushes when nothing more is.
+func (s *session) write(ctx context.Context) error {
+	for {
+		if err := s.writeControl(); err != nil {
+			return err
+		}
+		select {
+		case f := <-s.ready:
+			if err := s.writeFrame(ctx, f); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if err := s.under.Flush(); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return s.writeControl()
+		case <-s.talk:
+		case f := <-s.ready:
+			if err := s.writeFrame(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *session) writeControl() error {
+	s.mu.Lock()
+	p := s.control
+	s.control = nil
+	s.mu.Unlock()
+	if len(p) == 0 {
+		return nil
+	}
+	return s.send(p)
+}
+
+func (s *session) writeFrame(ctx context.Context, f *frame) error {
+	defer f.release()
+	if err := takeRate(ctx, f.raw, s.srv.total, s.limit); err != nil {
+		return err
+	}
+	start := time.Now()
+	if _, err := s.tls.Write(f.bytes); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	s.pace.wrote(start, time.Now(), len(f.bytes))
+	s.srv.count.bytes.Add(int64(f.raw))
+	return nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func unflatten(flat []uint64) []sources.Range {
+	ranges := make([]sources.Range, 0, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		ranges = append(ranges, sources.Range{First: flat[i], Count: flat[i+1]})
+	}
+	return ranges
+}
+
+func flatten(ranges []sources.Range) []uint64 {
+	flat := make([]uint64, 0, 2*len(ranges))
+	for _, r := range ranges {
+		flat = append(flat, r.First, r.Count)
+	}
+	return flat
+}
+
+// nodeRaw reads a node of the tree; the root is one of them.
+func (s *session) nodeRaw(ctx context.Context, ref wire.NodeRef) ([]byte, error) {
+	if ref.Kind == recipe.KindRoot && ref.ID == s.tree.Recipe.ID() {
+		return s.tree.Recipe.RawRoot(), nil
+	}
+	return s.tree.Recipe.Node(ctx, ref.Kind, ref.ID)
+}
