@@ -74,12 +74,14 @@ show_sources() {
 				part = substr($0, RSTART, RLENGTH)
 				if (!match(part, /"bytes": *[0-9]+/)) continue
 				bytes = substr(part, RSTART, RLENGTH); sub(/.*: */, "", bytes)
-				wire = ""
+				wire = 0
 				if (match(part, /"wire_bytes": *[0-9]+/)) {
 					wire = substr(part, RSTART, RLENGTH); sub(/.*: */, "", wire)
-					wire = sprintf("  (%.1f MiB over the network)", wire / 1048576)
 				}
-				if (bytes + 0 > 0 || wire != "") printf "   %-7s %9.1f MiB%s\n", names[i], bytes / 1048576, wire
+				if (bytes + wire == 0) continue
+				printf "   %-7s %9.1f MiB", names[i], bytes / 1048576
+				if (wire + 0 > 0) printf "  (%.1f MiB over the network)", wire / 1048576
+				printf "\n"
 			}
 		}'
 }

@@ -1,4 +1,4 @@
-// Command dfetch makes a tree on this machine what a recipe says, from every place that holds pieces of it.
+// Command dfetch makes a file or directory tree on this machine what a recipe says.
 //
 // The package decides what the user asked and how the answer is shown; the work is done by the packages
 // beside it. In steps:

@@ -10,7 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dfetch/recipe"
 	"dfetch/sources"
+	"dfetch/sources/wire"
+	"dfetch/tree"
 )
 
 // Exit codes. Below 40 they are rsync's; scripts rely on them.
@@ -86,14 +89,21 @@ var knownErrors = []struct {
 }{
 	{errInterrupted, exitInterrupted},
 	{context.Canceled, exitInterrupted},
+	{tree.ErrLocked, exitBusy},
+	{tree.ErrNoSpace, exitSpace},
 	{unix.ENOSPC, exitSpace},
 	{unix.EDQUOT, exitSpace},
+	{tree.ErrMaxDelete, exitMaxDelete},
+	{tree.ErrPartial, exitPartial},
+	{recipe.ErrChanged, exitChanged},
+	{wire.ErrPin, exitIdentity},
 	{sources.ErrRefused, exitIdentity},
 	{sources.ErrProtocol, exitProtocol},
 	{sources.ErrStalled, exitStalled},
 	{sources.ErrChanged, exitChanged},
 	{sources.ErrNotHeld, exitMissing},
 	{sources.ErrCorrupt, exitProtocol},
+	{wire.ErrFrame, exitProtocol},
 	{sources.ErrClosed, exitSocket},
 }
 
@@ -114,8 +124,11 @@ func codeOf(err error) int {
 	return codeOfKind(err)
 }
 
-// codeOfKind tells a timeout and a network error from all others.
+// codeOfKind tells a refused recipe, a timeout and a network error from all others.
 func codeOfKind(err error) int {
+	if isRecipeError(err) {
+		return exitRecipe
+	}
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return exitFileIO
 	}
@@ -127,4 +140,11 @@ func codeOfKind(err error) int {
 		return exitSocket
 	}
 	return exitFileIO
+}
+
+// isRecipeError tells whether a recipe was malformed or over a limit.
+func isRecipeError(err error) bool {
+	_, isFormat := errors.AsType[*recipe.FormatError](err)
+	_, isLimit := errors.AsType[*recipe.LimitError](err)
+	return isFormat || isLimit
 }

@@ -14,7 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dfetch/recipe"
 	"dfetch/sources"
+	"dfetch/sources/wire"
+	"dfetch/tree"
 )
 
 func TestCodeOf(t *testing.T) {
@@ -39,6 +42,15 @@ func TestCodeOf(t *testing.T) {
 		{sources.ErrRefused, exitIdentity},
 		{fmt.Errorf("sender: %w", sources.ErrChanged), exitChanged},
 		{sources.ErrNotHeld, exitMissing},
+		{&tree.LockedError{Dest: "d"}, exitBusy},
+		{&tree.SpaceError{Path: "d"}, exitSpace},
+		{errors.Join(&tree.PartialError{Count: 1}, &tree.MaxDeleteError{}), exitMaxDelete},
+		{&tree.PartialError{Count: 1}, exitPartial},
+		{fmt.Errorf("open: %w", &recipe.LimitError{What: "name"}), exitRecipe},
+		{&recipe.FormatError{What: "no root"}, exitRecipe},
+		{&recipe.FormatError{What: "read", Err: context.Canceled}, exitInterrupted},
+		{fmt.Errorf("dial: %w", wire.ErrPin), exitIdentity},
+		{wire.ErrFrame, exitProtocol},
 		{usagef("no %s", "good"), exitUsage},
 		{fmt.Errorf("outer: %w", withCode(exitBusy, noSpace)), exitBusy},
 		{withCode(exitDiffers, withCode(exitUsage, refused)), exitDiffers},

@@ -50,10 +50,10 @@ func helpFor(cmd *cobra.Command) string {
 func newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dfetch",
-		Short: "Fetch a file or tree from everywhere that holds pieces of it",
-		Long: `dfetch makes a file or a directory tree what a recipe says. It takes each piece from
-where it comes first: what already lies at the destination, other files on the disk, the sender.
-Every piece is checked against the recipe before it is used.
+		Short: "Make a file or tree what a recipe says",
+		Long: `dfetch makes a file or a directory tree what a recipe says. What is right at the destination
+already stays; the rest comes from one sender or from several at once. Every piece is checked
+against the recipe before it is used, and a run that was stopped can go on.
 
 ` + exitHelp,
 		Args:              cobra.ArbitraryArgs,
@@ -67,6 +67,7 @@ Every piece is checked against the recipe before it is used.
 	root.SetHelpCommand(newHelpCmd())
 	root.AddCommand(
 		newCompletionCmd(),
+		newKeyCmd(),
 		newManCmd(),
 		newVersionCmd(),
 	)
