@@ -95,7 +95,6 @@ var knownErrors = []struct {
 	{unix.EDQUOT, exitSpace},
 	{tree.ErrMaxDelete, exitMaxDelete},
 	{tree.ErrPartial, exitPartial},
-	{recipe.ErrChanged, exitChanged},
 	{wire.ErrPin, exitIdentity},
 	{sources.ErrRefused, exitIdentity},
 	{sources.ErrProtocol, exitProtocol},
