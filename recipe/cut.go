@@ -20,8 +20,7 @@ type CutConfig struct {
 	Hash    Hash
 	Workers int // segments that are cut at once; zero or negative: 1
 
-	segment int64         // bytes of a segment, a multiple of HoleAlign; zero: 16 MiB
-	slots   chan struct{} // if set, a worker holds a slot while it cuts a segment
+	segment int64 // bytes of a segment, a multiple of HoleAlign; zero: 16 MiB
 }
 
 // Cut cuts a file into the references of its leaf list, in order: holes, and hashed chunks of the data
@@ -150,12 +149,7 @@ var refPool = sync.Pool{New: func() any { return new([]Ref) }}
 func cutSegments(ctx context.Context, cfg CutConfig, cutter *Cutter, work <-chan *segment) error {
 	e := newElements(cutter, cfg.Hash, readAhead)
 	for s := range work {
-		if err := acquire(ctx, cfg.slots); err != nil {
-			return err
-		}
-		err := e.cutSegment(ctx, cfg, s)
-		release(cfg.slots)
-		if err != nil {
+		if err := e.cutSegment(ctx, cfg, s); err != nil {
 			return err
 		}
 		close(s.done)
@@ -277,23 +271,4 @@ func (j *joiner) flush() error {
 	ref := Ref{Bytes: j.hole, Hole: true}
 	j.hole = 0
 	return j.emit(ref)
-}
-
-// acquire takes a slot. A nil channel has any number of them.
-func acquire(ctx context.Context, slots chan struct{}) error {
-	if slots == nil {
-		return ctx.Err()
-	}
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func release(slots chan struct{}) {
-	if slots != nil {
-		<-slots
-	}
 }
