@@ -117,7 +117,7 @@ func (f *File) Write(off int64, data []byte) error {
 	if off < 0 || off+int64(len(data)) > f.size {
 		return fmt.Errorf("tree: write %q: %d bytes at %d, size is %d", f.Path(), len(data), off, f.size)
 	}
-	if err := f.t.sync.admit(); err != nil {
+	if err := f.t.sync.admit(); err != nil || f.over() {
 		return err
 	}
 	f.t.count.written.Add(uint64(len(data)))
@@ -163,10 +163,20 @@ func (f *File) Right() error {
 
 // Fail says that the file can't be completed in this run, and why. What is staged stays for the next.
 func (f *File) Fail(err error) {
-	if f.end() {
-		f.t.fds.shut(&f.handle)
-		f.t.failed.add(f.Path(), err)
+	if !f.end() {
+		return
 	}
+	f.t.failed.add(f.Path(), err)
+	if err := f.t.journal.keep(f); err != nil {
+		f.t.note(f.Path(), "what is staged of it will be hashed again: "+err.Error())
+	}
+}
+
+// over tells whether the file takes no more bytes.
+func (f *File) over() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ended
 }
 
 func (f *File) end() bool {
@@ -196,7 +206,7 @@ func (f *File) settleComplete(err error) error {
 	}
 	f.t.fds.shut(&f.handle)
 	f.t.failed.add(f.Path(), err)
-	return nil
+	return f.settle(f.t.journal.keep(f))
 }
 
 // account notes a range as done and completes the file with its last one. verified says that the

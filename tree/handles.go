@@ -75,11 +75,11 @@ func (c *handles) unpin(h *handle) {
 	c.mu.Unlock()
 }
 
-// shut closes h now; nothing may use it.
+// shut closes h now, unless it is in use.
 func (c *handles) shut(h *handle) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h.elem != nil {
+	if h.elem != nil && h.pins == 0 {
 		c.drop(h)
 	}
 }

@@ -29,12 +29,17 @@ func (f *File) writeWhole(data []byte) error {
 	if err != nil {
 		return wrap("stage", f.Path(), err)
 	}
-	if err := pwriteAll(fd, data, 0); err != nil {
-		unix.Close(fd)
-		return wrap("write", f.Path(), err)
+	if err = pwriteAll(fd, data, 0); err == nil {
+		f.t.cfg.fault("staged")
+		err = f.prepare(fd, true)
 	}
-	f.t.cfg.fault("staged")
-	return f.finishStaged(fd, int64(len(data)))
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return wrap("stage", f.Path(), err)
+	}
+	return f.handOver()
 }
 
 // create makes the staged file. A leftover of the same name is replaced.
@@ -200,27 +205,24 @@ func (f *File) complete() error {
 	if err != nil {
 		return wrap("open staged", f.Path(), err)
 	}
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	err = f.prepare(fd, false)
 	f.t.fds.unpin(&f.handle)
-	if err != nil {
-		return wrap("open staged", f.Path(), err)
-	}
 	f.t.fds.shut(&f.handle)
-	return f.finishStaged(dup, 0)
+	if err != nil {
+		return err
+	}
+	return f.handOver()
 }
 
-// finishStaged sets metadata, then commits at once or queues for the next batch. It closes fd. bytes
-// is what the journal has not been told of: the size of a file staged by one call.
-func (f *File) finishStaged(fd int, bytes int64) error {
+// prepare gives a whole staged file its metadata. unknown says that the journal has not heard of the
+// file; it has to before the file waits for its batch.
+func (f *File) prepare(fd int, unknown bool) error {
 	soft, err := f.t.apply(fd, nil, f.meta)
 	if err == nil && f.t.cfg.Fsync == FsyncFile {
 		err = syncFile(fd)
 	}
-	if err == nil && bytes > 0 && f.t.cfg.Fsync == FsyncEnd {
+	if err == nil && unknown && f.t.cfg.Fsync == FsyncEnd {
 		err = f.t.journal.whole(f, fd)
-	}
-	if cerr := unix.Close(fd); err == nil {
-		err = cerr
 	}
 	if err != nil {
 		return wrap("set metadata of", f.Path(), err)
@@ -228,10 +230,33 @@ func (f *File) finishStaged(fd int, bytes int64) error {
 	if soft != nil {
 		f.t.failed.add(f.Path(), wrap("set owner or attributes of", f.Path(), soft))
 	}
+	return nil
+}
+
+// handOver commits at once, or queues for the next batch.
+func (f *File) handOver() error {
 	if f.t.cfg.Fsync == FsyncEnd {
-		return f.t.sync.queue(f)
+		f.t.sync.queue(f)
+		return nil
 	}
 	return f.commit()
+}
+
+// dataRanges lists what of an open file is not a hole.
+func dataRanges(fd int, size int64) (out []Extent) {
+	for off := int64(0); off < size; {
+		from, err := unix.Seek(fd, off, unix.SEEK_DATA)
+		if err != nil || from >= size {
+			break
+		}
+		to, err := unix.Seek(fd, from, unix.SEEK_HOLE)
+		if err != nil || to > size {
+			to = size
+		}
+		out = append(out, Extent{from, to - from})
+		off = to
+	}
+	return out
 }
 
 // unstage drops what is staged for the file.

@@ -52,6 +52,8 @@ type Config struct {
 	fold *folding
 	// fault is called at named points, in tests: "journal", "barrier", "staged", "renamed", …
 	fault func(point string)
+	// eager writes each journal record at once, in tests.
+	eager bool
 	// walk replaces recipe.Walk in tests.
 	walk func(ctx context.Context, fn func(recipe.Item) error) error
 }

@@ -1,0 +1,93 @@
+package tree
+
+import (
+	"encoding/hex"
+
+	"golang.org/x/sys/unix"
+)
+
+func hexBytes(text string) []byte {
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// claim takes what an earlier run left for an entry; found says whether a staged file exists, state is
+// nil if nothing of it is to be trusted.
+func (j *journal) claim(number uint64) (state *stagedState, found bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, found = j.names[number]
+	state = j.loaded[number]
+	delete(j.names, number)
+	delete(j.loaded, number)
+	return state, found
+}
+
+// resume takes over what an earlier run staged for f. It tells whether that is all of it. Leftovers
+// that are of no use are removed.
+func (j *journal) resume(f *File) bool {
+	state, found := j.claim(f.number)
+	if !found {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fd, err := j.reopen(f, state)
+	if err != nil {
+		_ = removeAll(j.stage.fd, stagedName(f.number)) // if it stays, making the file anew says so
+		return false
+	}
+	defer unix.Close(fd)
+	f.staged, f.earlier = true, true
+	for _, e := range dataRanges(fd, f.size) {
+		for _, part := range f.trusted.without(e) {
+			f.doubtful.add(part)
+		}
+	}
+	f.t.count.resumed.Add(uint64(f.trusted.bytes()))
+	f.ended = f.left == 0
+	return f.ended
+}
+
+// reopen opens a staged file of an earlier run and takes from its state what may be trusted: all that
+// the journal says if inode and size are as they were, else nothing.
+func (j *journal) reopen(f *File, state *stagedState) (int, error) {
+	name := stagedName(f.number)
+	var st unix.Stat_t
+	if err := statAt(j.stage.fd, name, &st); err != nil {
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, unix.EINVAL
+	}
+	if st.Mode&0o600 != 0o600 {
+		if err := chmodAt(j.stage.fd, name, 0o600); err != nil {
+			return -1, err
+		}
+	}
+	fd, err := openAt(j.stage.fd, name, unix.O_RDWR, 0)
+	if err != nil {
+		return -1, err
+	}
+	f.ino = st.Ino
+	if state != nil && state.ino == st.Ino && state.size == f.size && st.Size == f.size {
+		j.trust(f, state)
+	} else if err := unix.Ftruncate(fd, f.size); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func (j *journal) trust(f *File, state *stagedState) {
+	f.trusted = state.believed()
+	f.done = append(extents(nil), f.trusted...)
+	f.left -= f.trusted.bytes()
+	f.inLog = true
+	j.mu.Lock()
+	j.live[f.number] = f
+	j.mu.Unlock()
+}
