@@ -37,9 +37,15 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
+// maxShown is how much of the end of a long path an error shows.
+const maxShown = 160
+
 func at(entry string) string {
 	if entry == "" {
 		return ""
+	}
+	if len(entry) > maxShown {
+		entry = "…" + entry[len(entry)-maxShown:]
 	}
 	return fmt.Sprintf(" at %q", entry)
 }
