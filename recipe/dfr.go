@@ -194,6 +194,12 @@ func (f *File) find(id ID) (int64, bool) {
 	return int64(off), true
 }
 
+// Has says whether the file holds a node.
+func (f *File) Has(id ID) bool {
+	_, ok := f.find(id)
+	return ok
+}
+
 // Node reads a node and checks it. The error is ErrNotFound if the file does not hold it.
 func (f *File) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) {
 	if err := ctx.Err(); err != nil {

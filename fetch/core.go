@@ -1,0 +1,256 @@
+package fetch
+
+import (
+	"math/bits"
+	"sort"
+	"time"
+)
+
+// CoreConfig sets the core's limits. Zero values mean the defaults.
+type CoreConfig struct {
+	MaxInflight int64         // bytes asked for at one time, all sources together; 0 = 64 MiB
+	MaxWindow   int64         // bytes asked of one source at one time; 0 = 32 MiB
+	MinWindow   int64         // what a source may always be asked for; 0 = 128 KiB
+	Grace       time.Duration // queueing that a window allows for beside the round trip; 0 = 25 ms
+	MinLease    time.Duration // a lease lasts at least this long; 0 = 2 s
+	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
+}
+
+func (c CoreConfig) withDefaults() CoreConfig {
+	def := func(p *int64, v int64) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	def(&c.MaxInflight, 64<<20)
+	def(&c.MaxWindow, 32<<20)
+	def(&c.MinWindow, 128<<10)
+	def((*int64)(&c.Grace), int64(25*time.Millisecond))
+	def((*int64)(&c.MinLease), int64(2*time.Second))
+	return c
+}
+
+// chunkState is where a chunk stands.
+type chunkState uint8
+
+const (
+	chunkWanted chunkState = iota
+	chunkDone
+	chunkLost
+)
+
+// chunk is a planned chunk. A chunk is leased when held is not zero.
+type chunk struct {
+	ordinal uint64
+	held    uint64 // sources that have been asked and have not answered
+	tried   uint64 // sources that can't bring it
+	len     uint32
+	state   chunkState
+	queued  bool // stands in Core.again
+}
+
+// Core is the pure part of the control loop. It is not safe for concurrent use.
+type Core struct {
+	cfg      CoreConfig
+	chunks   []chunk // by ordinal; the settled ones at the front are cut off now and then
+	settled  int     // chunks[:settled] are done or lost
+	fresh    int     // chunks[fresh:] have never been asked
+	again    []uint64
+	sources  []source
+	planDone bool
+	inflight int64
+	wanted   int       // chunks neither done nor lost
+	tokens   float64   // bytes that MaxRate allows to ask for now
+	filledAt time.Time // when tokens was right
+	actions  []Action
+}
+
+// NewCore makes a core.
+func NewCore(cfg CoreConfig) *Core {
+	return &Core{cfg: cfg.withDefaults()}
+}
+
+// Done says whether everything that was planned has come or was given up, and no more will be planned.
+func (c *Core) Done() bool { return c.planDone && c.wanted == 0 }
+
+// Waiting is how many planned chunks have neither come nor been given up.
+func (c *Core) Waiting() int { return c.wanted }
+
+// Step takes an event in. now never goes back.
+func (c *Core) Step(now time.Time, ev Event) {
+	switch ev.Kind {
+	case EvPlanned:
+		c.plan(ev.First, ev.Lens)
+	case EvPlanDone:
+		c.planDone = true
+	case EvUp:
+		c.sourceUp(now, ev)
+	case EvDown:
+		c.sources[ev.Source].up = false
+		c.giveUpUnreachable()
+	case EvSample:
+		c.sources[ev.Source].sample(ev.RTT)
+	case EvArrived:
+		c.arrived(now, ev.Source, ev.Ranges)
+	case EvFailed:
+		c.failed(now, ev.Source, ev.Ranges, ev.Why)
+	}
+}
+
+func (c *Core) plan(first uint64, lens []uint32) {
+	for i, n := range lens {
+		c.chunks = append(c.chunks, chunk{ordinal: first + uint64(i), len: n})
+	}
+	c.wanted += len(lens)
+}
+
+// find is the place of an ordinal in c.chunks, or of the next higher one.
+func (c *Core) find(ord uint64) int {
+	return sort.Search(len(c.chunks), func(i int) bool { return c.chunks[i].ordinal >= ord })
+}
+
+// each calls f for the planned chunks of the ranges.
+func (c *Core) each(rs []Range, f func(ch *chunk)) {
+	for _, r := range rs {
+		end := r.First + uint64(r.Count)
+		for i := c.find(r.First); i < len(c.chunks) && c.chunks[i].ordinal < end; i++ {
+			f(&c.chunks[i])
+		}
+	}
+}
+
+func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
+	s := &c.sources[id]
+	bit := uint64(1) << id
+	var cancel map[SourceID][]Range // sources that were asked for the same chunks
+	c.each(rs, func(ch *chunk) {
+		c.answer(s, ch, bit)
+		s.arrived(now, int64(ch.len))
+		if ch.state != chunkWanted {
+			return
+		}
+		ch.state = chunkDone
+		c.wanted--
+		for m := ch.held; m != 0; m &= m - 1 {
+			if cancel == nil {
+				cancel = map[SourceID][]Range{}
+			}
+			o := SourceID(bits.TrailingZeros64(m))
+			cancel[o] = appendOrdinal(cancel[o], ch.ordinal)
+		}
+	})
+	for o := 0; cancel != nil && o < len(c.sources); o++ {
+		if rs := cancel[SourceID(o)]; rs != nil {
+			c.actions = append(c.actions, Action{Kind: ActCancel, Source: SourceID(o), Ranges: rs})
+		}
+	}
+	s.endLeases(rs)
+	c.trim()
+}
+
+// answer notes that a source has answered for a chunk, well or badly.
+func (c *Core) answer(s *source, ch *chunk, bit uint64) {
+	if ch.held&bit == 0 {
+		return
+	}
+	ch.held &^= bit
+	s.outstanding -= int64(ch.len)
+	c.inflight -= int64(ch.len)
+}
+
+func (c *Core) failed(now time.Time, id SourceID, rs []Range, why Why) {
+	s := &c.sources[id]
+	bit := uint64(1) << id
+	c.each(rs, func(ch *chunk) {
+		c.answer(s, ch, bit)
+		if why != WhyCanceled && why != WhyClosed {
+			ch.tried |= bit
+		}
+		if why == WhyCorrupt {
+			s.bad++
+		}
+		c.requeue(ch, why)
+	})
+	s.endLeases(rs)
+	if s.bad >= maxBadInRow && !s.dropped {
+		s.dropped = true
+		c.actions = append(c.actions, Action{Kind: ActDrop, Source: id, Why: WhyCorrupt})
+	}
+	c.trim()
+}
+
+// requeue puts a chunk that was not delivered back in the queue, or gives it up when every source
+// that is up has failed to bring it.
+func (c *Core) requeue(ch *chunk, why Why) {
+	if ch.state != chunkWanted || ch.held != 0 {
+		return
+	}
+	if up := c.upMask(); up != 0 && up&^ch.tried == 0 {
+		c.giveUp(ch, why)
+		return
+	}
+	c.enqueue(ch)
+}
+
+func (c *Core) enqueue(ch *chunk) {
+	if !ch.queued {
+		ch.queued = true
+		c.again = append(c.again, ch.ordinal)
+	}
+}
+
+func (c *Core) giveUp(ch *chunk, why Why) {
+	ch.state = chunkLost
+	c.wanted--
+	if n := len(c.actions); n > 0 && c.actions[n-1].Kind == ActGiveUp && c.actions[n-1].Why == why {
+		c.actions[n-1].Ranges = appendOrdinal(c.actions[n-1].Ranges, ch.ordinal)
+		return
+	}
+	c.actions = append(c.actions, Action{Kind: ActGiveUp, Ranges: []Range{{ch.ordinal, 1}}, Why: why})
+}
+
+// giveUpUnreachable gives up the queued chunks that none of the remaining sources can bring.
+func (c *Core) giveUpUnreachable() {
+	up := c.upMask()
+	if up == 0 {
+		return
+	}
+	for _, ord := range c.again {
+		i := c.find(ord)
+		if i == len(c.chunks) || c.chunks[i].ordinal != ord {
+			continue
+		}
+		if ch := &c.chunks[i]; ch.state == chunkWanted && ch.held == 0 && up&^ch.tried == 0 {
+			c.giveUp(ch, WhyNotHeld)
+		}
+	}
+	c.trim()
+}
+
+func (c *Core) upMask() uint64 {
+	var m uint64
+	for i := range c.sources {
+		if c.sources[i].up {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+// trim cuts settled chunks off the front once they are most of the slice.
+func (c *Core) trim() {
+	for c.settled < len(c.chunks) {
+		ch := &c.chunks[c.settled]
+		if ch.state == chunkWanted || ch.held != 0 {
+			break
+		}
+		c.settled++
+	}
+	if c.settled < 4096 || c.settled < len(c.chunks)/2 {
+		return
+	}
+	n := copy(c.chunks, c.chunks[c.settled:])
+	c.chunks = c.chunks[:n]
+	c.fresh = max(0, c.fresh-c.settled)
+	c.settled = 0
+}

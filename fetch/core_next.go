@@ -1,0 +1,231 @@
+package fetch
+
+import (
+	"slices"
+	"time"
+)
+
+// Next gives the decisions that the events so far call for, and when to ask again at the latest; the
+// zero time means not before the next event.
+func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
+	c.expire(now)
+	c.refill(now)
+	for c.tokens > 0 {
+		id, ok := c.bestSource()
+		if !ok || !c.ask(now, id) {
+			break
+		}
+	}
+	c.endgame(now)
+	actions, c.actions = c.actions, nil
+	return actions, c.nextDeadline()
+}
+
+// refill adds what MaxRate allows since the last time, up to a tenth of a second's worth.
+func (c *Core) refill(now time.Time) {
+	if c.cfg.MaxRate == 0 {
+		c.tokens = 1
+		return
+	}
+	if !c.filledAt.IsZero() {
+		c.tokens += c.cfg.MaxRate * now.Sub(c.filledAt).Seconds()
+	}
+	c.tokens = min(c.tokens, max(c.cfg.MaxRate/10, 1))
+	c.filledAt = now
+}
+
+// slice is the size of one request: small enough to be spread over sources, large enough to be cheap.
+func (s *source) slice(cfg CoreConfig) int64 {
+	return min(max(s.window(cfg)/4, 64<<10), 1<<20)
+}
+
+// bestSource is the source that would finish another request first, among those with room for one.
+func (c *Core) bestSource() (SourceID, bool) {
+	best, found := SourceID(0), false
+	var bestTime time.Duration
+	for i := range c.sources {
+		s := &c.sources[i]
+		want := s.slice(c.cfg)
+		if !s.askable() || s.idle || s.outstanding+want > s.window(c.cfg) || c.inflight+want > c.cfg.MaxInflight {
+			continue
+		}
+		if t := s.finish(want); !found || t < bestTime {
+			best, bestTime, found = SourceID(i), t, true
+		}
+	}
+	return best, found
+}
+
+func (s *source) askable() bool { return s.up && !s.dropped }
+
+// ask leases the next chunks to a source. It says false when no source could be given anything.
+func (c *Core) ask(now time.Time, id SourceID) bool {
+	s := &c.sources[id]
+	ranges, chunks, bytes := c.pick(id, s.slice(c.cfg))
+	if chunks == 0 {
+		s.idle = true // until something is queued
+		return c.anyBusy()
+	}
+	c.lease(now, id, ranges, chunks, bytes)
+	return true
+}
+
+// anyBusy says whether a source is left that has not been found to have nothing to do.
+func (c *Core) anyBusy() bool {
+	for i := range c.sources {
+		if c.sources[i].askable() && !c.sources[i].idle {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes int64) {
+	s := &c.sources[id]
+	if s.outstanding == 0 {
+		s.since, s.bytes = now, 0 // the idle time before says nothing about the path
+	}
+	s.outstanding += bytes
+	c.inflight += bytes
+	if c.cfg.MaxRate > 0 {
+		c.tokens -= float64(bytes)
+	}
+	expect := s.finish(0)
+	s.leases = append(s.leases, lease{ranges: ranges, left: chunks, deadline: now.Add(max(4*expect, c.cfg.MinLease))})
+	c.actions = append(c.actions, Action{Kind: ActRequest, Source: id, Ranges: ranges})
+}
+
+// pick marks up to limit bytes of chunks as held by a source: those that came back first, then the
+// never asked in recipe order. One chunk is always taken if there is one.
+func (c *Core) pick(id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
+	bit := uint64(1) << id
+	take := func(ch *chunk) {
+		ch.held |= bit
+		ranges = appendOrdinal(ranges, ch.ordinal)
+		chunks++
+		bytes += int64(ch.len)
+	}
+	c.pickAgain(bit, limit, &bytes, take)
+	for ; c.fresh < len(c.chunks) && bytes < limit; c.fresh++ {
+		if ch := &c.chunks[c.fresh]; ch.state == chunkWanted && ch.held == 0 && !ch.queued {
+			take(ch)
+		}
+	}
+	return ranges, chunks, bytes
+}
+
+// pickAgain takes chunks of the queue of those that were asked before, and drops the settled ones from it.
+func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk)) {
+	if len(c.again) == 0 {
+		return
+	}
+	slices.Sort(c.again)
+	kept := c.again[:0]
+	for _, ord := range c.again {
+		i := c.find(ord)
+		if i == len(c.chunks) || c.chunks[i].ordinal != ord {
+			continue
+		}
+		ch := &c.chunks[i]
+		switch {
+		case ch.state != chunkWanted:
+			ch.queued = false
+		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit:
+			kept = append(kept, ord)
+		default:
+			ch.queued = false
+			take(ch)
+		}
+	}
+	c.again = kept
+}
+
+// expire opens the chunks of overdue leases to other sources. The lease itself stays: the bytes may
+// still come.
+func (c *Core) expire(now time.Time) {
+	for i := range c.sources {
+		s := &c.sources[i]
+		s.idle = false
+		for j := range s.leases {
+			l := &s.leases[j]
+			if l.expired || now.Before(l.deadline) {
+				continue
+			}
+			l.expired = true
+			c.each(l.ranges, func(ch *chunk) {
+				if ch.state == chunkWanted && ch.held&(1<<i) != 0 {
+					c.enqueue(ch)
+				}
+			})
+		}
+	}
+}
+
+// endgame gives a source with nothing to do the last open lease of a slower one as well, if it would
+// end it sooner.
+func (c *Core) endgame(now time.Time) {
+	if !c.planDone || c.fresh < len(c.chunks) {
+		return
+	}
+	for i := range c.sources {
+		s := &c.sources[i]
+		if !s.askable() || s.outstanding > 0 {
+			continue
+		}
+		slow := c.slowest(SourceID(i))
+		if slow == nil || slow.finish(0) < 2*s.finish(min(slow.outstanding, s.slice(c.cfg))) {
+			continue
+		}
+		last := slow.leases[len(slow.leases)-1]
+		c.duplicate(now, SourceID(i), last.ranges)
+	}
+}
+
+// slowest is the source, other than id, whose queue will be empty last.
+func (c *Core) slowest(id SourceID) *source {
+	var slow *source
+	for i := range c.sources {
+		s := &c.sources[i]
+		if SourceID(i) == id || len(s.leases) == 0 {
+			continue
+		}
+		if slow == nil || s.finish(0) > slow.finish(0) {
+			slow = s
+		}
+	}
+	return slow
+}
+
+func (c *Core) duplicate(now time.Time, id SourceID, rs []Range) {
+	bit := uint64(1) << id
+	var ranges []Range
+	var chunks, bytes int64
+	limit := c.sources[id].slice(c.cfg)
+	c.each(rs, func(ch *chunk) {
+		if ch.state == chunkWanted && (ch.held|ch.tried)&bit == 0 && bytes < limit {
+			ch.held |= bit
+			ranges = appendOrdinal(ranges, ch.ordinal)
+			chunks++
+			bytes += int64(ch.len)
+		}
+	})
+	if chunks > 0 {
+		c.lease(now, id, ranges, chunks, bytes)
+	}
+}
+
+func (c *Core) nextDeadline() time.Time {
+	var wake time.Time
+	if c.tokens <= 0 && c.wanted > 0 {
+		wait := (1 - c.tokens) / c.cfg.MaxRate * float64(time.Second)
+		wake = c.filledAt.Add(time.Duration(wait) + time.Millisecond)
+	}
+	for i := range c.sources {
+		for _, l := range c.sources[i].leases {
+			if !l.expired && (wake.IsZero() || l.deadline.Before(wake)) {
+				wake = l.deadline
+			}
+		}
+	}
+	return wake
+}

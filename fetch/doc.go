@@ -1,0 +1,22 @@
+// Package fetch decides, all the time, which chunk to get from where, and carries it out.
+//
+// It is a pure core in a shell. The core (core*.go, event.go) knows no clock, no socket and no file:
+// events go in by Step, actions come out of Next, and equal event logs give equal actions. The shell
+// (run.go, loop.go and the rest) owns the clock, the goroutines and the I/O.
+//
+// A transfer, in steps:
+//
+//  1. The sources that the address names are dialled; the first to answer brings the root node.
+//  2. The planner walks the recipe, asks the tree which files are right already or partly staged, and
+//     hands the chunks that are missing to the core. It stays a bounded window ahead of the transfer.
+//     A chunk that several places need is wanted once.
+//  3. The core leases each wanted chunk to the source that will finish it first, within the window of
+//     bytes that each source can use. A lease that overstays may be given to a second source as well;
+//     what a source refuses is asked elsewhere; what nobody has is given up, and named at the end.
+//  4. Verified chunks are written to their places on the source's own worker, and the loop is told.
+//  5. When every chunk is written or given up, the tree's last pass sets links, directories' times and
+//     deletions, and the report is made.
+//
+// What it does not guarantee: a source that holds bytes back but keeps answering is dropped after its
+// stall time only; and a chunk that repeats farther apart than the window is fetched again.
+package fetch

@@ -1,0 +1,260 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"dfetch/recipe"
+	"dfetch/sources"
+	"dfetch/sources/sender"
+	"dfetch/sources/wire"
+)
+
+// Endpoint is a sender that may be asked: one identity, reachable under one or more addresses.
+type Endpoint struct {
+	Addrs []string // host:port
+	Pin   string   // its TLS key; empty trusts any, since the recipe's id checks the content
+	Token string
+}
+
+// Bounds of reconnecting.
+const (
+	maxRedials  = 5 // in a row, without a byte of progress
+	firstRedial = time.Second
+)
+
+// dialers keeps the connections to the endpoints up.
+type dialers struct {
+	cfg    *Config
+	loop   *loop
+	intake *sources.Intake
+	roots  chan []byte // raw roots that passed the check; one is kept
+
+	mu       sync.Mutex
+	live     map[*sender.Client]struct{}
+	change   chan struct{} // closed and renewed when live changes
+	ended    error         // why no endpoint will come up again
+	wire     int64         // bytes received by connections that have ended
+	rejected int64         // chunks with wrong bytes that they brought
+	wg       sync.WaitGroup
+}
+
+func newDialers(cfg *Config, l *loop, in *sources.Intake) *dialers {
+	return &dialers{
+		cfg: cfg, loop: l, intake: in, roots: make(chan []byte, 1),
+		live: map[*sender.Client]struct{}{}, change: make(chan struct{}),
+	}
+}
+
+// start dials every endpoint. When the last one has ended for good, the loop is told.
+func (d *dialers) start(ctx context.Context) {
+	errs := make([]error, len(d.cfg.Endpoints))
+	var all sync.WaitGroup
+	for i, ep := range d.cfg.Endpoints {
+		all.Go(func() { errs[i] = d.keep(ctx, ep) })
+	}
+	d.wg.Go(func() {
+		all.Wait()
+		err := errors.Join(errs...)
+		if err == nil {
+			err = errors.New("no sender is known")
+		}
+		d.mu.Lock()
+		d.ended = err
+		d.signal()
+		d.mu.Unlock()
+		d.loop.noMoreSources(err)
+	})
+}
+
+// signal wakes those who wait for a change; mu is held.
+func (d *dialers) signal() {
+	close(d.change)
+	d.change = make(chan struct{})
+}
+
+// keep dials an endpoint, and again when it is lost, until it refuses or stays away. It returns why
+// it gave up.
+func (d *dialers) keep(ctx context.Context, ep Endpoint) error {
+	wait := firstRedial
+	for tries := 0; ; tries++ {
+		progress, err := d.session(ctx, ep)
+		if progress {
+			tries, wait = 0, firstRedial
+		}
+		if ctx.Err() != nil || final(err) || tries == maxRedials {
+			return err
+		}
+		d.cfg.log("%s: %v; trying again in %v", ep.Addrs[0], err, wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+		wait = min(2*wait, 16*time.Second)
+	}
+}
+
+// final says whether dialling again is useless.
+func final(err error) bool {
+	return errors.Is(err, sources.ErrRefused) || errors.Is(err, sources.ErrProtocol) || errors.Is(err, errBadRoot) ||
+		errors.Is(err, sources.ErrStalled)
+}
+
+// errBadRoot: a sender's root node is not the recipe that was asked for.
+var errBadRoot = errors.New("sender's recipe is not the one that the address names")
+
+// session is one connection, from dialling to its end. progress says whether it brought anything.
+func (d *dialers) session(ctx context.Context, ep Endpoint) (progress bool, err error) {
+	a := newAttached()
+	client, err := d.dial(ctx, ep, &sink{l: d.loop, a: a, kind: "sender"})
+	if err != nil {
+		return false, err
+	}
+	defer d.retire(client)
+	if err := d.checkRoot(client); err != nil {
+		client.Close()
+		return false, err
+	}
+	d.mu.Lock()
+	d.live[client] = struct{}{}
+	d.signal()
+	d.mu.Unlock()
+	if err := d.loop.attach(a, client); err != nil {
+		client.Close()
+		return false, err
+	}
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		client.Close()
+		<-a.done
+	}
+	return client.Stats().WireBytes > 64<<10, a.reason()
+}
+
+// dial tries the endpoint's addresses in turn.
+func (d *dialers) dial(ctx context.Context, ep Endpoint, s sources.Sink) (*sender.Client, error) {
+	var errs []error
+	for _, addr := range ep.Addrs {
+		c, err := sender.Dial(ctx, sender.ClientConfig{
+			Addr: addr, Pin: ep.Pin, Token: ep.Token, Recipe: d.cfg.Recipe, Sink: s, Intake: d.intake,
+			StallTimeout: d.cfg.StallTimeout,
+		})
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil || errors.Is(err, sources.ErrRefused) {
+			break
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (d *dialers) checkRoot(c *sender.Client) error {
+	raw := c.RawRoot()
+	if err := checkRoot(raw, d.cfg.Recipe); err != nil {
+		return fmt.Errorf("%s: %w", c.Properties().Name, err)
+	}
+	select {
+	case d.roots <- raw:
+	default:
+	}
+	return nil
+}
+
+// checkRoot says whether raw is the root node of the recipe.
+func checkRoot(raw []byte, want recipe.ID) error {
+	root, err := recipe.DecodeRoot(raw)
+	if err != nil {
+		return err
+	}
+	if got := root.Hash.Node(recipe.KindRoot, raw); got != want {
+		return fmt.Errorf("%w: %s", errBadRoot, got)
+	}
+	return nil
+}
+
+func (d *dialers) retire(c *sender.Client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.live, c)
+	d.wire += c.Stats().WireBytes
+	d.rejected += c.Stats().Rejected
+	d.signal()
+}
+
+// wireBytes is everything that senders have sent so far.
+func (d *dialers) wireBytes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.wire
+	for c := range d.live {
+		n += c.Stats().WireBytes
+	}
+	return n
+}
+
+// rejectedChunks is how many chunks came with wrong bytes.
+func (d *dialers) rejectedChunks() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.rejected
+	for c := range d.live {
+		n += c.Stats().Rejected
+	}
+	return n
+}
+
+// closeAll ends every connection and waits until none delivers any more.
+func (d *dialers) closeAll() {
+	d.mu.Lock()
+	var all []*sender.Client
+	for c := range d.live {
+		all = append(all, c)
+	}
+	d.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
+}
+
+// nodes gives a connection to ask for nodes; it waits for one.
+func (d *dialers) nodes(ctx context.Context) (nodeStream, error) {
+	for {
+		d.mu.Lock()
+		change, ended := d.change, d.ended
+		var best *sender.Client
+		for c := range d.live {
+			if best == nil || c.Stats().MinRTT < best.Stats().MinRTT {
+				best = c
+			}
+		}
+		d.mu.Unlock()
+		switch {
+		case best != nil:
+			return streamOf(best), nil
+		case ended != nil:
+			return nil, ended
+		}
+		select {
+		case <-change:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func streamOf(c *sender.Client) nodeStream {
+	return func(ctx context.Context, asks []nodeAsk, recursive bool, fn func(recipe.Kind, recipe.ID, []byte) error) error {
+		refs := make([]wire.NodeRef, len(asks))
+		for i, a := range asks {
+			refs[i] = wire.NodeRef{Kind: a.kind, ID: a.id}
+		}
+		return c.Nodes(ctx, sender.NodesRequest{Refs: refs, Recursive: recursive}, fn)
+	}
+}

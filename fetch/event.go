@@ -1,0 +1,126 @@
+package fetch
+
+import (
+	"fmt"
+	"time"
+)
+
+// SourceID numbers the sources of a transfer, 0 … maxSources-1, in the order in which they came up.
+// A source that comes back after an interruption gets a new number.
+type SourceID int
+
+// maxSources bounds the sources of one transfer, returns included: a chunk notes them in 64 bits.
+const maxSources = 64
+
+// Range is a run of neighbouring ordinals.
+type Range struct {
+	First uint64 `json:"f"`
+	Count uint32 `json:"n"`
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// Kinds of events.
+const (
+	// EvPlanned: the chunks First, First+1, … are needed; Lens has their bytes. Ordinals only grow.
+	EvPlanned EventKind = "planned"
+	// EvPlanDone: no more chunks will be planned.
+	EvPlanDone EventKind = "plan-done"
+	// EvUp: a source can be asked.
+	EvUp EventKind = "up"
+	// EvDown: a source has ended. All that it was asked for has been answered before.
+	EvDown EventKind = "down"
+	// EvArrived: chunks in Ranges came from Source, verified and written.
+	EvArrived EventKind = "arrived"
+	// EvFailed: chunks in Ranges will not come from Source; Why tells the reason.
+	EvFailed EventKind = "failed"
+	// EvSample: a source's round trip was measured.
+	EvSample EventKind = "sample"
+)
+
+// Why is the class of a failure: it decides whether the same source may be asked again.
+type Why string
+
+// Classes of failure.
+const (
+	WhyCanceled Why = "canceled" // ask again anywhere
+	WhyClosed   Why = "closed"   // the source ended; ask again anywhere
+	WhyCorrupt  Why = "corrupt"  // the bytes did not match
+	WhyChanged  Why = "changed"  // the file changed at the source
+	WhyNotHeld  Why = "not-held" // the source doesn't have it
+)
+
+// Event is something that happened. It is a value, so that a run can be recorded and replayed.
+type Event struct {
+	Kind   EventKind     `json:"k"`
+	Source SourceID      `json:"s,omitempty"`
+	First  uint64        `json:"first,omitempty"`
+	Lens   []uint32      `json:"lens,omitempty"`
+	Ranges []Range       `json:"r,omitempty"`
+	Why    Why           `json:"why,omitempty"`
+	RTT    time.Duration `json:"rtt,omitempty"`
+	Name   string        `json:"name,omitempty"`
+}
+
+// ActionKind says what to do.
+type ActionKind string
+
+// Kinds of actions.
+const (
+	// ActRequest: ask Source for Ranges.
+	ActRequest ActionKind = "request"
+	// ActCancel: take the request for Ranges back from Source; they have come from elsewhere.
+	ActCancel ActionKind = "cancel"
+	// ActDrop: close Source; it brings nothing but bad data.
+	ActDrop ActionKind = "drop"
+	// ActGiveUp: no source has Ranges; Why is the last reason.
+	ActGiveUp ActionKind = "give-up"
+)
+
+// Action is a decision of the core, for the shell to carry out.
+type Action struct {
+	Kind   ActionKind `json:"k"`
+	Source SourceID   `json:"s,omitempty"`
+	Ranges []Range    `json:"r,omitempty"`
+	Why    Why        `json:"why,omitempty"`
+}
+
+// String is the action on one line, as `dfetch replay` prints it.
+func (a Action) String() string {
+	switch a.Kind {
+	case ActGiveUp:
+		return fmt.Sprintf("%s %s (%s)", a.Kind, formatRanges(a.Ranges), a.Why)
+	case ActDrop:
+		return fmt.Sprintf("%s source %d", a.Kind, a.Source)
+	default:
+		return fmt.Sprintf("%s source %d %s", a.Kind, a.Source, formatRanges(a.Ranges))
+	}
+}
+
+func formatRanges(rs []Range) string {
+	s := ""
+	for i, r := range rs {
+		if i == 8 {
+			return fmt.Sprintf("%s and %d more ranges", s, len(rs)-i)
+		}
+		if i > 0 {
+			s += ","
+		}
+		if r.Count == 1 {
+			s += fmt.Sprint(r.First)
+		} else {
+			s += fmt.Sprintf("%d-%d", r.First, r.First+uint64(r.Count)-1)
+		}
+	}
+	return s
+}
+
+// appendOrdinal adds an ordinal to ranges, lengthening the last one when it is the next.
+func appendOrdinal(rs []Range, ord uint64) []Range {
+	if n := len(rs); n > 0 && rs[n-1].First+uint64(rs[n-1].Count) == ord {
+		rs[n-1].Count++
+		return rs
+	}
+	return append(rs, Range{First: ord, Count: 1})
+}

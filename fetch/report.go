@@ -1,0 +1,115 @@
+package fetch
+
+import (
+	"runtime"
+	"syscall"
+	"time"
+
+	"dfetch/recipe"
+)
+
+// ReportVersion is the version of the report's keys.
+const ReportVersion = 1
+
+// Report says what a transfer did. Its JSON keys are a contract (docs/json.md).
+type Report struct {
+	Version      int                     `json:"v"`
+	Recipe       string                  `json:"recipe"`
+	Files        uint64                  `json:"files"`
+	Bytes        uint64                  `json:"bytes"`
+	Chunks       uint64                  `json:"chunks"`
+	ElapsedS     float64                 `json:"elapsed_s"`
+	Exit         int                     `json:"exit"`
+	Sources      map[string]SourceReport `json:"sources"`
+	DiskOps      DiskOps                 `json:"disk_ops"`
+	ResumedBytes uint64                  `json:"resumed_bytes"`
+	Duplicate    uint64                  `json:"duplicate_bytes"`
+	Rejected     uint64                  `json:"rejected_chunks"`
+	ZoomBytes    uint64                  `json:"zoom_bytes"`
+	LimitedBy    string                  `json:"limited_by"`
+	FilesRight   uint64                  `json:"files_right"`
+	FilesWritten uint64                  `json:"files_written"`
+	Deleted      uint64                  `json:"deleted"`
+	Failed       uint64                  `json:"failed"`
+	Failures     []string                `json:"failures,omitempty"`
+	Error        string                  `json:"error,omitempty"`
+	RecipeBytes  uint64                  `json:"recipe_bytes"`
+}
+
+// SourceReport is what one kind of source brought.
+type SourceReport struct {
+	Bytes     uint64 `json:"bytes"`  // content bytes that it was the first to deliver
+	Chunks    uint64 `json:"chunks"` // chunks of them
+	WireBytes uint64 `json:"wire_bytes,omitempty"`
+}
+
+// DiskOps counts operations of the search of the receiver's own disk.
+type DiskOps struct {
+	Stat       uint64 `json:"stat"`
+	Hash       uint64 `json:"hash"`
+	HashBytes  uint64 `json:"hash_bytes"`
+	CacheCheck uint64 `json:"cache_check"`
+	CacheRead  uint64 `json:"cache_read"`
+}
+
+// report sums the run up.
+func (t *transfer) report(err error) *Report {
+	elapsed := time.Since(t.start)
+	r := &Report{
+		Version: ReportVersion, Recipe: recipe.FormatID(recipe.BLAKE3, t.cfg.Recipe), ElapsedS: elapsed.Seconds(),
+		Sources: t.sourceReports(), ResumedBytes: t.result.ResumedBytes, Duplicate: t.stats.duplicate.Load(),
+		Rejected: uint64(t.dial.rejectedChunks()), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
+		FilesRight: t.result.RightFiles, FilesWritten: t.result.Files, Deleted: t.result.Deleted, Failed: t.result.FailedCount,
+	}
+	if t.root != nil {
+		r.Recipe = recipe.FormatID(t.root.Hash, t.cfg.Recipe)
+		r.Files, r.Bytes, r.Chunks = t.root.Counts.Files, t.root.Counts.Bytes, t.root.Counts.Chunks
+	}
+	for _, f := range t.result.Failed {
+		r.Failures = append(r.Failures, f.String())
+	}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+// sourceReports credits each byte to where it came from. Content that lies in the recipe came with
+// it; holes need nothing from anywhere and count as the destination's.
+func (t *transfer) sourceReports() map[string]SourceReport {
+	out := make(map[string]SourceReport)
+	for _, kind := range []string{"dest", "disk", "sender", "udp", "swarm", "web"} {
+		out[kind] = SourceReport{}
+	}
+	for kind, s := range t.stats.bySource() {
+		out[kind] = s
+	}
+	dest, sender := out["dest"], out["sender"]
+	dest.Bytes += t.result.RightBytes + t.result.ResumedBytes + t.stats.holeBytes.Load()
+	inline := t.stats.wholeBytes.Load() + t.stats.resumed.Load() - min(t.result.RightBytes+t.result.ResumedBytes, t.stats.wholeBytes.Load()+t.stats.resumed.Load())
+	sender.Bytes += inline
+	sender.WireBytes = uint64(t.dial.wireBytes())
+	out["dest"], out["sender"] = dest, sender
+	if t.root != nil && dest.Bytes+sender.Bytes == t.root.Counts.Bytes {
+		dest.Chunks = t.root.Counts.Chunks - min(sender.Chunks, t.root.Counts.Chunks)
+		out["dest"] = dest
+	}
+	return out
+}
+
+// limitedBy guesses what held the transfer back: the processor if it was nearly always busy with this
+// process, the disk if the workers mostly wrote, else the network.
+func (t *transfer) limitedBy(elapsed time.Duration) string {
+	var ru syscall.Rusage
+	cores := float64(runtime.GOMAXPROCS(0))
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) == nil {
+		busy := time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+		if busy.Seconds() > 0.85*cores*elapsed.Seconds() {
+			return "cpu"
+		}
+	}
+	if time.Duration(t.stats.writeTime.Load()).Seconds() > 0.5*cores*elapsed.Seconds() {
+		return "disk"
+	}
+	return "network"
+}

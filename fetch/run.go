@@ -1,0 +1,326 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"dfetch/recipe"
+	"dfetch/sources"
+	"dfetch/tree"
+)
+
+// Config says what to fetch, from where, to where. It is not modified after Run has begun.
+type Config struct {
+	Recipe    recipe.ID
+	Endpoints []Endpoint
+	// Local is the recipe, or a part of it, as a file; nil if only the senders have it.
+	Local *recipe.File
+	// CacheDir is where nodes of recipes are kept between runs; empty keeps them for this run only.
+	CacheDir string
+	// Dest is where the tree lands. A file recipe lands at Dest, or in it if it is a directory or
+	// ends in a slash.
+	Dest      string
+	Fsync     tree.Fsync
+	Checksum  bool
+	Delete    bool
+	MaxDelete int // as in tree.Config
+	// MaxSize refuses recipes of a tree with more content bytes; 0 is no limit.
+	MaxSize uint64
+	// MaxRate bounds the bytes a second that are asked for; 0 is no limit.
+	MaxRate float64
+	// StallTimeout ends a source that brings nothing for so long; 0 is the source's default.
+	StallTimeout time.Duration
+	// Trace gets the event log; nil for none.
+	Trace io.Writer
+	// Progress is told how it goes, five times a second; nil for no one. One call at a time.
+	Progress func(Snapshot)
+	// Log gets things to tell a person, one line each; nil drops them. Calls may overlap.
+	Log func(text string)
+}
+
+func (c *Config) log(format string, args ...any) {
+	if c.Log != nil {
+		c.Log(fmt.Sprintf(format, args...))
+	}
+}
+
+// Errors that Run's caller decides by, beside those of tree, sources and recipe.
+var (
+	// ErrChanged: chunks are missing because their files changed at the source.
+	ErrChanged = errors.New("files changed at the source")
+	// ErrMissing: no source has some chunks.
+	ErrMissing = errors.New("no source has some chunks")
+	// ErrTooLarge: the recipe is over Config.MaxSize.
+	ErrTooLarge = errors.New("recipe is larger than allowed")
+)
+
+// transfer is one run.
+type transfer struct {
+	cfg    Config
+	start  time.Time
+	stats  *counters
+	rec    *recorder
+	win    *window
+	loop   *loop
+	intake *sources.Intake
+	dial   *dialers
+	root   *recipe.Root
+	tree   *tree.Tree
+	result tree.Result
+
+	mu     sync.Mutex
+	lost   map[Why]int // chunks given up
+	nodeIn int64       // raw bytes of nodes received
+}
+
+// Run brings a tree to its destination. The report is made in any case; its Exit is left to the caller.
+// When it fails or ctx ends, what was verified stays in staging, and the next Run goes on from there.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	t := newTransfer(cfg)
+	err := t.run(ctx)
+	t.intake.Close()
+	if terr := t.rec.close(); terr != nil {
+		err = errors.Join(err, fmt.Errorf("trace: %w", terr))
+	}
+	return t.report(err), err
+}
+
+func newTransfer(cfg Config) *transfer {
+	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}}
+	t.rec = newRecorder(CoreConfig{MaxRate: cfg.MaxRate}, cfg.Trace, t.start)
+	t.win = newWindow(maxWindow)
+	t.loop = newLoop(t.rec, t.win, t.stats)
+	t.loop.write, t.loop.lost = t.write, t.giveUp
+	t.intake = sources.NewIntake(sources.IntakeConfig{})
+	t.dial = newDialers(&t.cfg, t.loop, t.intake)
+	return t
+}
+
+func (t *transfer) run(ctx context.Context) error {
+	return t.withNodes(ctx, t.fill)
+}
+
+// withNodes connects, gets the root, and calls do with the recipe's nodes at hand.
+func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *nodeFeed) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer t.dial.wg.Wait()
+	defer cancel(errEnded)
+	t.dial.start(ctx)
+	raw, err := t.awaitRoot(ctx)
+	if err != nil {
+		return err
+	}
+	if t.root, err = recipe.DecodeRoot(raw); err != nil {
+		return err
+	}
+	if t.cfg.MaxSize > 0 && t.root.Counts.Bytes > t.cfg.MaxSize {
+		return fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, t.root.Counts.Bytes, t.cfg.MaxSize)
+	}
+	cache, err := t.openCache()
+	if err != nil {
+		return err
+	}
+	defer cache.close()
+	feed := t.newFeed(cache.NodeCache)
+	defer feed.wait()
+	defer cancel(errEnded)
+	feed.start(ctx)
+	return do(ctx, feed)
+}
+
+// errEnded is the cause of contexts that end with the transfer.
+var errEnded = errors.New("transfer has ended")
+
+// startNodes streams the recipe's directories if the cache has nothing of them.
+func (t *transfer) startNodes(ctx context.Context, feed *nodeFeed) {
+	if top := t.root.Top.Dir.ID; !top.IsZero() && !feed.holdsDir(top) {
+		feed.streamAll(ctx, top)
+	}
+}
+
+// awaitRoot gives the recipe's root node, from the file or from the first sender that answers.
+func (t *transfer) awaitRoot(ctx context.Context) ([]byte, error) {
+	if t.cfg.Local != nil {
+		return t.cfg.Local.RawRoot(), nil
+	}
+	for {
+		t.dial.mu.Lock()
+		change, ended := t.dial.change, t.dial.ended
+		t.dial.mu.Unlock()
+		select {
+		case raw := <-t.dial.roots:
+			return raw, nil
+		default:
+		}
+		if ended != nil {
+			return nil, ended
+		}
+		select {
+		case raw := <-t.dial.roots:
+			return raw, nil
+		case <-change:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// nodeCache is the cache of nodes, in a directory of its own if there is no lasting one.
+type nodeCache struct {
+	*recipe.NodeCache
+	temp string
+}
+
+func (t *transfer) openCache() (*nodeCache, error) {
+	if t.cfg.CacheDir != "" {
+		c, err := recipe.OpenNodeCache(t.cfg.CacheDir, recipe.CacheConfig{Hash: t.root.Hash})
+		if err == nil {
+			return &nodeCache{NodeCache: c}, nil
+		}
+		t.cfg.log("node cache: %v; going on without", err)
+	}
+	dir, err := os.MkdirTemp("", "dfetch-nodes-")
+	if err != nil {
+		return nil, err
+	}
+	c, err := recipe.OpenNodeCache(dir, recipe.CacheConfig{Hash: t.root.Hash})
+	return &nodeCache{NodeCache: c, temp: dir}, err
+}
+
+func (c *nodeCache) close() {
+	c.NodeCache.Close()
+	if c.temp != "" {
+		os.RemoveAll(c.temp)
+	}
+}
+
+func (t *transfer) newFeed(cache *recipe.NodeCache) *nodeFeed {
+	var local []recipe.Nodes
+	if t.cfg.Local != nil {
+		local = append(local, t.cfg.Local)
+	}
+	return newNodeFeed(cache, local, t.root.Mask, t.dial.nodes, func(n int) {
+		t.mu.Lock()
+		t.nodeIn += int64(n)
+		t.mu.Unlock()
+	})
+}
+
+// fill brings the tree to the destination once its root is known.
+func (t *transfer) fill(ctx context.Context, feed *nodeFeed) error {
+	dest, err := t.destination()
+	if err != nil {
+		return err
+	}
+	t.tree, err = tree.Open(ctx, tree.Config{
+		Dest: dest, Recipe: t.cfg.Recipe, Root: t.root, Nodes: feed, Fsync: t.cfg.Fsync, Checksum: t.cfg.Checksum,
+		Delete: t.cfg.Delete, MaxDelete: t.cfg.MaxDelete,
+		Log: func(n tree.Note) { t.cfg.log("%s: %s", n.Path, n.Text) },
+	})
+	if err != nil {
+		return err
+	}
+	t.startNodes(ctx, feed)
+	if err := t.load(ctx, feed); err != nil {
+		return errors.Join(err, t.tree.Abort())
+	}
+	t.result, err = t.tree.Finish(ctx)
+	return errors.Join(err, t.lostError())
+}
+
+// load plans and fetches. When it returns, no source writes any more, or all has been written.
+func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
+	inner, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(errEnded)
+	p := &planner{
+		root: t.root, nodes: feed, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
+		checksum: t.cfg.Checksum, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
+	}
+	wg.Go(func() {
+		if err := t.plan(inner, p); err != nil {
+			t.loop.fail(err)
+		}
+	})
+	wg.Go(func() { t.showProgress(inner) })
+	err := t.loop.run(inner)
+	if err != nil {
+		t.dial.closeAll()
+	}
+	return err
+}
+
+func (t *transfer) plan(ctx context.Context, p *planner) error {
+	if err := t.reserve(ctx, p.nodes); err != nil {
+		return err
+	}
+	return p.run(ctx)
+}
+
+// destination is where the recipe lands by the rules of cp.
+func (t *transfer) destination() (string, error) {
+	name := t.root.Top.Name
+	if t.root.Top.Type == recipe.TypeDir {
+		return t.cfg.Dest, nil
+	}
+	st, err := os.Stat(t.cfg.Dest)
+	switch {
+	case err == nil && st.IsDir(), strings.HasSuffix(t.cfg.Dest, "/"):
+		return filepath.Join(t.cfg.Dest, name), nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return "", err
+	}
+	return t.cfg.Dest, nil
+}
+
+// write brings verified bytes to a place.
+func (t *transfer) write(c claimed, data []byte) {
+	if err := c.file.file.Write(c.off, data); err != nil {
+		t.loop.fail(err)
+	}
+}
+
+// giveUp notes that bytes of a file will not come.
+func (t *transfer) giveUp(c claimed, why Why) {
+	t.mu.Lock()
+	t.lost[why]++
+	t.mu.Unlock()
+	err := fmt.Errorf("chunk %d: %w", c.want.Ordinal, whyError(why))
+	c.file.file.Fail(err)
+	for _, p := range c.more {
+		p.file.file.Fail(err)
+	}
+}
+
+func whyError(why Why) error {
+	switch why {
+	case WhyChanged:
+		return sources.ErrChanged
+	case WhyCorrupt:
+		return sources.ErrCorrupt
+	default:
+		return sources.ErrNotHeld
+	}
+}
+
+// lostError says what was given up, by the reason that a caller decides by.
+func (t *transfer) lostError() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var errs []error
+	if n := t.lost[WhyChanged]; n > 0 {
+		errs = append(errs, fmt.Errorf("%w: %d chunks", ErrChanged, n))
+	}
+	if n := t.lost[WhyCorrupt] + t.lost[WhyNotHeld] + t.lost[WhyClosed] + t.lost[WhyCanceled]; n > 0 {
+		errs = append(errs, fmt.Errorf("%w: %d chunks (%d of them came with wrong bytes)", ErrMissing, n, t.lost[WhyCorrupt]))
+	}
+	return errors.Join(errs...)
+}

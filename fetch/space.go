@@ -1,0 +1,89 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+
+	"dfetch/recipe"
+	"dfetch/tree"
+)
+
+// reserve makes sure that the destination has room before the first byte is written. The whole
+// recipe's data is an upper bound; only where that does not fit is the tree surveyed for what is
+// right already.
+func (t *transfer) reserve(ctx context.Context, nodes recipe.Nodes) error {
+	err := t.tree.Reserve(int64(t.root.Counts.DataBytes))
+	if !errors.Is(err, tree.ErrNoSpace) {
+		return err
+	}
+	need, err := t.survey(ctx, nodes)
+	if err != nil {
+		return err
+	}
+	return t.tree.Reserve(need.MissingData)
+}
+
+// Plan is what a transfer would do.
+type Plan struct {
+	Files, Bytes  uint64 // regular files of the recipe and their sizes
+	MissingFiles  uint64 // not right by size and time
+	MissingBytes  uint64 // their sizes
+	MissingData   int64  // of that, data: what has to be brought and stored; holes take no room
+	MissingChunks uint64
+	Dest          string // where it lands
+	Recipe        string
+}
+
+// survey compares the recipe with the destination by size and time, and changes nothing.
+func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error) {
+	dest, err := t.destination()
+	if err != nil {
+		return nil, err
+	}
+	s, err := tree.NewSurvey(dest, &t.root.Top)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	p := &Plan{Dest: dest, Recipe: recipe.FormatID(t.root.Hash, t.cfg.Recipe)}
+	err = recipe.Walk(ctx, nodes, t.root, func(it recipe.Item) error {
+		if it.Entry.Type == recipe.TypeFile {
+			p.add(it.Entry, s.Right(it))
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (p *Plan) add(e *recipe.Entry, right bool) {
+	p.Files++
+	p.Bytes += uint64(e.Size)
+	if right {
+		return
+	}
+	p.MissingFiles++
+	p.MissingBytes += uint64(e.Size)
+	data, chunks := int64(len(e.Inline)), uint64(0)
+	for _, r := range e.Content.Refs {
+		chunks += r.Chunks
+		if !r.Hole {
+			data += r.Bytes // an upper list's holes are counted as data: it is not read for this
+		}
+	}
+	p.MissingData += data
+	p.MissingChunks += chunks
+}
+
+// DryRun says what Run would do. Nothing is changed at the destination.
+func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
+	t := newTransfer(cfg)
+	defer t.intake.Close()
+	var plan *Plan
+	err := t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
+		t.startNodes(ctx, feed)
+		var err error
+		plan, err = t.survey(ctx, feed)
+		return err
+	})
+	return plan, err
+}

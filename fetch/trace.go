@@ -1,0 +1,148 @@
+package fetch
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"time"
+)
+
+// traceVersion is the version of the trace's lines.
+const traceVersion = 1
+
+// maxTraceLine bounds a line of a trace that is read back.
+const maxTraceLine = 64 << 20
+
+// traceLine is one line of a trace: the first has V and Config, each other one has an event or the
+// actions that Next gave.
+type traceLine struct {
+	V       int         `json:"v,omitempty"`
+	Config  *CoreConfig `json:"config,omitempty"`
+	At      int64       `json:"at"` // nanoseconds since the start
+	Event   *Event      `json:"ev,omitempty"`
+	Next    bool        `json:"next,omitempty"`
+	Actions []Action    `json:"act,omitempty"`
+}
+
+// recorder is a core that writes what goes in and out to a trace. With a nil writer it only passes on.
+type recorder struct {
+	core  *Core
+	enc   *json.Encoder
+	buf   *bufio.Writer
+	start time.Time
+	err   error
+}
+
+func newRecorder(cfg CoreConfig, w io.Writer, start time.Time) *recorder {
+	r := &recorder{core: NewCore(cfg), start: start}
+	if w != nil {
+		r.buf = bufio.NewWriterSize(w, 1<<16)
+		r.enc = json.NewEncoder(r.buf)
+		r.write(traceLine{V: traceVersion, Config: &cfg})
+	}
+	return r
+}
+
+func (r *recorder) write(l traceLine) {
+	if r.err == nil {
+		r.err = r.enc.Encode(l)
+	}
+}
+
+func (r *recorder) step(now time.Time, ev Event) {
+	if r.enc != nil {
+		r.write(traceLine{At: now.Sub(r.start).Nanoseconds(), Event: &ev})
+	}
+	r.core.Step(now, ev)
+}
+
+func (r *recorder) next(now time.Time) ([]Action, time.Time) {
+	actions, wake := r.core.Next(now)
+	if r.enc != nil {
+		r.write(traceLine{At: now.Sub(r.start).Nanoseconds(), Next: true, Actions: actions})
+	}
+	return actions, wake
+}
+
+// close flushes the trace and returns the first error of writing it.
+func (r *recorder) close() error {
+	if r.buf == nil {
+		return nil
+	}
+	return errors.Join(r.err, r.buf.Flush())
+}
+
+// ErrReplay says that a trace's events give other actions than the trace holds.
+var ErrReplay = errors.New("replay gives other actions than the trace")
+
+// Replay runs a trace's events through a new core and calls show for each decision, with the time
+// since the start of the transfer. It fails with ErrReplay at the first decision that differs.
+func Replay(trace io.Reader, show func(at time.Duration, a Action) error) error {
+	sc := bufio.NewScanner(trace)
+	sc.Buffer(make([]byte, 0, 1<<16), maxTraceLine)
+	core, err := replayHead(sc)
+	if err != nil {
+		return err
+	}
+	start := time.Unix(0, 0)
+	for n := 2; sc.Scan(); n++ {
+		var l traceLine
+		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
+			return fmt.Errorf("trace line %d: %w", n, err)
+		}
+		if err := replayLine(core, start.Add(time.Duration(l.At)), l, show); err != nil {
+			return fmt.Errorf("trace line %d: %w", n, err)
+		}
+	}
+	return sc.Err()
+}
+
+func replayHead(sc *bufio.Scanner) (*Core, error) {
+	var head traceLine
+	if !sc.Scan() {
+		return nil, fmt.Errorf("trace is empty: %w", io.ErrUnexpectedEOF)
+	}
+	if err := json.Unmarshal(sc.Bytes(), &head); err != nil {
+		return nil, fmt.Errorf("trace line 1: %w", err)
+	}
+	if head.V != traceVersion || head.Config == nil {
+		return nil, fmt.Errorf("trace version %d; this program reads version %d", head.V, traceVersion)
+	}
+	return NewCore(*head.Config), nil
+}
+
+func replayLine(core *Core, now time.Time, l traceLine, show func(time.Duration, Action) error) error {
+	if l.Event != nil {
+		if err := checkEvent(core, *l.Event); err != nil {
+			return err
+		}
+		core.Step(now, *l.Event)
+		return nil
+	}
+	actions, _ := core.Next(now)
+	if len(actions) != len(l.Actions) || len(actions) > 0 && !reflect.DeepEqual(actions, l.Actions) {
+		return fmt.Errorf("%w: %v instead of %v", ErrReplay, actions, l.Actions)
+	}
+	for _, a := range actions {
+		if err := show(time.Duration(l.At), a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkEvent refuses events that a run can't have produced.
+func checkEvent(core *Core, ev Event) error {
+	switch {
+	case ev.Source < 0 || ev.Source >= maxSources:
+		return fmt.Errorf("source %d out of range", ev.Source)
+	case ev.Kind != EvPlanned && ev.Kind != EvPlanDone && ev.Kind != EvUp && int(ev.Source) >= len(core.sources):
+		return fmt.Errorf("%s from source %d, which never came up", ev.Kind, ev.Source)
+	case ev.Kind == EvPlanned && len(core.chunks) > 0 && ev.First <= core.chunks[len(core.chunks)-1].ordinal:
+		return fmt.Errorf("chunk %d is planned after chunk %d", ev.First, core.chunks[len(core.chunks)-1].ordinal)
+	}
+	return nil
+}

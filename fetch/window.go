@@ -1,0 +1,170 @@
+package fetch
+
+import (
+	"context"
+	"sort"
+	"sync"
+
+	"dfetch/recipe"
+	"dfetch/sources"
+)
+
+// place is where a chunk's bytes belong.
+type place struct {
+	file *pending
+	off  int64
+	lead bool // the first chunk of its file that is planned
+}
+
+// cost is what a place counts for against the window's limit.
+func (p place) cost() int {
+	if p.lead {
+		return leadCost
+	}
+	return 1
+}
+
+// slot is a planned chunk: what it is and the places that need it.
+type slot struct {
+	want    sources.Want
+	place           // the first place
+	more    []place // further ones with the same content
+	claimed bool    // its bytes are here or given up; no place can be added
+}
+
+// window holds the planned chunks that have not come. Slots are added in the order of their ordinals
+// by the planner and settled in any order by the sources.
+type window struct {
+	mu    sync.Mutex
+	slots []slot
+	head  int // slots[:head] are claimed
+	base  int // number of the slot slots[0], counted from the start
+	byID  map[recipe.ID]int
+	open  int           // cost of the places of slots not claimed
+	max   int           // most of it before the planner waits
+	room  chan struct{} // gets a token when open falls below max
+}
+
+func newWindow(limit int) *window {
+	return &window{byID: make(map[recipe.ID]int), max: limit, room: make(chan struct{}, 1)}
+}
+
+func (w *window) full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open >= w.max
+}
+
+// waitRoom blocks while the window is full.
+func (w *window) waitRoom(ctx context.Context) error {
+	for {
+		if !w.full() {
+			return nil
+		}
+		select {
+		case <-w.room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// add notes that a chunk is needed at a place. It says whether the chunk is new: false means that an
+// open slot has the same content and will serve this place too.
+func (w *window) add(want sources.Want, at place) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n, ok := w.byID[want.ID]; ok {
+		if s := &w.slots[n-w.base]; !s.claimed && s.want.Len == want.Len {
+			s.more = append(s.more, at)
+			w.open += at.cost()
+			return false
+		}
+	}
+	w.byID[want.ID] = w.base + len(w.slots)
+	w.slots = append(w.slots, slot{want: want, place: at})
+	w.open += at.cost()
+	return true
+}
+
+// find is the index in w.slots of an ordinal, or of the next higher one.
+func (w *window) find(ord uint64) int {
+	return sort.Search(len(w.slots), func(i int) bool { return w.slots[i].want.Ordinal >= ord })
+}
+
+// wants turns ranges into the wants that they stand for.
+func (w *window) wants(rs []Range) []sources.Want {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []sources.Want
+	for _, r := range rs {
+		end := r.First + uint64(r.Count)
+		for i := w.find(r.First); i < len(w.slots) && w.slots[i].want.Ordinal < end; i++ {
+			out = append(out, w.slots[i].want)
+		}
+	}
+	return out
+}
+
+// claimed is a chunk that has just been settled, with its places.
+type claimed struct {
+	want sources.Want
+	place
+	more []place
+	dup  bool // it had been settled before; there is nothing to do
+}
+
+// claim settles chunks: each is claimed once, later claims get dup.
+func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := 0
+	for k, want := range wants {
+		if k == 0 || i >= len(w.slots) || w.slots[i].want.Ordinal != want.Ordinal {
+			i = w.find(want.Ordinal)
+		}
+		if i >= len(w.slots) || w.slots[i].want.Ordinal != want.Ordinal || w.slots[i].claimed {
+			out = append(out, claimed{want: want, dup: true})
+			continue
+		}
+		s := &w.slots[i]
+		s.claimed = true
+		out = append(out, claimed{want: s.want, place: s.place, more: s.more})
+		w.settle(s, w.base+i)
+		i++
+	}
+	w.trim()
+	return out
+}
+
+func (w *window) settle(s *slot, number int) {
+	if w.byID[s.want.ID] == number {
+		delete(w.byID, s.want.ID)
+	}
+	w.open -= s.cost()
+	for _, p := range s.more {
+		w.open -= p.cost()
+	}
+	s.more, s.file = nil, nil
+	if w.open < w.max {
+		select {
+		case w.room <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// trim cuts claimed slots off the front once they are half of the slice.
+func (w *window) trim() {
+	for w.head < len(w.slots) && w.slots[w.head].claimed {
+		w.head++
+	}
+	if w.head < 4096 || w.head < len(w.slots)/2 {
+		return
+	}
+	n := copy(w.slots, w.slots[w.head:])
+	clear(w.slots[n:])
+	w.slots = w.slots[:n]
+	w.base += w.head
+	w.head = 0
+}

@@ -1,0 +1,196 @@
+package fetch
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"time"
+)
+
+// world is a simulated network in virtual time: it carries out a core's actions on sources with a rate
+// and a round trip, some of which fail, and feeds the results back.
+type world struct {
+	now     time.Time
+	core    *Core
+	rng     *rand.Rand
+	srcs    []*simSource
+	queue   simQueue
+	lens    []uint32
+	got     map[uint64]int // arrivals by ordinal
+	lost    map[uint64]Why
+	dup     int64
+	actions []Action
+	seq     int
+}
+
+type simSource struct {
+	rate    float64 // bytes a second
+	rtt     time.Duration
+	fails   float64 // share of chunks that fail for good
+	why     Why
+	stalled bool // answers nothing
+	free    time.Time
+	asked   map[uint64]bool
+	sent    int64
+	closed  bool
+}
+
+type simEvent struct {
+	at  time.Time
+	seq int
+	do  func()
+}
+
+type simQueue []simEvent
+
+func (q simQueue) Len() int { return len(q) }
+func (q simQueue) Less(i, j int) bool {
+	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].seq < q[j].seq
+}
+func (q simQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *simQueue) Push(x any)   { *q = append(*q, x.(simEvent)) }
+func (q *simQueue) Pop() any {
+	old := *q
+	x := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return x
+}
+
+func newWorld(seed uint64, cfg CoreConfig, lens []uint32, srcs ...*simSource) *world {
+	w := &world{
+		now: time.Unix(1000, 0), core: NewCore(cfg), rng: rand.New(rand.NewPCG(seed, 1)), srcs: srcs,
+		lens: lens, got: map[uint64]int{}, lost: map[uint64]Why{},
+	}
+	for i, s := range srcs {
+		s.asked = map[uint64]bool{}
+		s.free = w.now
+		w.core.Step(w.now, Event{Kind: EvUp, Source: SourceID(i), RTT: s.rtt})
+	}
+	return w
+}
+
+func (w *world) after(d time.Duration, do func()) {
+	w.seq++
+	heap.Push(&w.queue, simEvent{w.now.Add(d), w.seq, do})
+}
+
+// run carries the transfer through and returns how long it took; it stops after limit.
+func (w *world) run(limit time.Duration) time.Duration {
+	start := w.now
+	if len(w.lens) > 0 {
+		w.core.Step(w.now, Event{Kind: EvPlanned, First: 0, Lens: w.lens})
+	}
+	w.core.Step(w.now, Event{Kind: EvPlanDone})
+	for w.now.Sub(start) < limit {
+		actions, wake := w.core.Next(w.now)
+		w.carryOut(actions)
+		if w.core.Done() {
+			break
+		}
+		if w.queue.Len() == 0 && wake.IsZero() && !w.dropStalled() {
+			break
+		}
+		w.advance(wake)
+	}
+	return w.now.Sub(start)
+}
+
+// dropStalled ends the sources that answer nothing, as a source's stall timer does.
+func (w *world) dropStalled() bool {
+	for i, s := range w.srcs {
+		if s.stalled && !s.closed {
+			w.after(30*time.Second, func() { w.drop(SourceID(i)) })
+			s.closed = true
+			return true
+		}
+	}
+	return len(w.core.actions) > 0
+}
+
+func (w *world) advance(wake time.Time) {
+	if w.queue.Len() == 0 && wake.IsZero() {
+		return
+	}
+	if w.queue.Len() == 0 || !wake.IsZero() && wake.Before(w.queue[0].at) {
+		w.now = wake
+		return
+	}
+	ev := heap.Pop(&w.queue).(simEvent)
+	w.now = ev.at
+	ev.do()
+}
+
+func (w *world) carryOut(actions []Action) {
+	w.actions = append(w.actions, actions...)
+	for _, a := range actions {
+		for _, r := range a.Ranges {
+			for ord := r.First; ord < r.First+uint64(r.Count); ord++ {
+				w.carryOutOne(a, ord)
+			}
+		}
+		if a.Kind == ActDrop {
+			w.drop(a.Source)
+		}
+	}
+}
+
+func (w *world) carryOutOne(a Action, ord uint64) {
+	switch a.Kind {
+	case ActRequest:
+		w.request(a.Source, ord)
+	case ActCancel:
+		if s := w.srcs[a.Source]; s.asked[ord] {
+			delete(s.asked, ord)
+			w.core.Step(w.now, Event{Kind: EvFailed, Source: a.Source, Ranges: []Range{{ord, 1}}, Why: WhyCanceled})
+		}
+	case ActGiveUp:
+		w.lost[ord] = a.Why
+	}
+}
+
+func (w *world) drop(id SourceID) {
+	s := w.srcs[id]
+	s.closed = true
+	for ord := range w.lens {
+		if s.asked[uint64(ord)] {
+			delete(s.asked, uint64(ord))
+			w.core.Step(w.now, Event{Kind: EvFailed, Source: id, Ranges: []Range{{uint64(ord), 1}}, Why: WhyClosed})
+		}
+	}
+	w.core.Step(w.now, Event{Kind: EvDown, Source: id})
+}
+
+func (w *world) request(id SourceID, ord uint64) {
+	s := w.srcs[id]
+	if s.asked[ord] {
+		panic("a chunk is asked twice of one source")
+	}
+	s.asked[ord] = true
+	if s.stalled {
+		return
+	}
+	n := w.lens[ord]
+	if arrives := w.now.Add(s.rtt / 2); s.free.Before(arrives) {
+		s.free = arrives
+	}
+	s.free = s.free.Add(time.Duration(float64(n) / s.rate * 1e9))
+	fail := w.rng.Float64() < s.fails
+	w.after(s.free.Add(s.rtt/2).Sub(w.now), func() { w.answer(id, ord, fail) })
+}
+
+func (w *world) answer(id SourceID, ord uint64, fail bool) {
+	s := w.srcs[id]
+	if !s.asked[ord] {
+		return
+	}
+	delete(s.asked, ord)
+	rs := []Range{{ord, 1}}
+	if fail {
+		w.core.Step(w.now, Event{Kind: EvFailed, Source: id, Ranges: rs, Why: s.why})
+		return
+	}
+	s.sent += int64(w.lens[ord])
+	if w.got[ord]++; w.got[ord] > 1 {
+		w.dup += int64(w.lens[ord])
+	}
+	w.core.Step(w.now, Event{Kind: EvArrived, Source: id, Ranges: rs})
+}
