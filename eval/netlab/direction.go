@@ -1,0 +1,111 @@
+package netlab
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// batch is how many packets are read, or written, before the other has its turn.
+const batch = 128
+
+// direction moves packets from one TUN device to another as its link says. One
+// engine alone calls fill and drain.
+type direction struct {
+	in, out int // descriptors
+	clock   func() time.Duration
+	dead    bool // in can't be read any more
+
+	mu       sync.Mutex // guards what follows
+	link     *Link
+	pool     pool
+	due      []Packet
+	refused  int64
+	lateSum  time.Duration
+	lateMax  time.Duration
+	released int64
+}
+
+func newDirection(in, out, mtu int, clock func() time.Duration, l *Link) *direction {
+	return &direction{
+		in: in, out: out, clock: clock, link: l,
+		// A packet longer than the MTU can't come out of the device.
+		pool: pool{mtu: max(mtu, smallBuffer+1)},
+		due:  make([]Packet, 0, batch),
+	}
+}
+
+// fill takes packets from the device until it has none, or a batch is full.
+func (d *direction) fill() (worked bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for range batch {
+		b := d.pool.read()
+		n, err := unix.Read(d.in, b)
+		if n <= 0 {
+			d.pool.free(b)
+			d.dead = err != nil && err != unix.EAGAIN && err != unix.EINTR
+			return worked
+		}
+		worked = true
+		data := d.pool.keep(b[:n])
+		if !d.link.Push(d.clock(), data) {
+			d.pool.free(data)
+		}
+	}
+	return worked
+}
+
+// drain delivers a batch of due packets and tells when the next is due.
+func (d *direction) drain() (worked bool, wake time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock()
+	d.due, wake = d.link.Pop(now, d.due[:0])
+	for i := range d.due {
+		d.deliver(now, &d.due[i])
+	}
+	return len(d.due) > 0, wake
+}
+
+func (d *direction) deliver(now time.Duration, p *Packet) {
+	if !p.Lost {
+		late := now - p.Due
+		d.lateSum += late
+		d.lateMax = max(d.lateMax, late)
+		d.released++
+		if _, err := unix.Write(d.out, p.Data); err != nil {
+			d.refused++
+		}
+	}
+	d.pool.free(p.Data)
+}
+
+func (d *direction) counters() Counters {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.link.Counters()
+	c.DeliveryRefused = d.refused
+	c.LateMax = d.lateMax
+	if d.released > 0 {
+		c.LateMean = d.lateSum / time.Duration(d.released)
+	}
+	return c
+}
+
+func (d *direction) set(s Shape) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.link.Set(d.clock(), s)
+}
+
+// play schedules the shapes from now on, instead of what was scheduled before.
+func (d *direction) play(start time.Duration, steps []linkStep) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.link.Set(start, d.link.shape)
+	for _, s := range steps {
+		d.link.Schedule(start+s.at, s.shape)
+	}
+}
