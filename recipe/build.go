@@ -125,7 +125,10 @@ type build struct {
 }
 
 func newBuild(cfg BuildConfig) (*build, error) {
-	cfg.defaults()
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
 	cutter, err := NewCutter(cfg.Profile)
 	if err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func newBuild(cfg BuildConfig) (*build, error) {
 	return b, nil
 }
 
-func (c *BuildConfig) defaults() {
+func (c *BuildConfig) setDefaults() {
 	if c.Mask == 0 {
 		c.Mask = MaskPortable
 	}
@@ -157,6 +160,19 @@ func (c *BuildConfig) defaults() {
 	if c.TempDir == "" {
 		c.TempDir = filepath.Dir(c.Out)
 	}
+}
+
+// validate refuses what would make a root that nobody reads.
+func (c *BuildConfig) validate() error {
+	switch {
+	case c.Out == "":
+		return errors.New("recipe: no file to write the recipe to")
+	case !c.Hash.Valid():
+		return bad("", "unknown %s", c.Hash)
+	case c.Mask > MaskFull:
+		return bad("", "unknown metadata mask %d", c.Mask)
+	}
+	return c.Profile.Validate()
 }
 
 // setReuse drops a recipe that can't be used again, and finds out how old it is.

@@ -16,7 +16,7 @@ type stepKind uint8
 
 const (
 	stepEntry stepKind = iota // entry is complete, or err says why it is not
-	stepFile                  // a regular file whose content is to be found
+	stepFile                  // a regular file, not empty, whose content is to be found
 	stepEnter                 // entry is a directory; steps up to its stepLeave are below it
 	stepLeave
 )
@@ -79,6 +79,8 @@ type batch struct {
 	steps []step
 	files int
 	bytes int64
+	dirs  int           // how often the files' directory changes
+	last  *dirFD        // of the last file
 	done  chan struct{} // closed when all entries are complete
 }
 
@@ -86,6 +88,7 @@ const (
 	batchSteps = 256
 	batchFiles = 64
 	batchBytes = 4 << 20
+	batchDirs  = 8 // directories that a batch keeps open
 )
 
 // scanner walks a tree and makes steps of it: depth first, names sorted bytewise.
@@ -111,16 +114,31 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 func (s *scanner) add(st step) error {
 	s.batch.steps = append(s.batch.steps, st)
-	if st.kind == stepFile {
-		st.dir.users.Add(1)
-		s.batch.files++
-		s.batch.bytes += st.entry.Size
+	if st.entry.Type == TypeFile {
 		s.b.tally.scanned(st.entry.Size)
 	}
-	if len(s.batch.steps) >= batchSteps || s.batch.files >= batchFiles || s.batch.bytes >= batchBytes {
+	if st.kind == stepFile {
+		s.batch.addFile(&st)
+	}
+	if s.batch.full() {
 		return s.flush()
 	}
 	return nil
+}
+
+// addFile counts a file and keeps its directory open.
+func (bt *batch) addFile(st *step) {
+	st.dir.users.Add(1)
+	if st.dir != bt.last {
+		bt.last = st.dir
+		bt.dirs++
+	}
+	bt.files++
+	bt.bytes += st.entry.Size
+}
+
+func (bt *batch) full() bool {
+	return len(bt.steps) >= batchSteps || bt.files >= batchFiles || bt.bytes >= batchBytes || bt.dirs >= batchDirs
 }
 
 func (s *scanner) flush() error {
@@ -198,8 +216,13 @@ func (s *scanner) name(d *dirFD, name string, depth int, old *oldDir) error {
 		st.entry.Target, st.err = readlinkat(d.fd, name)
 		st.err = st.fail("readlink", st.err)
 	}
+	return s.addComplete(st)
+}
+
+// addComplete adds an entry that need not be opened.
+func (s *scanner) addComplete(st step) error {
 	if st.err == nil {
-		st.entry.Xattrs, st.err = s.b.meta.xattrsAt(d.fd, name)
+		st.entry.Xattrs, st.err = s.b.meta.xattrsAt(st.dir.fd, st.open)
 		st.err = st.fail("read", st.err)
 	}
 	return s.add(st)
@@ -244,6 +267,9 @@ func (s *scanner) file(st step, stat *unix.Stat_t, old *oldDir) error {
 		}
 		s.links[key] = &linkGroup{first: st.below(), left: stat.Nlink - 1}
 		st.links = true
+	}
+	if stat.Size == 0 {
+		return s.addComplete(st)
 	}
 	st.kind = stepFile
 	st.old = old.unchanged(&st.entry, s.b.reuseBefore)
