@@ -70,6 +70,10 @@ against the recipe before it is used, and a run that was stopped can go on.
 		newKeyCmd(),
 		newManCmd(),
 		newVersionCmd(),
+		newGetCmd(),
+		newRecipeCmd(),
+		newReplayCmd(),
+		newServeCmd(),
 	)
 	return root
 }

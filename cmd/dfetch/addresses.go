@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"dfetch/fetch"
+	"dfetch/recipe"
+)
+
+// origin is what the words before DEST name: a recipe, and who may have it.
+type origin struct {
+	hash      recipe.Hash
+	id        recipe.ID
+	file      *recipe.File // nil unless a .dfr file was named
+	endpoints []fetch.Endpoint
+}
+
+func (o *origin) close() {
+	if o.file != nil {
+		o.file.Close()
+	}
+}
+
+// resolve reads addresses and .dfr files that all name the same recipe.
+func resolve(words []string, token string) (*origin, error) {
+	o := &origin{}
+	for _, w := range words {
+		if err := o.add(w, token); err != nil {
+			o.close()
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (o *origin) add(word, token string) error {
+	if !recipe.IsAddress(word) {
+		return o.addFile(word)
+	}
+	a, err := recipe.ParseAddress(word)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	if a.Path != "" {
+		return usagef("%s: fetching a part of a tree is not possible; leave out /%s", a.WithoutToken(), a.Path)
+	}
+	if err := o.name(a.Hash, a.ID, word); err != nil {
+		return err
+	}
+	if len(a.Senders) == 0 {
+		return nil
+	}
+	if a.Pin == "" {
+		return withCode(exitIdentity, fmt.Errorf("%s: the address names a sender without its pin", a.WithoutToken()))
+	}
+	ep := fetch.Endpoint{Addrs: a.Senders, Pin: a.Pin, Token: a.Token}
+	if token != "" {
+		ep.Token = token
+	}
+	o.endpoints = append(o.endpoints, ep)
+	return nil
+}
+
+func (o *origin) addFile(path string) error {
+	f, err := recipe.OpenFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return withCode(exitSelection, fmt.Errorf("%s is neither an address (dfetch:…) nor a .dfr file: %w", path, err))
+	}
+	if err != nil {
+		return withCode(exitRecipe, err)
+	}
+	if err := o.name(f.Root().Hash, f.ID(), path); err != nil || o.file != nil {
+		f.Close()
+		return err
+	}
+	o.file = f
+	return nil
+}
+
+// name notes the recipe's id; every word must give the same.
+func (o *origin) name(h recipe.Hash, id recipe.ID, word string) error {
+	if o.id.IsZero() {
+		o.hash, o.id = h, id
+		return nil
+	}
+	if o.id != id || o.hash != h {
+		return usagef("%s names another recipe than the first argument", clip(word))
+	}
+	return nil
+}
+
+// readToken reads --token-file.
+func readTokenFile(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	if len(text) > 4096 {
+		return "", usagef("--token-file %s: longer than 4096 bytes", path)
+	}
+	return strings.TrimSpace(string(text)), nil
+}

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"dfetch/fetch"
+	"dfetch/recipe"
+	"dfetch/tree"
+)
+
+// getFlags are the flags of dfetch get.
+type getFlags struct {
+	from      []string
+	dryRun    bool
+	checksum  bool
+	fsync     string
+	delete    bool
+	maxDelete int
+	maxSize   sizeFlag
+	bwlimit   rateFlag
+	tokenFile string
+	trace     string
+	report    string
+	json      bool
+	quiet     bool
+	verbose   bool
+	progress  bool
+}
+
+func newGetCmd() *cobra.Command {
+	var f getFlags
+	cmd := &cobra.Command{
+		Use:   "get ADDRESS... DEST",
+		Short: "Make DEST what a recipe says",
+		Long: `get makes DEST what the recipe at ADDRESS says. A tree's entries land in DEST; a file lands at DEST,
+or in it if DEST is a directory or ends in a slash. ADDRESS is what "dfetch serve" prints, or a .dfr file.
+With several addresses of one recipe, all of their senders are used at once.
+
+A file whose size and time are right stays as it is. What is missing is fetched, checked against the recipe,
+put together in DEST/.dfetch and then renamed into place. A run that was stopped, by whatever, loses nothing:
+the same command goes on from what was verified.`,
+		Args: wantArgs(2, -1),
+		RunE: func(cmd *cobra.Command, args []string) error { return get(cmd, &f, args) },
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *getFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringSliceVar(&f.from, "from", nil, "sources to use, of dest and sender (default: all that the address offers)")
+	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be fetched, and change nothing")
+	fl.BoolVar(&f.checksum, "checksum", false, "read the files at DEST instead of trusting size and time")
+	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk: none, end (before files get their names, in batches) or file (each one)")
+	fl.BoolVar(&f.delete, "delete", false, "remove what is in DEST and not in the recipe")
+	fl.IntVar(&f.maxDelete, "max-delete", 0, "with --delete: remove at most this many entries (default: no limit)")
+	fl.Var(&f.maxSize, "max-size", "refuse recipes of more content than this")
+	fl.Var(&f.bwlimit, "bwlimit", "ask for at most this much a second; a plain number is KiB")
+	fl.StringVar(&f.tokenFile, "token-file", "", "read the access token from this file")
+	fl.StringVar(&f.trace, "trace", "", "record the control loop's events in this file (see dfetch replay)")
+	fl.StringVar(&f.report, "report", "", "write a report in JSON to this file")
+	fl.BoolVar(&f.json, "json", false, "events and report as JSON on stdout, one a line")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say only what goes wrong")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "say more")
+	fl.BoolVarP(&f.progress, "progress", "P", false, "show progress even if stderr is not a terminal, a line each second")
+}
+
+// fsyncModes are the values of --fsync.
+var fsyncModes = map[string]tree.Fsync{"none": tree.FsyncNone, "end": tree.FsyncEnd, "file": tree.FsyncFile}
+
+func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
+	cfg := fetch.Config{
+		Checksum: f.checksum, Delete: f.delete, MaxSize: uint64(f.maxSize), MaxRate: float64(f.bwlimit),
+	}
+	var ok bool
+	if cfg.Fsync, ok = fsyncModes[f.fsync]; !ok {
+		return cfg, usagef("--fsync %q: want none, end or file", f.fsync)
+	}
+	if cmd.Flags().Changed("max-delete") {
+		if f.maxDelete < 0 || !f.delete {
+			return cfg, usagef("--max-delete wants a number from 0 on, and --delete")
+		}
+		if cfg.MaxDelete = f.maxDelete; f.maxDelete == 0 {
+			cfg.MaxDelete = -1
+		}
+	}
+	if cache, err := (places{}).cache(); err == nil {
+		cfg.CacheDir = filepath.Join(cache, "nodes")
+	}
+	return cfg, nil
+}
+
+// useSender says whether --from allows the sender.
+func (f *getFlags) useSender() (bool, error) {
+	sender := len(f.from) == 0
+	for _, s := range f.from {
+		switch s {
+		case "dest":
+		case "sender":
+			sender = true
+		default:
+			return false, usagef("--from %q: want dest or sender", s)
+		}
+	}
+	return sender, nil
+}
+
+func get(cmd *cobra.Command, f *getFlags, args []string) error {
+	cfg, err := f.config(cmd)
+	if err != nil {
+		return err
+	}
+	token, err := readTokenFile(f.tokenFile)
+	if err != nil {
+		return err
+	}
+	o, err := resolve(args[:len(args)-1], token)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	sender, err := f.useSender()
+	if err != nil {
+		return err
+	}
+	cfg.Recipe, cfg.Local, cfg.Dest = o.id, o.file, args[len(args)-1]
+	if sender {
+		cfg.Endpoints = o.endpoints
+	}
+	if len(o.endpoints) == 0 && o.file == nil {
+		return withCode(exitMissing, errors.New("the address names no source; an address that \"dfetch serve\" prints does"))
+	}
+	if f.dryRun {
+		return dryRun(cmd, f, cfg)
+	}
+	return runGet(cmd, f, cfg)
+}
+
+// runGet fetches, and tells in the ways that the flags ask for.
+func runGet(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
+	trace, err := createIf(f.trace)
+	if err != nil {
+		return err
+	}
+	if trace != nil {
+		defer trace.Close()
+		cfg.Trace = trace
+	}
+	v := newView(cmd, f)
+	cfg.Log, cfg.Progress = v.note, v.progress
+	report, err := fetch.Run(cmd.Context(), cfg)
+	v.bar.clear()
+	report.Exit = codeOf(err)
+	err = errors.Join(err, v.end(report, f.report))
+	if err != nil {
+		err = withCode(codeOf(err), explain(err, cmd.Context()))
+	}
+	if trace != nil {
+		err = errors.Join(err, trace.Sync())
+	}
+	return err
+}
+
+// createIf creates a file if one is named.
+func createIf(path string) (*os.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return os.Create(path)
+}
+
+// explain makes an error one for people: entries that failed one by one, and how to go on.
+func explain(err error, ctx context.Context) error {
+	if errors.Is(err, errInterrupted) || ctx.Err() != nil {
+		return errors.New("interrupted; the same command goes on from what was verified")
+	}
+	var partial *tree.PartialError
+	if !errors.As(err, &partial) {
+		return err
+	}
+	var lines strings.Builder
+	for i, f := range partial.Failed {
+		if i == 20 {
+			fmt.Fprintf(&lines, "and %d more\n", partial.Count-20)
+			break
+		}
+		fmt.Fprintf(&lines, "%s\n", f)
+	}
+	return fmt.Errorf("%s%w", lines.String(), err)
+}
+
+// view shows a run to people, or to a program that reads JSON.
+type view struct {
+	f      *getFlags
+	out    io.Writer
+	errs   io.Writer
+	bar    *line
+	start  time.Time
+	spoken time.Time // when -P spoke last
+}
+
+func newView(cmd *cobra.Command, f *getFlags) *view {
+	return &view{f: f, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), bar: newLine(cmd.ErrOrStderr(), f.quiet || f.json), start: time.Now()}
+}
+
+// jsonEvent is a line of --json; docs/json.md describes it.
+type jsonEvent struct {
+	V       int                           `json:"v"`
+	Event   string                        `json:"event"`
+	T       float64                       `json:"t"`
+	Text    string                        `json:"text,omitempty"`
+	Files   uint64                        `json:"files,omitempty"`
+	Bytes   uint64                        `json:"bytes,omitempty"`
+	Done    uint64                        `json:"done,omitempty"`
+	Rate    float64                       `json:"rate,omitempty"`
+	ETA     float64                       `json:"eta_s,omitempty"`
+	Planned bool                          `json:"planned,omitempty"`
+	Sources map[string]fetch.SourceReport `json:"sources,omitempty"`
+}
+
+func (v *view) emit(ev jsonEvent) {
+	ev.V, ev.T = fetch.ReportVersion, time.Since(v.start).Seconds()
+	if b, err := json.Marshal(ev); err == nil {
+		fmt.Fprintf(v.out, "%s\n", b)
+	}
+}
+
+func (v *view) note(text string) {
+	if v.f.json {
+		v.emit(jsonEvent{Event: "note", Text: text})
+		return
+	}
+	if !v.f.quiet {
+		v.bar.clear()
+		say(v.errs, "%s", text)
+	}
+}
+
+func (v *view) progress(s fetch.Snapshot) {
+	switch {
+	case v.f.json:
+		v.emit(jsonEvent{
+			Event: "progress", Files: s.Files, Bytes: s.Bytes, Done: s.Done, Rate: s.Rate, ETA: s.ETA.Seconds(),
+			Planned: s.Planned, Sources: s.Sources,
+		})
+	case v.f.progress && v.bar.w == nil:
+		if time.Since(v.spoken) >= time.Second {
+			v.spoken = time.Now()
+			fmt.Fprintln(v.errs, progressLine(s))
+		}
+	default:
+		v.bar.show("%s", progressLine(s))
+	}
+}
+
+// end shows the report and writes it where --report wants it.
+func (v *view) end(r *fetch.Report, path string) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.f.json:
+		fmt.Fprintf(v.out, "%s\n", text)
+	case !v.f.quiet && r.Exit == exitDone:
+		summary(v.out, r)
+	}
+	if path == "" {
+		return nil
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o666)
+}
+
+// dryRun prints what get would do.
+func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
+	plan, err := fetch.DryRun(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	if f.json {
+		return json.NewEncoder(w).Encode(plan)
+	}
+	right := plan.Bytes - plan.MissingBytes
+	fmt.Fprintf(w, "%s\nlands at %s\n", recipe.Address{Hash: recipe.BLAKE3, ID: cfg.Recipe}, plan.Dest)
+	fmt.Fprintf(w, "  dest    %10s  %d files are right already\n", formatSize(int64(right)), plan.Files-plan.MissingFiles)
+	_, err = fmt.Fprintf(w, "  sender  %10s  %d files, %d chunks at most\nspace needed: %s\n",
+		formatSize(plan.MissingData), plan.MissingFiles, plan.MissingChunks, formatSize(plan.MissingData))
+	return err
+}
