@@ -1,0 +1,192 @@
+package recipe
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+func openCache(t testing.TB, dir string, cfg CacheConfig) *NodeCache {
+	t.Helper()
+	c, err := OpenNodeCache(dir, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// putNode puts a node of n bytes that differ by seed, and returns it.
+func putNode(t testing.TB, c *NodeCache, seed byte, n int) (ID, []byte) {
+	t.Helper()
+	raw := bytes.Repeat([]byte{byte(KindDir), seed, 7, 9}, (n+3)/4)[:n]
+	id := BLAKE3.Node(KindDir, raw)
+	if err := c.Put(KindDir, id, raw); err != nil {
+		t.Fatal(err)
+	}
+	return id, raw
+}
+
+func TestNodeCacheLastsAcrossOpens(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "no[d]es")
+	c := openCache(t, dir, CacheConfig{})
+	id, raw := putNode(t, c, 1, 5000)
+	putNode(t, c, 1, 5000)
+	other := openCache(t, dir, CacheConfig{})
+	otherID, otherRaw := putNode(t, other, 2, 300)
+	for range 2 {
+		if got, err := c.Node(ctx, KindDir, id); err != nil || !bytes.Equal(got, raw) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Node(ctx, KindDir, otherID); !errors.Is(err, ErrNotFound) || c.Has(otherID) {
+		t.Error(err)
+	}
+	if c.Close() != nil || c.Close() != nil || other.Close() != nil {
+		t.Error("Close fails")
+	}
+	if err := c.Put(KindDir, ID{1}, raw); !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+	again := openCache(t, dir, CacheConfig{})
+	for id, raw := range map[ID][]byte{id: raw, otherID: otherRaw} {
+		if got, err := again.Node(ctx, KindDir, id); err != nil || !bytes.Equal(got, raw) {
+			t.Error(err)
+		}
+	}
+	if _, err := again.Node(ctx, KindList, otherID); !errors.Is(err, ErrNotFound) && err != nil {
+		t.Error(err)
+	}
+}
+
+func onlyPack(t *testing.T, dir string) string {
+	t.Helper()
+	packs, err := listPacks(dir)
+	if err != nil || len(packs) != 1 {
+		t.Fatal(packs, err)
+	}
+	return packs[0].path
+}
+
+func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
+	dir := t.TempDir()
+	c := openCache(t, dir, CacheConfig{})
+	a, _ := putNode(t, c, 1, 500)
+	b, rawB := putNode(t, c, 2, 500)
+	_ = c.Close()
+	path := onlyPack(t, dir)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := openCache(t, dir, CacheConfig{})
+		if c.Has(b) || n < len(packMagic)+packHeadSize && c.Has(a) {
+			t.Fatalf("cut to %d: torn record is held", n)
+		}
+		_ = c.Close()
+	}
+	bad := bytes.Clone(whole)
+	bad[len(bad)-1] ^= 1
+	if err := os.WriteFile(path, bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c = openCache(t, dir, CacheConfig{})
+	if _, err := c.Node(ctx, KindDir, a); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Node(ctx, KindDir, b); !errors.Is(err, ErrNotFound) {
+		t.Errorf("damaged node: %v", err)
+	}
+	if err := c.Put(KindDir, b, rawB); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Node(ctx, KindDir, b); err != nil || !bytes.Equal(got, rawB) {
+		t.Errorf("a damaged node can't be put again: %v", err)
+	}
+}
+
+func TestNodeCacheDeletesTheOldest(t *testing.T) {
+	dir := t.TempDir()
+	var ids []ID
+	for i := range byte(6) {
+		c := openCache(t, dir, CacheConfig{})
+		id, _ := putNode(t, c, i, 100)
+		ids = append(ids, id)
+		_ = c.Close()
+		for _, p := range mustList(t, dir) {
+			if err := os.Chtimes(p.path, time.Time{}, p.mtime.Add(-time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	size := mustList(t, dir)[0].size
+	c := openCache(t, dir, CacheConfig{MaxBytes: 4 * size})
+	if len(mustList(t, dir)) != 4 || c.Has(ids[1]) || !c.Has(ids[2]) {
+		t.Error("bytes are not bounded")
+	}
+	_ = c.Close()
+	c = openCache(t, dir, CacheConfig{MaxPacks: 2})
+	if len(mustList(t, dir)) != 2 || c.Has(ids[3]) || !c.Has(ids[4]) {
+		t.Error("packs are not bounded")
+	}
+	_ = c.Close()
+	c = openCache(t, dir, CacheConfig{MaxNodes: 1})
+	if c.Has(ids[4]) || !c.Has(ids[5]) {
+		t.Error("the index is not bounded")
+	}
+	if id, _ := putNode(t, c, 99, 100); c.Has(id) {
+		t.Error("a full index grows")
+	}
+}
+
+func mustList(t *testing.T, dir string) []packFile {
+	t.Helper()
+	packs, err := listPacks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packs
+}
+
+func TestNodeCacheFromManyGoroutines(t *testing.T) {
+	c := openCache(t, t.TempDir(), CacheConfig{})
+	var wg sync.WaitGroup
+	for g := range byte(4) {
+		wg.Go(func() {
+			for i := range byte(50) {
+				id, raw := putNode(t, c, g+i, 200)
+				if got, err := c.Node(ctx, KindDir, id); err != nil || !bytes.Equal(got, raw) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestNodeCacheRefuses(t *testing.T) {
+	if _, err := OpenNodeCache(t.TempDir(), CacheConfig{Hash: 9}); err == nil {
+		t.Error("unknown hash accepted")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenNodeCache(file, CacheConfig{}); err == nil {
+		t.Error("a file as directory accepted")
+	}
+	c := openCache(t, t.TempDir(), CacheConfig{})
+	for _, raw := range [][]byte{nil, make([]byte, MaxNode+1)} {
+		if err := c.Put(KindDir, ID{1}, raw); err == nil {
+			t.Errorf("node of %d bytes accepted", len(raw))
+		}
+	}
+}
