@@ -49,12 +49,28 @@ func (d *direction) fill() (worked bool) {
 			return worked
 		}
 		worked = true
+		if staysLocal(b[:n]) {
+			d.pool.free(b)
+			continue
+		}
 		data := d.pool.keep(b[:n])
 		if !d.link.Push(d.clock(), data) {
 			d.pool.free(data)
 		}
 	}
 	return worked
+}
+
+// staysLocal tells multicast of link scope, with which the kernel announces its
+// addresses: nobody at the other end asked, and it would blur the counters.
+func staysLocal(ip []byte) bool {
+	switch {
+	case len(ip) >= 40 && ip[0]>>4 == 6:
+		return ip[24] == 0xff && ip[25] == 0x02
+	case len(ip) >= 20 && ip[0]>>4 == 4:
+		return ip[16] == 224 && ip[17] == 0 && ip[18] == 0
+	}
+	return false
 }
 
 // drain delivers a batch of due packets and tells when the next is due.

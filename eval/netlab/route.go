@@ -40,7 +40,7 @@ func (h *Host) missingRoutes() []string {
 		h.via[host] = device
 		lines = append(lines,
 			fmt.Sprintf("route replace %s/32 dev %s src %s", host.addr4, device, h.addr4),
-			fmt.Sprintf("-6 route replace %s/128 dev %s src %s", host.addr6, device, h.addr6))
+			fmt.Sprintf("route replace %s/128 dev %s src %s", host.addr6, device, h.addr6))
 	}
 	return lines
 }
@@ -53,7 +53,7 @@ func (h *Host) defaultRoute() []string {
 	h.gate = device
 	return []string{
 		fmt.Sprintf("route replace default dev %s src %s", device, h.addr4),
-		fmt.Sprintf("-6 route replace default dev %s src %s", device, h.addr6),
+		fmt.Sprintf("route replace ::/0 dev %s src %s", device, h.addr6),
 	}
 }
 
