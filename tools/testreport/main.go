@@ -2,8 +2,9 @@
 //
 //  1. One line for each package, when it is done.
 //  2. The output of each test that failed, and of each package that did not build.
-//  3. Each skipped test, with the reason that .ci/allowed-skips gives for it.
-//  4. A closing line: how many tests passed, failed and were skipped, subtests included.
+//  3. Each test that took long, so that slow ones are noticed.
+//  4. Each skipped test, with the reason that .ci/allowed-skips gives for it.
+//  5. A closing line: how many tests passed, failed and were skipped, subtests included.
 //
 // It exits with 1 if a test or a build failed, if no test ran, or if a test was skipped that is not on
 // the list. It does not guarantee that go test itself succeeded: the caller checks that too.
@@ -75,6 +76,9 @@ func readSkips(file string) (map[test]string, error) {
 	return allowed, nil
 }
 
+// slow is when a test is named for its time, in seconds.
+const slow = 20
+
 // event is a line of "go test -json"; see "go doc test2json".
 type event struct {
 	Action     string
@@ -118,6 +122,9 @@ func (r *report) line(line []byte) {
 func (r *report) end(of test, e event) {
 	output := r.output[of]
 	delete(r.output, of)
+	if of.Name != "" && e.Elapsed >= slow {
+		r.printf("slow  %s %s  %.1fs\n", of.Package, of.Name, e.Elapsed)
+	}
 	switch {
 	case of.Name == "":
 		r.endPackage(of, e, output)

@@ -19,6 +19,7 @@ func TestReport(t *testing.T) {
 		want     string
 	}{
 		{"good", pass + `{"Action":"pass","Package":"p","Elapsed":1.25}`, true, "ok    p  1.2s\n1 passed, 0 failed, 0 skipped\n"},
+		{"slow", `{"Action":"pass","Package":"p","Test":"TestA","Elapsed":20.04}`, true, "slow  p TestA  20.0s\n1 passed, 0 failed, 0 skipped\n"},
 		{"nothing ran", `{"Action":"skip","Package":"p"}`, false, "0 passed, 0 failed, 0 skipped\n"},
 		{
 			"failed", pass + `{"Action":"output","Package":"p","Test":"TestB","Output":"b: \"no\"\n"}` + "\n" +
