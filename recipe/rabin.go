@@ -8,13 +8,15 @@ import (
 // A chunk ends where the Rabin fingerprint of the 64 bytes before has its low bits zero. The cuts are
 // those of github.com/restic/chunker v0.4.0 with the same parameters; a test holds the two together.
 //
+// Here a digest lies in the upper 53 bits of a word: what leaves its top is gone by itself.
+//
 // The fingerprint at an offset depends on the 64 bytes before it alone. So the scan skips the first
 // Min-64 bytes of each chunk, and goes on in three lanes, a third of a block each: one lane's table
 // lookups wait for each other, three lanes' overlap; four would not fit the registers.
 const (
 	rabinWindow = 64
-	rabinDegree = 53 // of every registered polynomial
-	rabinShift  = rabinDegree - 8
+	rabinDegree = 53               // of every registered polynomial
+	rabinShift  = 64 - rabinDegree
 	laneCount   = 3
 	laneLen     = 1024 // longer: more is scanned in vain behind a cut; shorter: more warming up
 	laneBlock   = rabinWindow + laneCount*laneLen
@@ -22,7 +24,7 @@ const (
 
 // rabinTables serve one polynomial.
 type rabinTables struct {
-	mod [256]uint64 // mod[b] cancels the bits of b·x^53 and adds their remainder
+	mod [256]uint64 // mod[b] is the remainder of b·x^53
 	out [256]uint64 // out[b] takes away byte b, 64 places back, after the next byte was shifted in
 }
 
@@ -44,7 +46,7 @@ func NewCutter(p Profile) (*Cutter, error) {
 	if p.Polynomial != Rabin16.Polynomial {
 		return nil, fmt.Errorf("chunker %q: polynomial %#x is not registered", p.Name, p.Polynomial)
 	}
-	return &Cutter{tab: rabin16Tables(), mask: 1<<p.AvgBits - 1, min: int(p.Min), max: int(p.Max)}, nil
+	return &Cutter{tab: rabin16Tables(), mask: (1<<p.AvgBits - 1) << rabinShift, min: int(p.Min), max: int(p.Max)}, nil
 }
 
 var rabin16Tables = sync.OnceValue(func() *rabinTables { return newRabinTables(Rabin16.Polynomial) })
@@ -53,11 +55,10 @@ var rabin16Tables = sync.OnceValue(func() *rabinTables { return newRabinTables(R
 func newRabinTables(pol uint64) *rabinTables {
 	t := new(rabinTables)
 	for b := range t.mod {
-		top := uint64(b) << rabinDegree
-		t.mod[b] = top | reduce(top, pol)
+		t.mod[b] = reduce(uint64(b)<<rabinDegree, pol) << rabinShift
 	}
 	for b := range t.out {
-		d := uint64(b)
+		d := uint64(b) << rabinShift
 		for range rabinWindow {
 			d = t.push(d, 0)
 		}
@@ -78,7 +79,12 @@ func reduce(x, pol uint64) uint64 {
 
 // push shifts one byte into digest d.
 func (t *rabinTables) push(d uint64, b byte) uint64 {
-	return d<<8 ^ uint64(b) ^ t.mod[byte(d>>rabinShift)]
+	return d<<8 ^ uint64(b)<<rabinShift ^ t.mod[d>>56]
+}
+
+// roll shifts byte in into digest d, and byte out, one window before it, out of it.
+func (t *rabinTables) roll(d uint64, in, out byte) uint64 {
+	return d<<8 ^ (uint64(in)<<rabinShift ^ t.out[out]) ^ t.mod[d>>56]
 }
 
 // Next returns the length of the first chunk of data. Data begins where a chunk begins and holds
@@ -121,7 +127,7 @@ func (t *rabinTables) digest(window []byte) (d uint64) {
 func (t *rabinTables) scan(out, in []byte, d, mask uint64) (int, uint64) {
 	out = out[:len(in)]
 	for i, b := range in {
-		d = t.push(d, b) ^ t.out[out[i]]
+		d = t.roll(d, b, out[i])
 		if d&mask == 0 {
 			return i + 1, d
 		}
@@ -137,9 +143,9 @@ func (t *rabinTables) scanBlock(p *[laneBlock]byte, d0, mask uint64) (int, uint6
 		d2 = t.push(d2, p[i+2*laneLen])
 	}
 	for i := range laneLen {
-		d0 = t.push(d0, p[i+rabinWindow]) ^ t.out[p[i]]
-		d1 = t.push(d1, p[i+rabinWindow+laneLen]) ^ t.out[p[i+laneLen]]
-		d2 = t.push(d2, p[i+rabinWindow+2*laneLen]) ^ t.out[p[i+2*laneLen]]
+		d0 = t.roll(d0, p[i+rabinWindow], p[i])
+		d1 = t.roll(d1, p[i+rabinWindow+laneLen], p[i+laneLen])
+		d2 = t.roll(d2, p[i+rabinWindow+2*laneLen], p[i+2*laneLen])
 		if d0&mask == 0 || d1&mask == 0 || d2&mask == 0 {
 			return t.firstHit(p, [laneCount]uint64{d0, d1, d2}, i, mask), 0
 		}
