@@ -22,22 +22,25 @@ func (n *dirNode) child(name string) *dirNode {
 	return &dirNode{handle: handle{fd: -1}, parent: n, name: name, path: joinPath(n.path, name)}
 }
 
-// acquireDir gives the directory's descriptor, opening it if need be. It is paired with releaseDir.
-func (t *Tree) acquireDir(n *dirNode) (int, error) {
-	if fd, ok := t.dirs.pin(&n.handle); ok {
+// dir gives a directory's descriptor, pinned, opening it if need be.
+func (c *handles) dir(n *dirNode) (int, error) {
+	if fd, ok := c.pin(&n.handle); ok {
 		return fd, nil
 	}
-	pfd, err := t.acquireDir(n.parent)
+	pfd, err := c.dir(n.parent)
 	if err != nil {
 		return -1, err
 	}
-	defer t.releaseDir(n.parent)
+	defer c.unpin(&n.parent.handle)
 	fd, err := openDirAt(pfd, n.name)
 	if err != nil {
 		return -1, err
 	}
-	return t.dirs.adopt(&n.handle, fd), nil
+	return c.adopt(&n.handle, fd), nil
 }
+
+// acquireDir gives a directory's descriptor. It is paired with releaseDir.
+func (t *Tree) acquireDir(n *dirNode) (int, error) { return t.dirs.dir(n) }
 
 func (t *Tree) releaseDir(n *dirNode) { t.dirs.unpin(&n.handle) }
 
