@@ -14,7 +14,7 @@ import (
 
 func sampleFile(t testing.TB, seed uint64, as []Attachment) ([]byte, *Root, MemNodes) {
 	t.Helper()
-	_, root, nodes := sampleTree(t, seed, MaskUnix, 1500)
+	_, root, nodes := sampleTree(t, seed, MaskUnix, 300)
 	var b bytes.Buffer
 	if err := Write(ctx, &b, root, nodes, as); err != nil {
 		t.Fatal(err)
