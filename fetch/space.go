@@ -87,3 +87,14 @@ func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
 	})
 	return plan, err
 }
+
+// WithRecipe connects and calls do with the recipe's root and nodes, which it fetches as they are
+// asked for. Config needs Recipe, Endpoints or Local, and may have CacheDir, StallTimeout and Log.
+func WithRecipe(ctx context.Context, cfg Config, do func(context.Context, *recipe.Root, recipe.Nodes) error) error {
+	t := newTransfer(cfg)
+	defer t.intake.Close()
+	return t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
+		t.startNodes(ctx, feed)
+		return do(ctx, t.root, feed)
+	})
+}

@@ -74,6 +74,8 @@ against the recipe before it is used, and a run that was stopped can go on.
 		newRecipeCmd(),
 		newReplayCmd(),
 		newServeCmd(),
+		newShowCmd(),
+		newVerifyCmd(),
 	)
 	return root
 }
