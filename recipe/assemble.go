@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -67,7 +68,7 @@ func (a *assembler) check(s *step) error {
 
 // fail leaves an entry out, or ends the build.
 func (a *assembler) fail(s *step) error {
-	if len(a.open) == 0 || !a.b.cfg.KeepGoing {
+	if len(a.open) == 0 || !a.b.cfg.KeepGoing || errors.Is(s.err, errStore) {
 		return s.err
 	}
 	if s.links {

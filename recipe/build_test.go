@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -249,6 +250,7 @@ func manyFiles(t testing.TB) string {
 		files[fmt.Sprintf("wide/%d", i)] = ""
 	}
 	files["large"] = randomText(77, 2<<20)
+	files["holed"] = string(holed(rng, []byte(randomText(78, 3<<20))))
 	return makeTree(t, files)
 }
 
@@ -392,6 +394,37 @@ func buildHooked(t *testing.T, cfg BuildConfig, hook func(path string)) (*File, 
 	return b.build(t.Context())
 }
 
+func TestBuildEndsWhenTheStoreFails(t *testing.T) {
+	dir := makeTree(t, map[string]string{"big": randomText(1, 3<<20)})
+	b, err := newBuild(BuildConfig{Path: dir, Out: filepath.Join(t.TempDir(), "o"), KeepGoing: true})
+	must(t, err)
+	must(t, b.store.Close())
+	b.store.out = bufio.NewWriterSize(b.store.file, 16) // the error comes at the first node
+	if _, _, err := b.build(t.Context()); !errors.Is(err, errStore) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestBuildRefusesConfig(t *testing.T) {
+	dir := makeTree(t, map[string]string{"f": "x"})
+	good := BuildConfig{Path: dir, Out: filepath.Join(t.TempDir(), "o")}
+	for name, change := range map[string]func(*BuildConfig){
+		"no output":            func(c *BuildConfig) { c.Out = "" },
+		"unknown mask":         func(c *BuildConfig) { c.Mask = 4 },
+		"unknown hash":         func(c *BuildConfig) { c.Hash = 9 },
+		"unregistered chunker": func(c *BuildConfig) { c.Profile = Rabin16; c.Profile.Name = "other" },
+		"bad parameters":       func(c *BuildConfig) { c.Profile = Rabin16; c.Profile.Max = 1 },
+		"no temp dir":          func(c *BuildConfig) { c.TempDir = filepath.Join(dir, "none") },
+	} {
+		cfg := good
+		change(&cfg)
+		if f, _, err := Build(t.Context(), cfg); err == nil {
+			_ = f.Close()
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
 func TestBuildOfChangingFiles(t *testing.T) {
 	dir := makeTree(t, map[string]string{"once": randomText(1, 1000), "ever": randomText(2, 1000), "still": "x"})
 	reads := map[string]int{}
@@ -499,5 +532,31 @@ func TestBuildProgress(t *testing.T) {
 	want := Progress{stats.Counts.Files, stats.Counts.Bytes, stats.Counts.Files, stats.Counts.Bytes, true}
 	if last != want {
 		t.Errorf("last progress %+v, want %+v", last, want)
+	}
+}
+
+func BenchmarkBuildLargeFile(b *testing.B) {
+	dir := makeTree(b, map[string]string{"f": string(bytes.Repeat(benchData(), 8))})
+	benchBuild(b, BuildConfig{Path: filepath.Join(dir, "f")}, 8*benchSize)
+}
+
+func BenchmarkBuildSmallFiles(b *testing.B) {
+	files := make(map[string]string)
+	for i := range 20_000 {
+		files[fmt.Sprintf("%d/%d", i%100, i)] = randomText(uint64(i), 4000)
+	}
+	dir := makeTree(b, files)
+	b.Run("fresh", func(b *testing.B) { benchBuild(b, BuildConfig{Path: dir}, 20_000*4000) })
+	f, _ := buildTree(b, BuildConfig{Path: dir})
+	b.Run("reused", func(b *testing.B) { benchBuild(b, BuildConfig{Path: dir, Reuse: f}, 20_000*4000) })
+}
+
+func benchBuild(b *testing.B, cfg BuildConfig, size int64) {
+	cfg.Out = filepath.Join(b.TempDir(), "o.dfr")
+	b.SetBytes(size)
+	for b.Loop() {
+		f, _, err := Build(b.Context(), cfg)
+		must(b, err)
+		_ = f.Close()
 	}
 }

@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
 )
+
+// errStore says that the store itself failed, not what was to be stored.
+var errStore = errors.New("recipe: store for nodes")
 
 // nodeStore keeps the nodes of a recipe in the making in a file without a name, and 40 bytes
 // a node in memory. Many goroutines may use it.
@@ -25,11 +29,11 @@ type nodeStore struct {
 func newNodeStore(dir string, h Hash) (*nodeStore, error) {
 	f, err := os.CreateTemp(dir, ".dfetch-nodes-*")
 	if err != nil {
-		return nil, fmt.Errorf("recipe: store for nodes: %w", err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("recipe: store for nodes: %w", err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	return &nodeStore{hash: h, file: f, out: bufio.NewWriterSize(f, 256<<10), index: make(map[ID]int64)}, nil
 }
@@ -47,10 +51,10 @@ func (s *nodeStore) put(kind Kind, raw []byte) (ID, error) {
 	var head [4]byte
 	binary.LittleEndian.PutUint32(head[:], uint32(len(raw)))
 	if _, err := s.out.Write(head[:]); err != nil {
-		return ID{}, fmt.Errorf("recipe: store for nodes: %w", err)
+		return ID{}, fmt.Errorf("%w: %w", errStore, err)
 	}
 	if _, err := s.out.Write(raw); err != nil {
-		return ID{}, fmt.Errorf("recipe: store for nodes: %w", err)
+		return ID{}, fmt.Errorf("%w: %w", errStore, err)
 	}
 	s.index[id] = s.size
 	s.size += int64(len(head) + len(raw))
@@ -66,15 +70,15 @@ func (s *nodeStore) Node(_ context.Context, kind Kind, id ID) ([]byte, error) {
 		return nil, fmt.Errorf("%s node %s: %w", kind, id, ErrNotFound)
 	}
 	if err := s.out.Flush(); err != nil {
-		return nil, fmt.Errorf("recipe: store for nodes: %w", err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	var head [4]byte
 	if _, err := s.file.ReadAt(head[:], at); err != nil {
-		return nil, fmt.Errorf("recipe: store for nodes: %w", err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	raw := make([]byte, binary.LittleEndian.Uint32(head[:]))
 	if _, err := s.file.ReadAt(raw, at+int64(len(head))); err != nil {
-		return nil, fmt.Errorf("recipe: store for nodes: %w", err)
+		return nil, fmt.Errorf("%w: %w", errStore, err)
 	}
 	return raw, nil
 }

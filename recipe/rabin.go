@@ -15,7 +15,7 @@ import (
 // lookups wait for each other, three lanes' overlap; four would not fit the registers.
 const (
 	rabinWindow = 64
-	rabinDegree = 53               // of every registered polynomial
+	rabinDegree = 53 // of every registered polynomial
 	rabinShift  = 64 - rabinDegree
 	laneCount   = 3
 	laneLen     = 1024 // longer: more is scanned in vain behind a cut; shorter: more warming up
