@@ -42,10 +42,10 @@ func (d *direction) fill() (worked bool) {
 	defer d.mu.Unlock()
 	for range batch {
 		b := d.pool.read()
-		n, err := unix.Read(d.in, b)
-		if n <= 0 {
+		n, errno := rawRead(d.in, b)
+		if errno != 0 || n == 0 {
 			d.pool.free(b)
-			d.dead = err != nil && err != unix.EAGAIN && err != unix.EINTR
+			d.dead = errno != 0 && errno != unix.EAGAIN && errno != unix.EINTR
 			return worked
 		}
 		worked = true
@@ -91,7 +91,7 @@ func (d *direction) deliver(now time.Duration, p *Packet) {
 		d.lateSum += late
 		d.lateMax = max(d.lateMax, late)
 		d.released++
-		if _, err := unix.Write(d.out, p.Data); err != nil {
+		if rawWrite(d.out, p.Data) != 0 {
 			d.refused++
 		}
 	}

@@ -109,8 +109,7 @@ func (e *engine) pause(worked bool, wake time.Duration) time.Duration {
 		return wait
 	}
 	if rest := min(nap, wait); rest > 0 {
-		t := unix.NsecToTimespec(int64(rest))
-		unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &t, nil) // ends early on a signal: no harm
+		rawNap(rest)
 	}
 	return 0
 }
@@ -150,8 +149,7 @@ func (p *poller) watch(dirs []*direction) {
 func (p *poller) ready(i int) bool { return p.fds[i+1].Revents != 0 }
 
 func (p *poller) wait(d time.Duration) error {
-	t := unix.NsecToTimespec(int64(min(max(d, 0), time.Hour)))
-	if _, err := unix.Ppoll(p.fds, &t, nil); err != nil && err != unix.EINTR {
+	if err := p.look(d); err != nil && err != unix.EINTR {
 		return fmt.Errorf("netlab: ppoll: %w", err)
 	}
 	if p.fds[0].Revents != 0 {
@@ -159,4 +157,16 @@ func (p *poller) wait(d time.Duration) error {
 		unix.Read(int(p.fds[0].Fd), b[:]) // clears the bell
 	}
 	return nil
+}
+
+func (p *poller) look(d time.Duration) error {
+	if d <= 0 {
+		if errno := rawPoll(p.fds); errno != 0 {
+			return errno
+		}
+		return nil
+	}
+	t := unix.NsecToTimespec(int64(min(d, time.Hour)))
+	_, err := unix.Ppoll(p.fds, &t, nil)
+	return err
 }

@@ -11,10 +11,12 @@ import (
 )
 
 const (
-	defaultMTU  = 1500
-	defaultCC   = "cubic"
-	maxEngines  = 4
-	deviceQueue = 10000 // packets a device holds until an engine reads them
+	defaultMTU = 1500
+	defaultCC  = "cubic"
+	maxEngines = 4
+	// slotsPerEngine leaves a free slot to an engine that wakes.
+	slotsPerEngine = 2
+	deviceQueue    = 10000 // packets a device holds until an engine reads them
 )
 
 // Config is how a lab is made. The zero Config is useful.
@@ -108,7 +110,7 @@ func (l *Lab) startEngines(n int) error {
 		if err != nil {
 			return err
 		}
-		reserveProcs(1)
+		reserveProcs(slotsPerEngine)
 		l.engines = append(l.engines, e)
 	}
 	return nil
@@ -266,7 +268,7 @@ func (l *Lab) Close() error {
 	for _, e := range l.engines {
 		errs = append(errs, e.stop())
 	}
-	releaseProcs(len(l.engines))
+	releaseProcs(slotsPerEngine * len(l.engines))
 	for _, h := range l.hosts {
 		errs = append(errs, h.remove())
 	}

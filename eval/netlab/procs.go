@@ -6,8 +6,8 @@ import (
 )
 
 // spare counts the scheduler slots (GOMAXPROCS) added for engines. An engine
-// sleeps in system calls, and a goroutine that wakes from one waits if all slots
-// are taken; with a slot each, engines are never late for that reason.
+// keeps a slot while packets flow and needs one at once when it wakes from a
+// longer wait; the slots added leave the others to the program.
 var spare struct {
 	sync.Mutex
 	added, before int
