@@ -69,7 +69,8 @@ bench: ## run the benchmarks (BENCH=regexp)
 .PHONY: fuzz
 fuzz: ## fuzz every target, a minute each (FUZZTIME=60s)
 	@for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+		listed=$$($(GO) test -list '^Fuzz' $$pkg); \
+		for target in $$(grep '^Fuzz' <<<"$$listed" || true); do \
 			echo "$$pkg $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
