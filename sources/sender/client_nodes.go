@@ -45,11 +45,14 @@ type nodeAsk struct {
 	order *preorder
 	came  chan struct{}
 
-	mu    sync.Mutex
-	queue []node
-	ended bool
-	err   error
-	owed  int // raw bytes that were used and not given back as room
+	owed int // raw bytes that were used and not given back as room
+
+	mu        sync.Mutex
+	queue     []node
+	queued    int  // raw bytes in queue
+	abandoned bool // nobody waits for it
+	ended     bool
+	err       error
 }
 
 type node struct {
@@ -75,7 +78,6 @@ func (c *Client) Nodes(ctx context.Context, req NodesRequest, fn func(kind recip
 	for {
 		n, ok, err := c.nextNode(ctx, ask)
 		if err != nil || !ok {
-			c.nodes.close(ask)
 			return err
 		}
 		if err := fn(n.ref.Kind, n.ref.ID, n.raw); err != nil {
@@ -139,22 +141,15 @@ func (a *nodeAsks) send(req NodesRequest) *nodeAsk {
 	return ask
 }
 
-// close forgets a request that has ended.
-func (a *nodeAsks) close(ask *nodeAsk) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if _, ok := a.asks[ask.seq]; ok && ask.over() {
-		delete(a.asks, ask.seq)
-		<-a.slots
-	}
-}
-
-// abandon drops what still comes of a request. The rest of it must come all the same: the server
-// can't be told to stop in the middle, so it gets the room to finish.
+// abandon drops what still comes of a request and asks the server to end it.
 func (a *nodeAsks) abandon(ask *nodeAsk) {
 	ask.mu.Lock()
-	ask.queue, ask.err = nil, context.Canceled
+	ask.queue, ask.abandoned = nil, true
+	ended := ask.ended
 	ask.mu.Unlock()
+	if !ended {
+		a.c.out.say(wire.AppendMessage(nil, wire.TypeMore, wire.More{Seq: ask.seq}))
+	}
 }
 
 // waiting says whether the server owes nodes that somebody waits for.
@@ -172,13 +167,13 @@ func (a *nodeAsks) waiting() bool {
 func (k *nodeAsk) starved() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return !k.ended && k.err == nil && len(k.queue) == 0
+	return !k.ended && !k.abandoned && len(k.queue) == 0
 }
 
-func (k *nodeAsk) over() bool {
+func (k *nodeAsk) isAbandoned() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.ended
+	return k.abandoned
 }
 
 func (k *nodeAsk) pop() (n node, ok, ended bool, err error) {
@@ -186,6 +181,7 @@ func (k *nodeAsk) pop() (n node, ok, ended bool, err error) {
 	defer k.mu.Unlock()
 	if len(k.queue) > 0 {
 		n, k.queue = k.queue[0], k.queue[1:]
+		k.queued -= len(n.raw)
 		return n, true, false, nil
 	}
 	return node{}, false, k.ended, k.err
@@ -217,22 +213,22 @@ func (c *Client) takeNode() error {
 		return err
 	}
 	c.useful()
-	if !ask.add(node{ref: head.Ref, raw: raw}) {
-		c.out.say(wire.AppendMessage(nil, wire.TypeMore, wire.More{Seq: ask.seq, Bytes: head.RawLen}))
-	}
-	return nil
+	return ask.add(node{ref: head.Ref, raw: raw})
 }
 
-// add queues a node; false if the request was abandoned.
-func (k *nodeAsk) add(n node) bool {
+// add queues a node, unless the request was abandoned.
+func (k *nodeAsk) add(n node) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.err != nil {
-		return false
+	if k.abandoned {
+		return nil
+	}
+	if k.queued += len(n.raw); k.queued > nodeWindow+recipe.MaxNode {
+		return fmt.Errorf("server sends nodes beyond the window of %d bytes: %w", nodeWindow, wire.ErrFrame)
 	}
 	k.queue = append(k.queue, n)
 	signal(k.came)
-	return true
+	return nil
 }
 
 func (c *Client) takeNodesEnd(body []byte) error {
@@ -255,6 +251,9 @@ func (c *Client) takeNodesEnd(body []byte) error {
 
 // endError is how a request ended.
 func (c *Client) endError(ask *nodeAsk, end wire.NodesEnd) error {
+	if ask.isAbandoned() {
+		return context.Canceled
+	}
 	if end.Code != 0 {
 		err := codeError(end.Code)
 		if end.Code == wire.CodeNotHeld {

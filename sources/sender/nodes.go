@@ -11,9 +11,10 @@ import (
 
 // nodeJob is a request for nodes that is being answered.
 type nodeJob struct {
-	seq   uint32
-	order *preorder
-	room  int64 // raw bytes that may be sent; it may go below zero by one node
+	seq     uint32
+	order   *preorder // of the goroutine that fills
+	room    int64     // raw bytes that may be sent; it may go below zero by one node
+	stopped bool      // the client wants no more
 }
 
 func (s *session) takeNodes(body []byte) error {
@@ -41,6 +42,7 @@ func (s *session) takeMore(body []byte) error {
 	for _, j := range s.jobs {
 		if j.seq == more.Seq {
 			j.room += int64(more.Bytes)
+			j.stopped = j.stopped || more.Bytes == 0
 			signal(s.work)
 		}
 	}
@@ -49,12 +51,12 @@ func (s *session) takeMore(body []byte) error {
 
 // nodeStep sends the next node that there is room for; false if there is none.
 func (s *session) nodeStep(ctx context.Context) (bool, error) {
-	job := s.nextJob()
+	job, stopped := s.nextJob()
 	if job == nil {
 		return false, nil
 	}
 	ref, ok := job.order.next()
-	if !ok {
+	if !ok || stopped {
 		return true, s.endJob(ctx, job, nil)
 	}
 	raw, err := s.nodeRaw(ctx, ref)
@@ -70,16 +72,16 @@ func (s *session) nodeStep(ctx context.Context) (bool, error) {
 	return true, s.put(ctx, &frame{bytes: encodeNode(job.seq, ref, raw)})
 }
 
-// nextJob is the oldest job that has room.
-func (s *session) nextJob() *nodeJob {
+// nextJob is the oldest job that can go on.
+func (s *session) nextJob() (job *nodeJob, stopped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.jobs {
-		if j.room > 0 {
-			return j
+		if j.room > 0 || j.stopped {
+			return j, j.stopped
 		}
 	}
-	return nil
+	return nil, false
 }
 
 func (s *session) endJob(ctx context.Context, job *nodeJob, fault error) error {

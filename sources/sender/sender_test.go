@@ -163,3 +163,17 @@ func TestCloseFailsWhatIsOutstanding(t *testing.T) {
 		t.Fatalf("request after Close: %v", err)
 	}
 }
+
+func TestNodesEndEarly(t *testing.T) {
+	w := smallWorld(t)
+	r := serveWorld(t, w, ServerConfig{})
+	c := r.dial(t, r.config(t, nil))
+	stop := errors.New("enough")
+	req := NodesRequest{Refs: []wire.NodeRef{{Kind: recipe.KindDir, ID: w.root.Top.Dir.ID}}, Recursive: true, Lists: true}
+	for range 4 * wire.MaxNodeJobs {
+		err := c.Nodes(t.Context(), req, func(recipe.Kind, recipe.ID, []byte) error { return stop })
+		if !errors.Is(err, stop) {
+			t.Fatalf("%v, want the error of the callback", err)
+		}
+	}
+}

@@ -146,8 +146,11 @@ func (s *Server) find(id recipe.ID, token string) *served {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
-	web := newWeb(s)
+	var once sync.Once
+	closeListener := func() { once.Do(func() { _ = l.Close() }) }
+	defer context.AfterFunc(ctx, closeListener)()
+	defer closeListener()
+	web := newWeb(s, l.Addr())
 	var wg sync.WaitGroup
 	wg.Go(func() { web.run(ctx) })
 	err := s.accept(ctx, l, web, &wg)

@@ -66,7 +66,7 @@ type Nodes struct {
 	Window    uint32    `cbor:"5,keyasint"`           // raw bytes that may be sent before the next MORE
 }
 
-// More gives room for more raw bytes of nodes.
+// More gives room for more raw bytes of nodes. Zero bytes end the request early.
 type More struct {
 	Seq   uint32 `cbor:"1,keyasint"`
 	Bytes uint32 `cbor:"2,keyasint"`
