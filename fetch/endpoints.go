@@ -22,7 +22,7 @@ type Endpoint struct {
 
 // Bounds of reconnecting.
 const (
-	maxRedials  = 5 // in a row, without a byte of progress
+	maxRedials  = 5 // in a row, without an answer
 	firstRedial = time.Second
 )
 
@@ -76,16 +76,16 @@ func (d *dialers) signal() {
 	d.change = make(chan struct{})
 }
 
-// keep dials an endpoint, and again when it is lost, until it refuses or stays away. It returns why
-// it gave up.
+// keep dials an endpoint, and again when it is lost, until it refuses or stays away. One that was
+// never there is not waited for. It returns why it gave up.
 func (d *dialers) keep(ctx context.Context, ep Endpoint) error {
-	wait := firstRedial
+	wait, known := firstRedial, false
 	for tries := 0; ; tries++ {
 		progress, err := d.session(ctx, ep)
 		if progress {
-			tries, wait = 0, firstRedial
+			tries, wait, known = 0, firstRedial, true
 		}
-		if ctx.Err() != nil || final(err) || tries == maxRedials {
+		if ctx.Err() != nil || final(err) || tries == maxRedials || !known {
 			return err
 		}
 		d.cfg.log("%s: %v; trying again in %v", ep.Addrs[0], err, wait)
@@ -107,7 +107,7 @@ func final(err error) bool {
 // errBadRoot: a sender's root node is not the recipe that was asked for.
 var errBadRoot = errors.New("sender's recipe is not the one that the address names")
 
-// session is one connection, from dialling to its end. progress says whether it brought anything.
+// session is one connection, from dialling to its end. progress says whether the sender answered.
 func (d *dialers) session(ctx context.Context, ep Endpoint) (progress bool, err error) {
 	a := newAttached()
 	client, err := d.dial(ctx, ep, &sink{l: d.loop, a: a, kind: "sender"})
@@ -133,7 +133,7 @@ func (d *dialers) session(ctx context.Context, ep Endpoint) (progress bool, err 
 		client.Close()
 		<-a.done
 	}
-	return client.Stats().WireBytes > 64<<10, a.reason()
+	return client.Stats().WireBytes > 0, a.reason()
 }
 
 // dial tries the endpoint's addresses in turn.

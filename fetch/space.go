@@ -25,13 +25,14 @@ func (t *transfer) reserve(ctx context.Context, nodes recipe.Nodes) error {
 
 // Plan is what a transfer would do.
 type Plan struct {
-	Files, Bytes  uint64 // regular files of the recipe and their sizes
-	MissingFiles  uint64 // not right by size and time
-	MissingBytes  uint64 // their sizes
-	MissingData   int64  // of that, data: what has to be brought and stored; holes take no room
-	MissingChunks uint64
-	Dest          string // where it lands
-	Recipe        string
+	Recipe        string `json:"recipe"`
+	Dest          string `json:"dest"`          // where it lands
+	Files         uint64 `json:"files"`         // regular files of the recipe
+	Bytes         uint64 `json:"bytes"`         // their sizes
+	MissingFiles  uint64 `json:"missing_files"` // not right by size and time
+	MissingBytes  uint64 `json:"missing_bytes"` // their sizes
+	MissingData   int64  `json:"missing_data"`  // of that, data: what has to be brought and stored; holes take no room
+	MissingChunks uint64 `json:"missing_chunks"`
 }
 
 // survey compares the recipe with the destination by size and time, and changes nothing.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/sources"
 	"dfetch/sources/wire"
@@ -93,6 +94,9 @@ var knownErrors = []struct {
 	{tree.ErrNoSpace, exitSpace},
 	{unix.ENOSPC, exitSpace},
 	{unix.EDQUOT, exitSpace},
+	{fetch.ErrTooLarge, exitRecipe},
+	{fetch.ErrChanged, exitChanged},
+	{fetch.ErrMissing, exitMissing},
 	{tree.ErrMaxDelete, exitMaxDelete},
 	{tree.ErrPartial, exitPartial},
 	{wire.ErrPin, exitIdentity},

@@ -196,7 +196,8 @@ func explain(err error, ctx context.Context) error {
 		}
 		fmt.Fprintf(&lines, "%s\n", f)
 	}
-	return fmt.Errorf("%s%w", lines.String(), err)
+	short := fmt.Sprintf("%d entries failed", partial.Count)
+	return errors.New(lines.String() + strings.Replace(err.Error(), partial.Error(), short, 1))
 }
 
 // view shows a run to people, or to a program that reads JSON.
