@@ -212,13 +212,7 @@ func (r *reader) firstName(ref NodeRef) (string, error) {
 			return "", err
 		}
 		if ref.Level == 0 {
-			d, err := newEntryDecoder(raw, r.mask)
-			if err != nil {
-				return "", err
-			}
-			var e Entry
-			_, err = d.next(&e)
-			return e.Name, err
+			return leafFirstName(raw)
 		}
 		refs, err := DecodeNodeRefs(raw)
 		if err != nil {
@@ -226,4 +220,19 @@ func (r *reader) firstName(ref NodeRef) (string, error) {
 		}
 		ref = refs[0]
 	}
+}
+
+// leafFirstName is the name of a node's first entry, which begins with flags and the name. The rest
+// is left for the decoder to check.
+func leafFirstName(raw []byte) (string, error) {
+	r := byteReader{raw: raw, pos: min(3, len(raw))}
+	n := r.uvarint()
+	if n > MaxName {
+		return "", &LimitError{What: "name", Limit: MaxName, Got: n}
+	}
+	name := r.take(int(n))
+	if r.bad != "" {
+		return "", bad("", "entry: %s", r.bad)
+	}
+	return string(name), nil
 }
