@@ -6,6 +6,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"dfetch/recipe"
+	"dfetch/sources"
 	"dfetch/sources/wire"
 )
 
@@ -14,9 +15,17 @@ const zstdMin = 512
 
 // One encoder and one decoder serve all connections: EncodeAll and DecodeAll keep no state.
 var (
-	encoder = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false)))
+	encoder = newEncoder()
 	decoder = must(zstd.NewReader(nil, zstd.WithDecoderMaxWindow(1<<20), zstd.WithDecoderMaxMemory(recipe.MaxChunk)))
 )
+
+// newEncoder makes an encoder that has done its first work, so that what it makes lazily belongs to
+// no test's bubble.
+func newEncoder() *zstd.Encoder {
+	e := must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false)))
+	e.EncodeAll([]byte("first"), nil)
+	return e
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -50,4 +59,34 @@ func unpack(dst []byte, enc uint8, payload []byte, rawLen int) ([]byte, error) {
 		return nil, fmt.Errorf("zstd: %d bytes, %d were announced: %w", len(out)-len(dst), rawLen, wire.ErrFrame)
 	}
 	return out, nil
+}
+
+// packer decides which runs to compress. It tries while the network is the limit, and tries less
+// often while the data does not shrink.
+type packer struct {
+	skip  int // runs to pass over before the next try
+	tries int // without success, one after the other
+}
+
+// maxSkip is the most runs between two tries.
+const maxSkip = 64
+
+// pack compresses a run into a buffer with room for a frame's header, or says nil.
+func (p *packer) pack(raw []byte) *sources.Buffer {
+	if p.skip > 0 {
+		p.skip--
+		return nil
+	}
+	limit := len(raw) - len(raw)/16
+	buf := sources.NewBuffer(headRoom + limit)
+	out := encoder.EncodeAll(raw, buf.Data[headRoom:headRoom:headRoom+limit])
+	if len(out) > limit {
+		buf.Release()
+		p.tries = min(p.tries+1, 6)
+		p.skip = min(1<<p.tries, maxSkip)
+		return nil
+	}
+	p.tries = 0
+	buf.Data = buf.Data[:headRoom+len(out)]
+	return buf
 }

@@ -39,9 +39,11 @@ type filler struct {
 	s      *session
 	cursor *cursor
 	files  *files
+	packer packer
 
 	pieces []piece  // of the run being made
 	lens   []uint32 // theirs
+	head   []byte   // of the frame
 }
 
 // step does one piece of work; false if there is none.
@@ -165,19 +167,25 @@ func (f *filler) span(i int) (n, bytes int) {
 	return n, bytes
 }
 
-// frame puts the header of a DATA frame in front of its payload.
+// frame makes the DATA frame of a run that lies in buf behind the head room. It takes buf.
 func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 	info := f.s.pace.look(time.Now())
 	d := wire.Data{
 		First: first, N: uint32(n), RawLen: uint32(size),
 		Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent,
 	}
-	var room [headRoom]byte
-	head := wire.AppendData(room[:0], d, f.lens[:n], size)
-	from := headRoom - len(head)
-	copy(buf.Data[from:], head)
+	payload := size
+	if f.s.pace.packs() {
+		if packed := f.packer.pack(buf.Data[headRoom : headRoom+size]); packed != nil {
+			buf.Release()
+			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom
+		}
+	}
+	f.head = wire.AppendData(f.head[:0], d, f.lens[:n], payload)
+	from := headRoom - len(f.head)
+	copy(buf.Data[from:], f.head)
 	f.s.srv.count.chunks.Add(int64(n))
-	return &frame{bytes: buf.Data[from : headRoom+size], data: buf, raw: size}
+	return &frame{bytes: buf.Data[from : headRoom+payload], data: buf, raw: size}
 }
 
 // fail reports the chunks of the file that can't be read, and gives the rest back.
@@ -199,13 +207,10 @@ func (f *filler) fail(ctx context.Context, first uint64, pieces []piece, fault e
 	})})
 }
 
-// giveBack puts a range at the front again.
+// giveBack puts a range at the front again. Its GET is there: front drops it, which is called later.
 func (s *session) giveBack(r sources.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.gets) == 0 {
-		s.gets = []get{{}}
-	}
 	s.gets[0].ranges = append([]sources.Range{r}, s.gets[0].ranges...)
 }
 

@@ -292,10 +292,10 @@ func (s *session) writeControl() error {
 
 func (s *session) writeFrame(ctx context.Context, f *frame) error {
 	defer f.release()
-	if err := takeRate(ctx, f.raw, s.srv.total, s.limit); err != nil {
+	start := time.Now()
+	if err := takeRate(ctx, len(f.bytes), s.srv.total, s.limit); err != nil {
 		return err
 	}
-	start := time.Now()
 	if _, err := s.tls.Write(f.bytes); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

@@ -1,0 +1,80 @@
+package sender
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"dfetch/sources/wire"
+)
+
+// TestSlowLinkIsCompressed moves zeros and noise over a slow link: the zeros cost next to nothing.
+func TestSlowLinkIsCompressed(t *testing.T) {
+	for name, c := range map[string]struct {
+		data     []byte
+		min, max int64 // wire bytes
+	}{
+		"zeros": {make([]byte, 32<<20), 0, 12 << 20},
+		"noise": {noise(1, 8<<20), 8 << 20, 9 << 20},
+	} {
+		w := flatWorld(t, []spec{{"file", c.data}})
+		synctest.Test(t, func(t *testing.T) {
+			sink := newCollector()
+			client := linkRig(t, w, 0, 1<<20, ServerConfig{}, sink)
+			check(t, client.Request(w.wants))
+			sink.settled(t, len(w.wants))
+			if len(sink.got) != len(w.wants) {
+				t.Fatalf("%s: %d of %d chunks came: %v", name, len(sink.got), len(w.wants), sink.failed)
+			}
+			if n := client.Stats().WireBytes; n < c.min || n > c.max {
+				t.Errorf("%s: %d bytes on the wire, want %d to %d", name, n, c.min, c.max)
+			}
+		})
+	}
+}
+
+func TestPackerBacksOff(t *testing.T) {
+	var p packer
+	raw := noise(1, 64<<10)
+	tries := 0
+	for range 1000 {
+		if p.skip == 0 {
+			tries++
+		}
+		if p.pack(raw) != nil {
+			t.Fatal("noise was compressed")
+		}
+	}
+	if tries > 30 {
+		t.Errorf("%d tries in 1000 runs of noise", tries)
+	}
+}
+
+func TestUnpackRefuses(t *testing.T) {
+	packed := encoder.EncodeAll(make([]byte, 1000), nil)
+	for name, c := range map[string]struct {
+		payload []byte
+		rawLen  int
+	}{
+		"garbage": {[]byte("garbage"), 7},
+		"longer":  {packed, 999},
+		"shorter": {packed, 1001},
+		"cut":     {packed[:len(packed)-1], 1000},
+	} {
+		if _, err := unpack(nil, wire.EncZstd, c.payload, c.rawLen); !errors.Is(err, wire.ErrFrame) {
+			t.Errorf("%s: %v, want ErrFrame", name, err)
+		}
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add(encoder.EncodeAll(bytes.Repeat([]byte("ab"), 100), nil), 200)
+	f.Add([]byte{}, 0)
+	f.Fuzz(func(t *testing.T, payload []byte, rawLen int) {
+		out, err := unpack(nil, wire.EncZstd, payload, rawLen)
+		if err == nil && len(out) != rawLen {
+			t.Fatalf("%d bytes, %d were announced", len(out), rawLen)
+		}
+	})
+}
