@@ -169,13 +169,14 @@ func (f *filler) span(i int) (n, bytes int) {
 
 // frame makes the DATA frame of a run that lies in buf behind the head room. It takes buf.
 func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
-	info := f.s.pace.look(time.Now())
+	now := time.Now()
+	info := f.s.pace.look(now)
 	d := wire.Data{
 		First: first, N: uint32(n), RawLen: uint32(size),
 		Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent,
 	}
 	payload := size
-	if f.s.pace.packs() {
+	if f.s.pace.packs(now) {
 		if packed := f.packer.pack(buf.Data[headRoom : headRoom+size]); packed != nil {
 			buf.Release()
 			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom

@@ -19,6 +19,9 @@ const (
 	// less than slowRate and the writer spends most of its time waiting for it.
 	slowRate  = 32 << 20
 	slowShare = 0.7
+	// slowFor is how long a connection counts as slow after it was seen to be. Compressed, it may
+	// not look slow any more.
+	slowFor = 3 * time.Second
 )
 
 // pacer knows how fast a connection takes bytes, and sizes its runs.
@@ -33,7 +36,7 @@ type pacer struct {
 	busy   time.Duration // in it: time that frames waited for the limit and the network
 	bytes  int64         // in it
 	rate   float64       // by our own clock, where the kernel has none
-	share  float64       // of the last window that was spent waiting and writing
+	slow   time.Time     // until when the network counts as slow
 }
 
 func newPacer(tcp wire.TCP) *pacer { return &pacer{tcp: tcp} }
@@ -49,7 +52,9 @@ func (p *pacer) wrote(start, end time.Time, n int) {
 	p.bytes += int64(n)
 	if d := end.Sub(p.window); d >= 5*askEvery {
 		p.rate = float64(p.bytes) / d.Seconds()
-		p.share = p.busy.Seconds() / d.Seconds()
+		if p.busy.Seconds() >= slowShare*d.Seconds() && p.rate < slowRate {
+			p.slow = end.Add(slowFor)
+		}
 		p.window, p.busy, p.bytes = end, 0, 0
 	}
 }
@@ -77,8 +82,8 @@ func (p *pacer) run(now time.Time) int {
 }
 
 // packs says whether compressing may pay: the network is the limit, and slow.
-func (p *pacer) packs() bool {
+func (p *pacer) packs(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.zstd && p.share >= slowShare && p.rate < slowRate
+	return p.zstd && now.Before(p.slow)
 }
