@@ -65,6 +65,8 @@ func (t *Tree) clear() error {
 		if err := t.stage.remove(); err != nil {
 			t.note(t.stage.name, "staging directory could not be removed: "+err.Error())
 		}
+	} else if _, err := t.journal.flush(nil); err != nil {
+		t.note(t.stage.name, "kept, but its journal could not be written: "+err.Error())
 	} else {
 		t.note(t.stage.name, "kept: it holds files that could not be put in place")
 	}
@@ -325,6 +327,9 @@ func (t *Tree) makeHardlink(dfd int, dir *dirNode, name string, it recipe.Item) 
 	var a, b unix.Stat_t
 	if err := statAt(ffd, first, &a); err != nil {
 		return fmt.Errorf("link to %q: %w", it.Entry.Target, err)
+	}
+	if a.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("link to %q: not a regular file", it.Entry.Target)
 	}
 	if err := statAt(dfd, name, &b); err == nil && a.Ino == b.Ino && a.Dev == b.Dev {
 		return nil

@@ -98,9 +98,7 @@ func (f *File) writePart(off int64, data []byte) error {
 		return err
 	}
 	defer f.t.fds.unpin(&f.handle)
-	if err := f.allocate(fd, Extent{off, int64(len(data))}); err != nil {
-		return err
-	}
+	f.allocate(fd, Extent{off, int64(len(data))})
 	if err := pwriteAll(fd, data, off); err != nil {
 		return err
 	}
@@ -110,10 +108,11 @@ func (f *File) writePart(off int64, data []byte) error {
 }
 
 // allocate reserves the windows that a write touches, but for known holes, so that parallel writes
-// leave few fragments and a full disk shows early. File systems without fallocate go without.
-func (f *File) allocate(fd int, e Extent) error {
+// leave few fragments. It is only a hint: a window may hold holes that the caller has not told of yet,
+// so a full disk is left to the writes to find.
+func (f *File) allocate(fd int, e Extent) {
 	if f.size < minAlloc {
-		return nil
+		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -127,13 +126,9 @@ func (f *File) allocate(fd int, e Extent) error {
 		f.alloc[w] = struct{}{}
 		start := w * window
 		for _, part := range f.holes.without(Extent{start, min(window, f.size-start)}) {
-			err := unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, part.Off, part.Len)
-			if err == unix.ENOSPC || err == unix.EDQUOT {
-				return err
-			}
+			_ = unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, part.Off, part.Len)
 		}
 	}
-	return nil
 }
 
 // keepHole sees to it that a range takes no space: what was allocated for it is given back, and what
