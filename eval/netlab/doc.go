@@ -31,23 +31,27 @@
 // finds what a killed owner left and kills what runs there.
 //
 // How much a wire carries, measured on two virtual cores with both ends in the
-// same process, while other work kept both cores busy (load average 8):
+// same process, while other work kept both cores busy (load average 6; the lower
+// of two runs):
 //
 //	go test -run xxx -bench Saturation -benchtime 1x ./eval/netlab
 //
-//	setting, Mbit/s   one way   both ways      delivered late, mean
-//	100                    98   95 + 95        under 0.3 ms
-//	500                   467   396 + 396      under 0.2 ms
-//	800                   732   589 + 588      under 0.2 ms
-//	unlimited            1596   1165 + 1165    it saturates: the cores are full
+//	setting, Mbit/s   one way   both ways at once   delivered late, mean
+//	500                   476       436 + 436       under 0.2 ms
+//	800                   749       552 + 552       under 0.6 ms
+//	unlimited            1902      1120 + 1119      the cores are full
 //
-// The figures include TCP's start and end; a transfer lasts two seconds. Up to
-// about 600 Mbit/s each way at once, a wire is the limit that its settings say;
-// above, the two cores are. An unshaped wire is therefore a LAN of 1 to 2 Gbit/s.
+// The figures include TCP's start and end in a transfer of two seconds, and
+// headers. An unshaped wire is therefore a LAN of 1 to 2 Gbit/s; 500 Mbit/s each
+// way at once is what a busy machine of this size still carries.
 //
-// What is not guaranteed: an engine reads at most some 50 µs after a packet came
-// and delivers some tens of µs after it is due, more on a machine that is busy
-// with real-time work (Counters.LateMean, LateMax); the hosts share the machine's
-// cores, disks and memory; packets that the kernel drops at a device, because an
-// engine did not come in time, are counted (Counters.DeviceDrops), not prevented.
+// What is not guaranteed:
+//
+//   - An engine reads some 50 µs after a packet came at most, and delivers some
+//     tens of µs after it is due. When other programs keep every core busy, the Go
+//     scheduler sometimes stops an engine for longer, seldom for as much as 50 ms:
+//     Counters.LateMax tells, and a measurement can be thrown away for it.
+//   - The hosts share the machine's cores, disks and memory.
+//   - Packets that the kernel drops at a device, because no engine came in time,
+//     are counted (Counters.DeviceDrops), not prevented.
 package netlab
