@@ -294,7 +294,7 @@ func TestBuildIsDeterministicAndReuses(t *testing.T) {
 }
 
 func TestBuildSparseIsDense(t *testing.T) {
-	content := holed(rand.New(rand.NewPCG(11, 12)), []byte(randomText(3, 40<<20)))
+	content := holed(rand.New(rand.NewPCG(11, 12)), []byte(randomText(3, 33<<20)))
 	dense := makeTree(t, map[string]string{"f": string(content)})
 	sparse := makeTree(t, map[string]string{"f": ""})
 	out, err := os.OpenFile(filepath.Join(sparse, "f"), os.O_WRONLY, 0)
@@ -491,7 +491,7 @@ func TestBuildCanceled(t *testing.T) {
 	dir := manyFiles(t)
 	out := t.TempDir()
 	open := openFDs(t)
-	for _, after := range []uint64{0, 1, 300, 3000} {
+	for _, after := range []uint64{0, 3000} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cfg := BuildConfig{Path: dir, Out: filepath.Join(out, "o.dfr"), Progress: func(p Progress) {
 			if p.Files >= after {
