@@ -281,22 +281,29 @@ func TestPowerLoss(t *testing.T) {
 
 // TestSameBootTrustsAllRecords is the twin of TestPowerLoss without the boot.
 func TestSameBootTrustsAllRecords(t *testing.T) {
-	dest := t.TempDir()
-	w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
-	tr, f := openOne(t, w.config(dest), w)
-	write(t, f, w, 0, 4000)
-	write(t, f, w, 6000, 8000)
-	tr.Abort()
-	tr, f = openOne(t, w.config(dest), w)
-	if got := f.Have(); len(got) != 2 || got[0] != (Extent{0, 4000}) || got[1] != (Extent{6000, 2000}) {
-		t.Errorf("trusted: %v", got)
+	for _, mode := range []Fsync{FsyncEnd, FsyncNone, FsyncFile} {
+		dest := t.TempDir()
+		w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
+		cfg := w.config(dest)
+		cfg.Fsync = mode
+		tr, f := openOne(t, cfg, w)
+		write(t, f, w, 0, 4000)
+		write(t, f, w, 6000, 8000)
+		tr.Abort()
+		if err := f.Write(4000, []byte("late")); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Abort: %v", err)
+		}
+		tr, f = openOne(t, cfg, w)
+		if got := f.Have(); len(got) != 2 || got[0] != (Extent{0, 4000}) || got[1] != (Extent{6000, 2000}) {
+			t.Errorf("trusted: %v", got)
+		}
+		write(t, f, w, 4000, 6000)
+		write(t, f, w, 8000, 10000)
+		if _, err := tr.Finish(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		w.check(t, dest)
 	}
-	write(t, f, w, 4000, 6000)
-	write(t, f, w, 8000, 10000)
-	if _, err := tr.Finish(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	w.check(t, dest)
 }
 
 func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {

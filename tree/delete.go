@@ -52,6 +52,9 @@ func (t *Tree) deleteExtra(fd int, name, path string, dev uint64) bool {
 	if err := statAt(fd, name, &st); err != nil {
 		return t.deleteFailed(path, err)
 	}
+	if t.cfg.Protect != nil && t.cfg.Protect(path, st.Mode&unix.S_IFMT == unix.S_IFDIR) {
+		return false
+	}
 	flags := 0
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		if st.Dev != dev {

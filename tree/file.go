@@ -78,6 +78,10 @@ func (f *File) ReadStaged(off, length int64) ([]byte, error) {
 	if off < 0 || length < 0 || off+length > f.size {
 		return nil, fmt.Errorf("tree: read %q: %d bytes at %d, size is %d", f.Path(), length, off, f.size)
 	}
+	if err := f.t.enter(); err != nil {
+		return nil, err
+	}
+	defer f.t.exit()
 	fd, err := f.open()
 	if err != nil {
 		return nil, wrap("open staged", f.Path(), err)
@@ -93,6 +97,10 @@ func (f *File) ReadStaged(off, length int64) ([]byte, error) {
 // OpenLive opens what stands at the file's name now, for reading. An error means that there is no
 // regular file. The caller closes it.
 func (f *File) OpenLive() (*os.File, error) {
+	if err := f.t.enter(); err != nil {
+		return nil, err
+	}
+	defer f.t.exit()
 	dfd, err := f.t.acquireDir(f.dir)
 	if err != nil {
 		return nil, wrap("open", f.Path(), err)
@@ -117,6 +125,10 @@ func (f *File) Write(off int64, data []byte) error {
 	if off < 0 || off+int64(len(data)) > f.size {
 		return fmt.Errorf("tree: write %q: %d bytes at %d, size is %d", f.Path(), len(data), off, f.size)
 	}
+	if err := f.t.enter(); err != nil {
+		return err
+	}
+	defer f.t.exit()
 	if err := f.t.sync.admit(); err != nil || f.over() {
 		return err
 	}
@@ -132,9 +144,10 @@ func (f *File) Write(off int64, data []byte) error {
 
 // HoldVerified accounts for a range that Staged told of and that the caller hashed and found right.
 func (f *File) HoldVerified(off, length int64) error {
-	if err := f.t.broken(); err != nil {
+	if err := f.t.enter(); err != nil {
 		return err
 	}
+	defer f.t.exit()
 	f.t.count.resumed.Add(uint64(length))
 	return f.account(Extent{off, length}, true)
 }
@@ -142,9 +155,10 @@ func (f *File) HoldVerified(off, length int64) error {
 // Hole accounts for a range of zeros that takes no space. The caller calls it once for each hole of
 // the file's chunk list, in any order relative to the writes.
 func (f *File) Hole(off, length int64) error {
-	if err := f.t.broken(); err != nil {
+	if err := f.t.enter(); err != nil {
 		return err
 	}
+	defer f.t.exit()
 	if err := f.keepHole(Extent{off, length}); err != nil {
 		return f.settle(wrap("punch hole into", f.Path(), err))
 	}
@@ -154,6 +168,10 @@ func (f *File) Hole(off, length int64) error {
 // Right says that the live file has the content that it should have. What was staged is dropped, the
 // metadata is made right.
 func (f *File) Right() error {
+	if err := f.t.enter(); err != nil {
+		return err
+	}
+	defer f.t.exit()
 	if !f.end() {
 		return nil
 	}
@@ -163,6 +181,13 @@ func (f *File) Right() error {
 
 // Fail says that the file can't be completed in this run, and why. What is staged stays for the next.
 func (f *File) Fail(err error) {
+	if f.t.enter() == nil {
+		f.drop(err)
+		f.t.exit()
+	}
+}
+
+func (f *File) drop(err error) {
 	if !f.end() {
 		return
 	}
@@ -195,7 +220,7 @@ func (f *File) settle(err error) error {
 	if fatal(err) {
 		return f.t.fail(err)
 	}
-	f.Fail(err)
+	f.drop(err)
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (t *Tree) dirPass(ctx context.Context) error {
 	pop := func() error {
 		l := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		return t.leave(l)
+		return t.leaveDir(l)
 	}
 	err := t.cfg.walk(ctx, func(it recipe.Item) error {
 		parent, name := splitPath(it.Path)
@@ -157,9 +157,9 @@ func (l *level) keep(key string) {
 	}
 }
 
-// leave deletes what is surplus in a directory and gives it its metadata. The top directory's comes
+// leaveDir deletes what is surplus in a directory and gives it its metadata. The top directory's comes
 // last of all.
-func (t *Tree) leave(l *level) error {
+func (t *Tree) leaveDir(l *level) error {
 	if l.dir.failed {
 		return nil
 	}
@@ -204,8 +204,11 @@ func (t *Tree) finishDir(n *dirNode, m meta) error {
 	if t.mask < recipe.MaskFull && t.sameMeta(&st, m) {
 		return nil
 	}
-	t.touched.add(n)
+	before := st.Ctim
 	soft, hard := t.apply(fd, &st, m)
+	if unix.Fstat(fd, &st) != nil || st.Ctim != before {
+		t.touched.add(n)
+	}
 	return t.entryFailed("set metadata of", n.path, firstError(hard, soft))
 }
 

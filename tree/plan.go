@@ -20,9 +20,10 @@ const maxInodes = 1 << 20
 // is nil if nothing has to come: it is right already, or its content lies in the recipe, or its entry
 // failed. Otherwise the caller fills the File. Errors concern the whole destination.
 func (t *Tree) Plan(it recipe.Item) (*File, error) {
-	if err := t.broken(); err != nil {
+	if err := t.enter(); err != nil {
 		return nil, err
 	}
+	defer t.exit()
 	if it.Path == "" {
 		t.stack = append(t.stack[:0], t.root)
 		return nil, nil

@@ -184,6 +184,11 @@ func (s *syncer) round() error {
 			return err
 		}
 	}
+	if s.t.cfg.Fsync == FsyncNone {
+		if _, err := s.t.journal.flush(dirty); err != nil {
+			return wrap("write journal of", s.t.cfg.Dest, err)
+		}
+	}
 	for _, f := range ready {
 		if err := f.settleComplete(f.commit()); err != nil {
 			return err

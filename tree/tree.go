@@ -41,9 +41,14 @@ type Config struct {
 	Delete bool
 	// MaxDelete is the most deletes that are done; 0 is no limit, negative allows none.
 	MaxDelete int
+	// Walk goes through the entries that are to be at the destination, in the order of recipe.Walk; each
+	// call gives the same ones. nil is recipe.Walk over all of the recipe.
+	Walk func(ctx context.Context, fn func(recipe.Item) error) error
+	// Protect says which paths Delete leaves alone; nil protects none.
+	Protect func(path string, dir bool) bool
 	// MaxOpen is how many staged files are held open between writes; 0 is 256.
 	MaxOpen int
-	// Log is told what a person may want to know. nil discards.
+	// Log is told what a person may want to know, by any goroutine. nil discards.
 	Log func(Note)
 	// Now is the journal's clock; nil is time.Now.
 	Now func() time.Time
@@ -80,7 +85,7 @@ type Result struct {
 }
 
 // Tree is a destination that is being filled. Plan belongs to one goroutine; the methods of File may
-// be called from any number.
+// be called from any number. Finish and Abort wait for calls under way; later ones get ErrClosed.
 type Tree struct {
 	cfg     Config
 	ctx     context.Context
@@ -107,6 +112,8 @@ type Tree struct {
 	failed  failures
 	count   counters
 	fold    *folding
+
+	using sync.RWMutex // held for reading by each call that uses descriptors, for writing to close
 
 	mu     sync.Mutex
 	err    error // the first that concerns the whole destination
@@ -158,6 +165,9 @@ func (c *Config) validate() error {
 	}
 	if t := c.Root.Top.Type; t != recipe.TypeDir && t != recipe.TypeFile {
 		return fmt.Errorf("tree: the recipe's top is neither a directory nor a file (type %d)", t)
+	}
+	if c.walk == nil {
+		c.walk = c.Walk
 	}
 	if c.walk == nil {
 		nodes, root := c.Nodes, c.Root
@@ -221,6 +231,10 @@ func (t *Tree) openStaging() error {
 
 // Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination.
 func (t *Tree) Reserve(bytes int64) error {
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.exit()
 	free, err := freeBytes(t.root.fd)
 	if err != nil {
 		return wrap("statfs", t.cfg.Dest, err)
@@ -236,6 +250,10 @@ func (t *Tree) Flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.exit()
 	return t.sync.flush()
 }
 
@@ -249,8 +267,22 @@ func (t *Tree) Abort() error {
 	return err
 }
 
-// end marks the tree closed; false if it was.
+// enter begins a call that uses the tree's descriptors; exit ends it.
+func (t *Tree) enter() error {
+	t.using.RLock()
+	if err := t.broken(); err != nil {
+		t.using.RUnlock()
+		return err
+	}
+	return nil
+}
+
+func (t *Tree) exit() { t.using.RUnlock() }
+
+// end marks the tree closed when no call is under way; false if it was closed before.
 func (t *Tree) end() bool {
+	t.using.Lock()
+	defer t.using.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	was := t.closed

@@ -26,6 +26,9 @@ type VerifyConfig struct {
 	// Report is told each difference, one call at a time. nil only counts.
 	Report func(Difference)
 
+	// Walk goes through the entries that are compared, as in Config; nil is all of the recipe.
+	Walk func(ctx context.Context, fn func(recipe.Item) error) error
+
 	walk func(ctx context.Context, fn func(recipe.Item) error) error // replaces recipe.Walk in tests
 }
 
@@ -91,6 +94,9 @@ func newVerifier(cfg VerifyConfig) (*verifier, error) {
 		v.workers = 2
 	}
 	v.work = make(chan *piece, 2*v.workers)
+	if v.VerifyConfig.walk == nil {
+		v.VerifyConfig.walk = v.Walk
+	}
 	if v.VerifyConfig.walk == nil {
 		v.VerifyConfig.walk = func(ctx context.Context, fn func(recipe.Item) error) error {
 			return recipe.Walk(ctx, cfg.Nodes, cfg.Root, fn)
