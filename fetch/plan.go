@@ -40,12 +40,14 @@ type job struct {
 // asked for, to a second one that lists their chunks, leaves out what is held, and waits for room in
 // the window.
 type planner struct {
-	root  *recipe.Root
-	nodes *nodeFeed
-	tree  *tree.Tree
-	win   *window
-	post  func(...Event)
-	stats *counters
+	// walkAll goes through the selected entries.
+	walkAll func(context.Context, recipe.Nodes, func(recipe.Item) error) error
+	root    *recipe.Root
+	nodes   *nodeFeed
+	tree    *tree.Tree
+	win     *window
+	post    func(...Event)
+	stats   *counters
 	// checksum: a live file is right when its content is, not when its size and time are.
 	checksum bool
 
@@ -70,7 +72,7 @@ func (p *planner) run(ctx context.Context) error {
 }
 
 func (p *planner) walk(ctx context.Context, jobs chan<- *job) error {
-	return recipe.Walk(ctx, p.nodes, p.root, func(it recipe.Item) error {
+	return p.walkAll(ctx, p.nodes, func(it recipe.Item) error {
 		e := it.Entry
 		f, err := p.tree.Plan(it)
 		if err != nil {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +31,7 @@ type Config struct {
 	Dest      string
 	Fsync     tree.Fsync
 	Checksum  bool
+	Select    Selection // the part of the recipe that is wanted
 	Delete    bool
 	MaxDelete int // as in tree.Config
 	// MaxSize refuses recipes of a tree with more content bytes; 0 is no limit.
@@ -43,6 +46,14 @@ type Config struct {
 	Progress func(Snapshot)
 	// Log gets things to tell a person, one line each; nil drops them. Calls may overlap.
 	Log func(text string)
+	// Verbose: tell details too.
+	Verbose bool
+}
+
+func (c *Config) detail(format string, args ...any) {
+	if c.Verbose {
+		c.log(format, args...)
+	}
 }
 
 func (c *Config) log(format string, args ...any) {
@@ -71,13 +82,15 @@ type transfer struct {
 	loop   *loop
 	intake *sources.Intake
 	dial   *dialers
-	root   *recipe.Root
+	whole  *recipe.Root // as it came
+	root   *recipe.Root // of the part that is wanted
 	tree   *tree.Tree
 	result tree.Result
 
 	mu     sync.Mutex
-	lost   map[Why]int // chunks given up
-	nodeIn int64       // raw bytes of nodes received
+	lost   map[Why]int      // chunks given up
+	left   map[string]error // entries that need what is not selected
+	nodeIn int64            // raw bytes of nodes received
 }
 
 // Run brings a tree to its destination. The report is made in any case; its Exit is left to the caller.
@@ -93,7 +106,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 }
 
 func newTransfer(cfg Config) *transfer {
-	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}}
+	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}, left: map[string]error{}}
 	t.rec = newRecorder(CoreConfig{MaxRate: cfg.MaxRate}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
@@ -120,6 +133,7 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	if t.root, err = recipe.DecodeRoot(raw); err != nil {
 		return err
 	}
+	t.whole = t.root
 	if t.cfg.MaxSize > 0 && t.root.Counts.Bytes > t.cfg.MaxSize {
 		return fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, t.root.Counts.Bytes, t.cfg.MaxSize)
 	}
@@ -132,6 +146,10 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	defer feed.wait()
 	defer cancel(errEnded)
 	feed.start(ctx)
+	t.startNodes(ctx, feed)
+	if t.root, err = t.cfg.Select.partOf(ctx, feed, t.whole); err != nil {
+		return err
+	}
 	return do(ctx, feed)
 }
 
@@ -221,19 +239,36 @@ func (t *transfer) fill(ctx context.Context, feed *nodeFeed) error {
 	}
 	t.tree, err = tree.Open(ctx, tree.Config{
 		Dest: dest, Recipe: t.cfg.Recipe, Root: t.root, Nodes: feed, Fsync: t.cfg.Fsync, Checksum: t.cfg.Checksum,
-		Delete: t.cfg.Delete, MaxDelete: t.cfg.MaxDelete,
-		Log: func(n tree.Note) { t.cfg.log("%s: %s", n.Path, n.Text) },
+		Delete: t.cfg.Delete, MaxDelete: t.cfg.MaxDelete, Protect: t.cfg.Select.protects,
+		Walk: func(ctx context.Context, fn func(recipe.Item) error) error { return t.walk(ctx, feed, fn) },
+		Log:  func(n tree.Note) { t.cfg.detail("%s: %s", n.Path, n.Text) },
 	})
 	if err != nil {
 		return err
 	}
-	t.startNodes(ctx, feed)
 	if err := t.load(ctx, feed); err != nil {
 		return errors.Join(err, t.tree.Abort())
 	}
 	t.result, err = t.tree.Finish(ctx)
 	return errors.Join(err, t.lostError())
 }
+
+// walk goes through the selected entries.
+func (t *transfer) walk(ctx context.Context, nodes recipe.Nodes, fn func(recipe.Item) error) error {
+	return t.cfg.Select.walk(ctx, nodes, t.whole, t.leaveOut, fn)
+}
+
+// leaveOut notes an entry that can't be made because of what is not selected. Each walk meets it again.
+func (t *transfer) leaveOut(path string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.left) < maxLeft {
+		t.left[path] = err
+	}
+}
+
+// maxLeft bounds the entries that are named for being left out.
+const maxLeft = 1000
 
 // load plans and fetches. When it returns, no source writes any more, or all has been written.
 func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
@@ -242,7 +277,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
 	defer wg.Wait()
 	defer cancel(errEnded)
 	p := &planner{
-		root: t.root, nodes: feed, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
+		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
 		checksum: t.cfg.Checksum, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
 	}
 	wg.Go(func() {
@@ -316,6 +351,9 @@ func (t *transfer) lostError() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var errs []error
+	for _, path := range slices.Sorted(maps.Keys(t.left)) {
+		errs = append(errs, fmt.Errorf("%w: %s: %w", tree.ErrPartial, path, t.left[path]))
+	}
 	if n := t.lost[WhyChanged]; n > 0 {
 		errs = append(errs, fmt.Errorf("%w: %d chunks", ErrChanged, n))
 	}

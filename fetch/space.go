@@ -47,7 +47,7 @@ func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error
 	}
 	defer s.Close()
 	p := &Plan{Dest: dest, Recipe: recipe.FormatID(t.root.Hash, t.cfg.Recipe)}
-	err = recipe.Walk(ctx, nodes, t.root, func(it recipe.Item) error {
+	err = t.walk(ctx, nodes, func(it recipe.Item) error {
 		if it.Entry.Type == recipe.TypeFile {
 			p.add(it.Entry, s.Right(it))
 		}
@@ -81,7 +81,6 @@ func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
 	defer t.intake.Close()
 	var plan *Plan
 	err := t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
-		t.startNodes(ctx, feed)
 		var err error
 		plan, err = t.survey(ctx, feed)
 		return err
@@ -95,7 +94,6 @@ func WithRecipe(ctx context.Context, cfg Config, do func(context.Context, *recip
 	t := newTransfer(cfg)
 	defer t.intake.Close()
 	return t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
-		t.startNodes(ctx, feed)
-		return do(ctx, t.root, feed)
+		return do(ctx, t.whole, feed)
 	})
 }

@@ -15,6 +15,7 @@ import (
 type origin struct {
 	hash      recipe.Hash
 	id        recipe.ID
+	path      string       // the part of the tree that is meant; "" for all
 	file      *recipe.File // nil unless a .dfr file was named
 	endpoints []fetch.Endpoint
 }
@@ -45,10 +46,7 @@ func (o *origin) add(word, token string) error {
 	if err != nil {
 		return usagef("%v", err)
 	}
-	if a.Path != "" {
-		return usagef("%s: fetching a part of a tree is not possible; leave out /%s", a.WithoutToken(), a.Path)
-	}
-	if err := o.name(a.Hash, a.ID, word); err != nil {
+	if err := o.name(a.Hash, a.ID, a.Path, word); err != nil {
 		return err
 	}
 	if len(a.Senders) == 0 {
@@ -73,7 +71,7 @@ func (o *origin) addFile(path string) error {
 	if err != nil {
 		return withCode(exitRecipe, err)
 	}
-	if err := o.name(f.Root().Hash, f.ID(), path); err != nil || o.file != nil {
+	if err := o.name(f.Root().Hash, f.ID(), "", path); err != nil || o.file != nil {
 		f.Close()
 		return err
 	}
@@ -81,14 +79,14 @@ func (o *origin) addFile(path string) error {
 	return nil
 }
 
-// name notes the recipe's id; every word must give the same.
-func (o *origin) name(h recipe.Hash, id recipe.ID, word string) error {
+// name notes the recipe's id and the part of it that is meant; every word must give the same.
+func (o *origin) name(h recipe.Hash, id recipe.ID, part, word string) error {
 	if o.id.IsZero() {
-		o.hash, o.id = h, id
+		o.hash, o.id, o.path = h, id, part
 		return nil
 	}
-	if o.id != id || o.hash != h {
-		return usagef("%s names another recipe than the first argument", clip(word))
+	if o.id != id || o.hash != h || o.path != part {
+		return usagef("%s names something else than the first argument", clip(word))
 	}
 	return nil
 }

@@ -94,6 +94,7 @@ var knownErrors = []struct {
 	{tree.ErrNoSpace, exitSpace},
 	{unix.ENOSPC, exitSpace},
 	{unix.EDQUOT, exitSpace},
+	{fetch.ErrNoPath, exitSelection},
 	{fetch.ErrTooLarge, exitRecipe},
 	{fetch.ErrChanged, exitChanged},
 	{fetch.ErrMissing, exitMissing},

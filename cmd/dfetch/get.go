@@ -30,6 +30,8 @@ type getFlags struct {
 	bwlimit   rateFlag
 	tokenFile string
 	trace     string
+	filesFrom string
+	rules     []fetch.Rule
 	report    string
 	json      bool
 	quiet     bool
@@ -67,6 +69,9 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl.Var(&f.maxSize, "max-size", "refuse recipes of more content than this")
 	fl.Var(&f.bwlimit, "bwlimit", "ask for at most this much a second; a plain number is KiB")
 	fl.StringVar(&f.tokenFile, "token-file", "", "read the access token from this file")
+	fl.Var(&ruleFlag{&f.rules, true}, "include", "fetch what matches this pattern, whatever a later --exclude says (repeat; the first that matches counts)")
+	fl.Var(&ruleFlag{&f.rules, false}, "exclude", "leave out what matches this pattern, as rsync's patterns match (repeat)")
+	fl.StringVar(&f.filesFrom, "files-from", "", "fetch only the paths that this file lists, one a line, with all below them")
 	fl.StringVar(&f.trace, "trace", "", "record the control loop's events in this file (see dfetch replay)")
 	fl.StringVar(&f.report, "report", "", "write a report in JSON to this file")
 	fl.BoolVar(&f.json, "json", false, "events and report as JSON on stdout, one a line")
@@ -94,10 +99,52 @@ func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 			cfg.MaxDelete = -1
 		}
 	}
+	cfg.Verbose = f.verbose
+	var err error
+	if cfg.Select, err = f.selection(); err != nil {
+		return cfg, err
+	}
 	if cache, err := (places{}).cache(); err == nil {
 		cfg.CacheDir = filepath.Join(cache, "nodes")
 	}
 	return cfg, nil
+}
+
+// ruleFlag is --include or --exclude: both add to one list, in the order of the command line.
+type ruleFlag struct {
+	rules   *[]fetch.Rule
+	include bool
+}
+
+// String implements pflag.Value.
+func (r *ruleFlag) String() string { return "" }
+
+// Type implements pflag.Value: the word that help shows for the value.
+func (r *ruleFlag) Type() string { return "PATTERN" }
+
+// Set implements pflag.Value.
+func (r *ruleFlag) Set(pattern string) error {
+	*r.rules = append(*r.rules, fetch.Rule{Include: r.include, Pattern: pattern})
+	return nil
+}
+
+func (f *getFlags) selection() (fetch.Selection, error) {
+	s := fetch.Selection{Rules: f.rules}
+	if err := s.Validate(); err != nil {
+		return s, usagef("%v", err)
+	}
+	if f.filesFrom == "" {
+		return s, nil
+	}
+	list, err := os.Open(f.filesFrom)
+	if err != nil {
+		return s, withCode(exitSelection, fmt.Errorf("--files-from: %w", err))
+	}
+	defer list.Close()
+	if s.Only, err = fetch.ReadOnly(list); err != nil {
+		return s, withCode(exitSelection, fmt.Errorf("--files-from %s: %w", f.filesFrom, err))
+	}
+	return s, nil
 }
 
 // useSender says whether --from allows the sender.
@@ -134,6 +181,7 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 		return err
 	}
 	cfg.Recipe, cfg.Local, cfg.Dest = o.id, o.file, args[len(args)-1]
+	cfg.Select.Path = o.path
 	if sender {
 		cfg.Endpoints = o.endpoints
 	}

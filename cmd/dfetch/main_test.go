@@ -41,6 +41,7 @@ func (l leakChecked) Run() int {
 //	serve VAR[,VAR…] ARG…       runs "dfetch serve --listen 127.0.0.1:0 ARG…" in the background until
 //	                            the script ends, and puts the addresses that it prints into the variables;
 //	                            its messages are in the file serve-VAR.log
+//	part VAR ADDRESS PATH  puts the address of a part of a tree into the variable
 //	unserve VAR                 ends that server and waits for it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -50,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"status":  cmdStatus,
 			"serve":   cmdServe,
 			"unserve": cmdUnserve,
+			"part":    cmdPart,
 		},
 	})
 }
@@ -94,6 +96,15 @@ func dfetch(ts *testscript.TestScript, args ...string) *exec.Cmd {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	return cmd
+}
+
+// cmdPart makes the address of a part of what an address names.
+func cmdPart(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: part VAR ADDRESS PATH")
+	}
+	id, hints, _ := strings.Cut(args[1], "?")
+	ts.Setenv(args[0], id+"/"+args[2]+"?"+hints)
 }
 
 // cmdStatus runs dfetch and compares its exit code. Output goes where "stdout" and "stderr" find it.

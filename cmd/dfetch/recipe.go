@@ -23,12 +23,14 @@ type buildFlags struct {
 	chunker string
 	hash    string
 	quiet   bool
+	skip    bool // go on without what can't be read
 }
 
 func (f *buildFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.meta, "meta", "portable", "metadata to record: portable (permissions, times, symlinks), unix (+ owner, suid, hardlinks) or full (+ xattrs, ACLs, devices)")
 	cmd.Flags().StringVar(&f.chunker, "chunker", recipe.Rabin16.Name, "how files are cut into chunks")
 	cmd.Flags().StringVar(&f.hash, "hash", "blake3", "hash of the ids: blake3 or sha256")
+	cmd.Flags().BoolVar(&f.skip, "skip-unreadable", false, "leave out what can't be read, instead of ending with exit code 23")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
 }
 
@@ -73,9 +75,9 @@ func (f *buildFlags) build(cmd *cobra.Command, cfg recipe.BuildConfig) (*recipe.
 	if n := stats.SkippedSockets + stats.SkippedSpecial; n > 0 && !f.quiet {
 		say(cmd.ErrOrStderr(), "%s: %d sockets, devices and fifos are not part of the recipe", cfg.Path, n)
 	}
-	if stats.Failed > 0 {
+	if stats.Failed > 0 && !f.skip {
 		file.Close()
-		return nil, withCode(exitPartial, fmt.Errorf("%s: %d entries could not be read", cfg.Path, stats.Failed))
+		return nil, withCode(exitPartial, fmt.Errorf("%s: %d entries could not be read (--skip-unreadable leaves them out)", cfg.Path, stats.Failed))
 	}
 	return file, nil
 }

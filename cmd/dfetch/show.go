@@ -29,14 +29,14 @@ func newShowCmd() *cobra.Command {
 				return err
 			}
 			out := bufio.NewWriter(cmd.OutOrStdout())
-			err = withRecipe(cmd.Context(), args[0], token, func(ctx context.Context, root *recipe.Root, nodes recipe.Nodes, file *recipe.File) error {
+			err = withRecipe(cmd.Context(), args[0], token, func(ctx context.Context, root *recipe.Root, nodes recipe.Nodes, o *origin) error {
 				switch {
 				case diff != "":
 					return showDiff(ctx, out, root, nodes, diff, token)
 				case files:
-					return showFiles(ctx, out, root, nodes)
+					return showFiles(ctx, out, root, nodes, o.path)
 				}
-				return showRoot(out, root, file)
+				return showRoot(out, root, o.file)
 			})
 			return errors.Join(err, out.Flush())
 		},
@@ -48,14 +48,14 @@ func newShowCmd() *cobra.Command {
 }
 
 // withRecipe calls do with a recipe that a word names: from the file, or from its sender.
-func withRecipe(ctx context.Context, word, token string, do func(context.Context, *recipe.Root, recipe.Nodes, *recipe.File) error) error {
+func withRecipe(ctx context.Context, word, token string, do func(context.Context, *recipe.Root, recipe.Nodes, *origin) error) error {
 	o, err := resolve([]string{word}, token)
 	if err != nil {
 		return err
 	}
 	defer o.close()
 	if o.file != nil && !o.file.Thin() {
-		return do(ctx, o.file.Root(), o.file, o.file)
+		return do(ctx, o.file.Root(), o.file, o)
 	}
 	if len(o.endpoints) == 0 {
 		return withCode(exitMissing, fmt.Errorf("%s names no source of the recipe", clip(word)))
@@ -65,7 +65,7 @@ func withRecipe(ctx context.Context, word, token string, do func(context.Context
 		cfg.CacheDir = filepath.Join(cache, "nodes")
 	}
 	return fetch.WithRecipe(ctx, cfg, func(ctx context.Context, root *recipe.Root, nodes recipe.Nodes) error {
-		return do(ctx, root, nodes, nil)
+		return do(ctx, root, nodes, o)
 	})
 }
 
@@ -107,8 +107,8 @@ var typeLetters = map[recipe.Type]os.FileMode{
 	recipe.TypeChar: os.ModeDevice | os.ModeCharDevice, recipe.TypeBlock: os.ModeDevice,
 }
 
-func showFiles(ctx context.Context, w io.Writer, root *recipe.Root, nodes recipe.Nodes) error {
-	return recipe.Walk(ctx, nodes, root, func(it recipe.Item) error {
+func showFiles(ctx context.Context, w io.Writer, root *recipe.Root, nodes recipe.Nodes, from string) error {
+	return recipe.WalkFrom(ctx, nodes, root, from, func(it recipe.Item) error {
 		e := it.Entry
 		path, arrow := it.Path, ""
 		if path == "" {
@@ -133,7 +133,7 @@ func showFiles(ctx context.Context, w io.Writer, root *recipe.Root, nodes recipe
 var changeLetters = map[recipe.ChangeKind]string{recipe.Added: "+", recipe.Removed: "-", recipe.Changed: "*"}
 
 func showDiff(ctx context.Context, w io.Writer, root *recipe.Root, nodes recipe.Nodes, older, token string) error {
-	return withRecipe(ctx, older, token, func(ctx context.Context, oldRoot *recipe.Root, oldNodes recipe.Nodes, _ *recipe.File) error {
+	return withRecipe(ctx, older, token, func(ctx context.Context, oldRoot *recipe.Root, oldNodes recipe.Nodes, _ *origin) error {
 		return recipe.Diff(ctx, oldNodes, oldRoot, nodes, root, func(c recipe.Change) error {
 			_, err := fmt.Fprintf(w, "%s %s\n", changeLetters[c.Kind], printable(c.Path))
 			return err

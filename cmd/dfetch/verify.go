@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/tree"
 )
@@ -29,8 +30,8 @@ holds. Each difference is named; the exit code is 0 only if there is none.`,
 			if err != nil {
 				return err
 			}
-			return withRecipe(cmd.Context(), args[0], token, func(ctx context.Context, root *recipe.Root, nodes recipe.Nodes, _ *recipe.File) error {
-				return f.verify(ctx, cmd, root, nodes, args[1])
+			return withRecipe(cmd.Context(), args[0], token, func(ctx context.Context, root *recipe.Root, nodes recipe.Nodes, o *origin) error {
+				return f.verify(ctx, cmd, fetch.Selection{Path: o.path}, root, nodes, args[1])
 			})
 		},
 	}
@@ -53,7 +54,11 @@ type verifyFlags struct {
 	extra, json, quiet bool
 }
 
-func (f *verifyFlags) verify(ctx context.Context, cmd *cobra.Command, root *recipe.Root, nodes recipe.Nodes, dest string) error {
+func (f *verifyFlags) verify(ctx context.Context, cmd *cobra.Command, part fetch.Selection, root *recipe.Root, nodes recipe.Nodes, dest string) error {
+	root, walk, err := part.Part(ctx, nodes, root)
+	if err != nil {
+		return err
+	}
 	out, differences := cmd.OutOrStdout(), 0
 	report := func(d tree.Difference) {
 		if d.What == "extra" && !f.extra {
@@ -62,7 +67,7 @@ func (f *verifyFlags) verify(ctx context.Context, cmd *cobra.Command, root *reci
 		differences++
 		f.show(out, d)
 	}
-	result, err := tree.Verify(ctx, tree.VerifyConfig{Dest: landing(root, dest), Root: root, Nodes: nodes, Report: report})
+	result, err := tree.Verify(ctx, tree.VerifyConfig{Dest: landing(root, dest), Root: root, Nodes: nodes, Walk: walk, Report: report})
 	if err != nil {
 		return err
 	}
