@@ -107,6 +107,51 @@ func TestFullDirectoryInTheWay(t *testing.T) {
 	}
 }
 
+// TestFailedFile: a file that can't be completed leaves the old one, gets no new names, and what came
+// of it is there for the next run.
+func TestFailedFile(t *testing.T) {
+	w := world{file("a", "0123456789", 0o644), hardlink("b", "a"), file("c", "c", 0o644)}
+	dest := t.TempDir()
+	put(t, dest, "a")
+	cfg := w.config(dest)
+	tr, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.walk(context.Background(), func(it recipe.Item) error {
+		f, err := tr.Plan(it)
+		if err != nil || f == nil {
+			return err
+		}
+		if it.Path == "c" {
+			return f.Write(0, []byte("c"))
+		}
+		defer f.Fail(errors.New("no source has it"))
+		return f.Write(0, []byte("01234"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := tr.Finish(context.Background())
+	if !errors.Is(err, ErrPartial) || r.FailedCount != 2 || r.Failed[1].Path != "b" || r.Files != 1 {
+		t.Fatalf("%v: %v", err, r.Failed)
+	}
+	if got, _ := os.ReadFile(dest + "/a"); string(got) != "a" {
+		t.Errorf("the old file has become %q", got)
+	}
+	tr, f := openOne(t, cfg, w)
+	if !f.Holds(0, 5) {
+		t.Errorf("kept: %v", f.Have())
+	}
+	if err := f.Write(5, []byte("56789")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.check(t, dest)
+}
+
 func TestDelete(t *testing.T) {
 	w := world{dir("d", 0o755), file("d/keep", "k", 0o644), file("e", "e", 0o644)}
 	before := []string{"d/extra", "d/sub/x", "d/sub/y", "a", "z -> /etc", "f/"}

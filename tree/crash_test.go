@@ -86,6 +86,9 @@ func crashFill(cfg Config, wrote func(path string, e Extent)) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Fsync == FsyncEnd {
+		t.journal.most = 1000 // rewritten every few barriers
+	}
 	n := 0
 	err = w.walk(context.Background(), func(it recipe.Item) error {
 		f, err := t.Plan(it)
@@ -334,6 +337,29 @@ func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {
 			}
 			w.check(t, dest)
 		})
+	}
+}
+
+// TestJournalIsRewritten: a journal that is rewritten at each barrier says the same.
+func TestJournalIsRewritten(t *testing.T) {
+	w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
+	cfg := w.config(t.TempDir())
+	tr, f := openOne(t, cfg, w)
+	tr.journal.most = 1
+	for off := int64(0); off < 9000; off += 1500 {
+		write(t, f, w, off, off+1000)
+		if err := tr.Flush(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tr.journal.size > headerSize+9*recordSize {
+		t.Errorf("the journal has %d bytes", tr.journal.size)
+	}
+	tr.Abort()
+	tr, f = openOne(t, cfg, w)
+	defer tr.Abort()
+	if got := extents(f.Have()); len(got) != 6 || got.bytes() != 6000 {
+		t.Errorf("trusted: %v", got)
 	}
 }
 

@@ -236,7 +236,13 @@ func (f *File) settleComplete(err error) error {
 
 // account notes a range as done and completes the file with its last one. verified says that the
 // journal has to know.
+//
+// The syncer hears of the data before the journal does: a barrier that covers the record then follows
+// a sync of the data.
 func (f *File) account(e Extent, verified bool) error {
+	if verified {
+		f.t.sync.wrote(f, e.Len)
+	}
 	f.mu.Lock()
 	f.left -= f.done.without(e).bytes()
 	f.done.add(e)
@@ -247,7 +253,7 @@ func (f *File) account(e Extent, verified bool) error {
 		if err := f.t.journal.verified(f, e); err != nil {
 			return f.settle(err)
 		}
-		f.t.sync.wrote(f, e.Len)
+		f.t.sync.wrote(f, 0) // for what the journal still has to record
 	}
 	if !last {
 		return nil

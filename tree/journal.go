@@ -14,8 +14,8 @@ const (
 	journalName   = "journal"
 	journalNew    = "journal.new"
 	journalBuffer = 64 << 10 // appended records wait here, for a second at most
-	journalMost   = 64 << 20 // a longer journal is rewritten at the next barrier
-	extentMin     = 1 << 20  // contiguous verified bytes that get their record at once
+	journalMost   = 64 << 20
+	extentMin     = 1 << 20 // contiguous verified bytes that get their record at once
 )
 
 // journal notes which bytes of staged files are verified. Safe from many goroutines. A File's own lock
@@ -25,6 +25,7 @@ type journal struct {
 	head  header
 	eager bool // no buffering, in tests
 	fault func(string)
+	most  uint64 // a longer journal is rewritten at the next barrier
 
 	mu       sync.Mutex
 	fd       int // -1 if closed
@@ -41,7 +42,7 @@ type journal struct {
 // said.
 func openJournal(s *staging, cfg Config) (*journal, error) {
 	j := &journal{
-		stage: s, head: header{recipe: cfg.Recipe, boot: bootID(), mount: mountID(s.fd)}, fault: cfg.fault, eager: cfg.eager,
+		stage: s, head: header{recipe: cfg.Recipe, boot: bootID(), mount: mountID(s.fd)}, fault: cfg.fault, eager: cfg.eager, most: journalMost,
 		fd: -1, old: -1, live: make(map[uint64]*File), names: make(map[uint64]struct{}),
 	}
 	if err := j.listStaged(); err != nil {
@@ -337,7 +338,7 @@ func (j *journal) barrier(covers uint64) error {
 // shorten starts to rewrite a journal that has grown long; the next barrier ends it.
 func (j *journal) shorten() error {
 	j.mu.Lock()
-	due := j.size > journalMost && j.old < 0
+	due := j.size > j.most && j.old < 0
 	files := make([]*File, 0, len(j.live))
 	for _, f := range j.live {
 		files = append(files, f)

@@ -217,6 +217,7 @@ func (f *File) prepare(fd int, unknown bool) error {
 		err = syncFile(fd)
 	}
 	if err == nil && unknown && f.t.cfg.Fsync == FsyncEnd {
+		f.t.sync.wrote(f, f.size)
 		err = f.t.journal.whole(f, fd)
 	}
 	if err != nil {

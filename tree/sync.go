@@ -152,8 +152,7 @@ func (s *syncer) queue(f *File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ready = append(s.ready, f)
-	s.dirtyBytes += f.size
-	if len(s.ready) >= batchFiles || s.dirtyBytes >= barrierBytes {
+	if len(s.ready) >= batchFiles {
 		s.wake()
 	}
 }
