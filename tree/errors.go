@@ -27,6 +27,7 @@ var (
 	errShort      = errors.New("file is shorter than expected")
 	errParent     = errors.New("its directory could not be made")
 	errNotEmpty   = errors.New("cannot replace a directory that is not empty (--delete would)")
+	errName       = errors.New("not a name that a file can have here")
 	errMount      = errors.New("is a mount point")
 	errIncomplete = errors.New("some of its bytes never came")
 )
@@ -111,7 +112,11 @@ type failures struct {
 	paths map[string]struct{}
 }
 
+// add notes a failure. The path is not told twice.
 func (f *failures) add(path string, err error) {
+	if e := (*pathError)(nil); errors.As(err, &e) && e.path == path {
+		err = fmt.Errorf("%s: %w", e.doing, e.err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
@@ -159,10 +164,20 @@ func fatal(err error) bool {
 	return errors.Is(err, ErrClosed) || errors.Is(err, ErrNoSpace)
 }
 
+// pathError says what was being done to which path.
+type pathError struct {
+	doing, path string
+	err         error
+}
+
+func (e *pathError) Error() string { return fmt.Sprintf("tree: %s %q: %v", e.doing, e.path, e.err) }
+
+func (e *pathError) Unwrap() error { return e.err }
+
 // wrap adds what was done to which path, and ErrNoSpace where it applies.
 func wrap(doing, path string, err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("tree: %s %q: %w (%w)", doing, path, ErrNoSpace, err)
+		err = fmt.Errorf("%w (%w)", ErrNoSpace, err)
 	}
-	return fmt.Errorf("tree: %s %q: %w", doing, path, err)
+	return &pathError{doing, path, err}
 }

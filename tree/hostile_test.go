@@ -69,6 +69,37 @@ func exchangeForSymlink(dest, outside string) {
 	_ = os.RemoveAll(d + ".away")
 }
 
+// TestNamesThatLeadOut: a decoder refuses such names; if one came through, it must do no harm.
+func TestNamesThatLeadOut(t *testing.T) {
+	base := t.TempDir()
+	put(t, base, "outside", "dest/")
+	w := world{
+		file("..", "x", 0o644), dir(".", 0o755), file(".dfetch", "x", 0o644), hardlink("a", "../outside"), hardlink("b", "/outside"),
+		dir("d", 0o755), dir("d/..", 0o755), dir("d/../..", 0o755), file("d/../../f", "x", 0o644), file("ok", "ok", 0o644),
+	}
+	cfg := w.config(filepath.Join(base, "dest"))
+	cfg.Delete = true
+	r, err := w.get(t, cfg)
+	if !errors.Is(err, ErrPartial) || r.FailedCount != 8 {
+		t.Fatalf("%v: %v", err, r.Failed)
+	}
+	world{dir("d", 0o755), w[9]}.check(t, cfg.Dest)
+	if names, _ := os.ReadDir(base); len(names) != 2 {
+		t.Errorf("outside: %v", names)
+	}
+}
+
+// TestFailuresNameThePathOnce: what a person reads has the path, the doing and the cause.
+func TestFailuresNameThePathOnce(t *testing.T) {
+	w := world{file("a", "new", 0o644)}
+	cfg := w.config(t.TempDir())
+	put(t, cfg.Dest, "a/b")
+	r, _ := w.get(t, cfg)
+	if got := r.Failed[0].String(); got != "a: put in place: "+errNotEmpty.Error() {
+		t.Errorf("got %q", got)
+	}
+}
+
 // mountTmpfs mounts a small file system for one test.
 func mountTmpfs(t *testing.T, options string) string {
 	t.Helper()

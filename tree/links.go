@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -111,6 +113,9 @@ func (t *Tree) stageLate(temp string, e *recipe.Entry, m meta) error {
 func (t *Tree) makeHardlink(dfd int, dir *dirNode, name string, it recipe.Item) error {
 	if t.failed.has(it.Entry.Target) {
 		return fmt.Errorf("the file that it is a name of failed: %q", it.Entry.Target)
+	}
+	if slices.ContainsFunc(strings.Split(it.Entry.Target, "/"), badName) {
+		return fmt.Errorf("link to %q: %w", it.Entry.Target, errName)
 	}
 	parent, first := splitPath(it.Entry.Target)
 	from := dir

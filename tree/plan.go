@@ -39,6 +39,9 @@ func (t *Tree) Plan(it recipe.Item) (*File, error) {
 		t.failed.add(it.Path, errParent)
 		return nil, nil
 	}
+	if badName(name) || dir == t.root && name == t.stage.name {
+		return nil, t.skip(dir, name, it, errName)
+	}
 	if err := t.fold.check(dir, name); err != nil {
 		return nil, t.skip(dir, name, it, err)
 	}
@@ -66,6 +69,10 @@ func (t *Tree) placeOf(it recipe.Item) (*dirNode, string, error) {
 	}
 	return nil, "", fmt.Errorf("tree: %q is planned out of order", it.Path)
 }
+
+// badName finds the names that would lead elsewhere. A recipe's decoder refuses them; here is the last
+// place to.
+func badName(name string) bool { return name == "" || name == "." || name == ".." }
 
 func (t *Tree) push(n *dirNode) *dirNode {
 	t.stack = append(t.stack, n)

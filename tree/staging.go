@@ -180,7 +180,7 @@ func removeAll(fd int, name string) error {
 	if err != unix.EISDIR && err != unix.EPERM {
 		return err
 	}
-	h, err := openDirAt(fd, name)
+	h, err := openAccessible(fd, name)
 	if err != nil {
 		return err
 	}
