@@ -241,22 +241,20 @@ func (f *nodeFeed) takeAsks() []nodeAsk {
 
 // Node gives a node's raw bytes.
 func (f *nodeFeed) Node(ctx context.Context, k recipe.Kind, id recipe.ID) ([]byte, error) {
-	for {
-		raw, err := f.lookUp(ctx, k, id)
-		if !errors.Is(err, recipe.ErrNotFound) {
+	raw, err := f.lookUp(ctx, k, id)
+	if !errors.Is(err, recipe.ErrNotFound) {
+		return raw, err
+	}
+	waited, err := f.await(ctx, k, id)
+	if err != nil {
+		return nil, err
+	}
+	if waited {
+		if raw, err := f.lookUp(ctx, k, id); !errors.Is(err, recipe.ErrNotFound) {
 			return raw, err
 		}
-		waited, err := f.await(ctx, k, id)
-		if err != nil {
-			return nil, err
-		}
-		if waited {
-			if raw, err := f.lookUp(ctx, k, id); !errors.Is(err, recipe.ErrNotFound) {
-				return raw, err
-			}
-		}
-		return f.fetchOne(ctx, k, id)
 	}
+	return f.fetchOne(ctx, k, id)
 }
 
 func (f *nodeFeed) lookUp(ctx context.Context, k recipe.Kind, id recipe.ID) ([]byte, error) {

@@ -86,7 +86,7 @@ func holed(rng *rand.Rand, data []byte) []byte {
 
 func TestCutIsTheSameHoweverItIsSplit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	sizes := []int{0, 1, 4095, MinHole - 1, MinHole, MinHole + 1, 2*MinHole + 4095, 1_300_000}
+	sizes := []int{0, 1, 4095, MinHole - 1, MinHole, MinHole + 1, 2*MinHole + 4095, 700_000}
 	for _, character := range append(sampleCharacters, "zero") {
 		for _, size := range sizes {
 			for round := range 2 {
@@ -105,6 +105,9 @@ func checkCuts(t *testing.T, what string, data []byte) {
 	want := slowCut(t, data)
 	for _, sparse := range []bool{false, true} {
 		for _, segment := range []int64{0, 4 << 10, 20 << 10, 132 << 10, 1 << 20} {
+			if segment == 4<<10 && len(data) > 200_000 {
+				continue // segments of one block each: small files show it as well
+			}
 			workers := 3
 			if segment == 0 {
 				workers = 1
