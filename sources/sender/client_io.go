@@ -90,7 +90,7 @@ func (c *Client) takeData() error {
 
 // readPayload reads in steps, so that a slow link shows progress inside a large frame.
 func (c *Client) readPayload(p []byte, wanted bool) error {
-	const step = 64 << 10
+	const step = 256 << 10
 	for len(p) > 0 {
 		n := min(step, len(p))
 		if err := c.reader.ReadFull(p[:n]); err != nil {

@@ -9,10 +9,10 @@ import (
 
 const (
 	runTime   = 20 * time.Millisecond // of the delivery rate, in one DATA frame
-	firstRun  = 256 << 10             // bytes of a run while no rate is known
+	firstRun  = maxRun                // bytes of a run while no rate is known
 	headRoom  = 16 << 10              // of a run's buffer, for the frame's header and lengths
-	maxRun    = wire.MaxRun - headRoom
-	maxChunks = 3000 // of a run; four bytes each fit the head room
+	maxRun    = 256<<10 - headRoom    // more falls out of the processor's cache between disk, TLS and socket
+	maxChunks = 3000                  // of a run; four bytes each fit the head room
 	askEvery  = 20 * time.Millisecond
 
 	// Compressing costs one processor about 3 ns a byte. It is worth that while the connection takes

@@ -1,0 +1,93 @@
+package sender
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"dfetch/recipe"
+	"dfetch/sources/wire"
+)
+
+// rude is a client that sends what it likes after a proper HELLO.
+func rude(t *testing.T, r *rig, hello bool) (*tls.Conn, *wire.Reader) {
+	config, err := wire.ClientTLS(r.id.Pin())
+	check(t, err)
+	conn, err := tls.Dial("tcp", r.addr, config)
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	check(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	reader := wire.NewReader(conn, 1<<21)
+	if hello {
+		_, err = conn.Write(wire.AppendMessage(nil, wire.TypeHello, wire.Hello{
+			Versions: []uint16{wire.Version}, Recipe: r.w.ID(), Token: testToken,
+		}))
+		check(t, err)
+		if typ, _, err := reader.Next(); err != nil || typ != wire.TypeWelcome {
+			t.Fatalf("frame %d, %v", typ, err)
+		}
+	}
+	return conn, reader
+}
+
+// TestServerEndsRudeClients sends what breaks the protocol; the server says so, or hangs up, and
+// serves the next client.
+func TestServerEndsRudeClients(t *testing.T) {
+	r := serveWorld(t, smallWorld(t), ServerConfig{})
+	flood := func(frame []byte, n int) (p []byte) {
+		for range n {
+			p = append(p, frame...)
+		}
+		return p
+	}
+	node := wire.Nodes{Refs: []wire.NodeRef{{Kind: recipe.KindDir}}}
+	for name, c := range map[string]struct {
+		hello bool
+		send  []byte
+	}{
+		"no HELLO":          {false, wire.AppendFrame(nil, wire.TypePing, make([]byte, 8))},
+		"unknown frame":     {true, wire.AppendFrame(nil, 99, nil)},
+		"server's frame":    {true, wire.AppendTaken(nil, 1)},
+		"too large":         {true, wire.AppendHeader(nil, wire.TypeGet, wire.MaxControl+1)},
+		"garbage CBOR":      {true, wire.AppendFrame(nil, wire.TypeGet, []byte{0xff, 0xff})},
+		"beyond the recipe": {true, wire.AppendMessage(nil, wire.TypeGet, wire.Ordinals{Ranges: []uint64{0, 1 << 40}})},
+		"many GETs":         {true, flood(wire.AppendMessage(nil, wire.TypeGet, wire.Ordinals{Ranges: []uint64{0, 250}}), 5000)},
+		"many NODES":        {true, flood(wire.AppendMessage(nil, wire.TypeNodes, node), 100)},
+		"second HELLO":      {true, wire.AppendMessage(nil, wire.TypeHello, wire.Hello{})},
+	} {
+		conn, reader := rude(t, r, c.hello)
+		_, _ = conn.Write(c.send)
+		ended := false
+		for range 10_000 {
+			typ, _, err := reader.Next()
+			var timeout interface{ Timeout() bool }
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				break
+			}
+			if ended = err != nil || typ == wire.TypeError; ended {
+				break
+			}
+		}
+		if !ended {
+			t.Errorf("%s: the connection goes on", name)
+		}
+		_ = conn.Close()
+	}
+	sink := newCollector()
+	c := r.dial(t, r.config(t, sink))
+	check(t, c.Request(r.w.wants))
+	sink.settled(t, len(r.w.wants))
+}
+
+func TestServerDropsSilentClients(t *testing.T) {
+	r := serveWorld(t, smallWorld(t), ServerConfig{HandshakeTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
+	for name, hello := range map[string]bool{"before HELLO": false, "after HELLO": true} {
+		conn, _ := rude(t, r, hello)
+		if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection goes on", name)
+		}
+	}
+}
