@@ -168,6 +168,11 @@ func (l *memListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // linkRig is a server and a client of it on virtual time, with a link of this delay and rate.
 func linkRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg ServerConfig, sink sources.Sink) *Client {
+	return tamperedRig(t, w, delay, rate, cfg, sink, func(c net.Conn) net.Conn { return c })
+}
+
+// tamperedRig is a linkRig whose client's connection is replaced by what between makes of it.
+func tamperedRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg ServerConfig, sink sources.Sink, between func(net.Conn) net.Conn) *Client {
 	id, err := wire.NewIdentity()
 	check(t, err)
 	cfg.Identity = id
@@ -183,7 +188,7 @@ func linkRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg Serv
 	in := sources.NewIntake(sources.IntakeConfig{})
 	c, err := Dial(context.Background(), ClientConfig{
 		Addr: "link:1", Pin: id.Pin(), Recipe: w.ID(), Sink: sink, Intake: in,
-		Dial: func(context.Context, string, string) (net.Conn, error) { return near, nil },
+		Dial: func(context.Context, string, string) (net.Conn, error) { return between(near), nil },
 	})
 	check(t, err)
 	t.Cleanup(func() {
@@ -191,6 +196,7 @@ func linkRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg Serv
 		in.Close()
 		cancel()
 		check(t, <-done)
+		check(t, srv.Close())
 	})
 	return c
 }

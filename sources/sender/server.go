@@ -73,7 +73,7 @@ type served struct {
 	dir  int // descriptor of the tree, or of the directory that the file lies in
 }
 
-// Server serves trees. Add what it serves, then call Serve.
+// Server serves trees. Add what it serves, then call Serve, and Close when that has returned.
 type Server struct {
 	cfg   ServerConfig
 	tls   *tls.Config
@@ -83,6 +83,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	trees map[recipe.ID]*served
+	dirs  []int // descriptors of everything that was ever added
 }
 
 // NewServer makes a server that serves nothing yet.
@@ -121,8 +122,22 @@ func (s *Server) Add(t Served) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.dirs = append(s.dirs, fd)
 	s.trees[t.Recipe.ID()] = &served{Served: t, root: root, dir: fd}
 	return nil
+}
+
+// Close lets go of the trees. Every Serve must have returned. The recipes are the caller's to close.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.trees)
+	var err error
+	for _, fd := range s.dirs {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	s.dirs = nil
+	return err
 }
 
 // find returns the tree for a recipe and a token. Comparing takes place in any case, so the time

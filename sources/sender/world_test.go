@@ -3,6 +3,7 @@ package sender
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -199,7 +200,7 @@ func serveWorld(tb testing.TB, w *world, cfg ServerConfig) *rig {
 	go func() { done <- srv.Serve(ctx, l) }()
 	tb.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, srv.Close()); err != nil {
 			tb.Error(err)
 		}
 	})
