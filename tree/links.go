@@ -79,7 +79,7 @@ func (t *Tree) keepLate(dfd int, name string, e *recipe.Entry, m meta) (bool, er
 	if t.mask < recipe.MaskFull && t.sameMeta(&st, m) {
 		return true, nil
 	}
-	return true, t.fixMeta(dfd, name, m)
+	return true, t.fixMeta(dfd, name, &st, m)
 }
 
 func ignoreMissing(err error) error {
@@ -106,7 +106,11 @@ func (t *Tree) stageLate(temp string, e *recipe.Entry, m meta) error {
 	if err != nil {
 		return err
 	}
-	return t.fixMeta(t.stage.fd, temp, m)
+	var st unix.Stat_t
+	if err := statAt(t.stage.fd, temp, &st); err != nil {
+		return err
+	}
+	return t.fixMeta(t.stage.fd, temp, &st, m)
 }
 
 // makeHardlink gives an earlier file of the recipe another name.
@@ -153,33 +157,28 @@ func (t *Tree) makeHardlink(dfd int, dir *dirNode, name string, it recipe.Item) 
 	return nil
 }
 
-// fixMeta gives one name its metadata, of a symlink itself if it is one.
-func (t *Tree) fixMeta(dfd int, name string, m meta) error {
-	var st unix.Stat_t
-	if err := statAt(dfd, name, &st); err != nil {
-		return err
-	}
+// fixMeta gives one name the metadata that it lacks, of a symlink itself if it is one. st is what it
+// has now. An owner or attribute that can't be set does not keep the rest from being set.
+func (t *Tree) fixMeta(dfd int, name string, st *unix.Stat_t, m meta) error {
 	var soft error
-	if t.mask >= recipe.MaskUnix && !sameOwner(&st, m) {
+	aclChanged := false
+	if t.mask >= recipe.MaskUnix && !sameOwner(st, m) {
 		if soft = unix.Fchownat(dfd, name, m.uid, m.gid, unix.AT_SYMLINK_NOFOLLOW); soft != nil {
 			m.mode &= 0o1777
 		}
 		st.Mode &^= 0o6000
 	}
 	if t.mask >= recipe.MaskFull {
-		changed, err := t.applyXattrs(xattrTarget{path: fdPath(dfd, name)}, m.xattrs)
+		changed, err := t.applyXattrs(xattrTarget{fd: dfd, name: name}, m.xattrs)
 		soft = firstError(soft, err)
-		if changed && st.Mode&unix.S_IFMT != unix.S_IFLNK {
-			st.Mode |= 0o7777
-			m.mode |= 0
-		}
+		aclChanged = changed // and with it, maybe, the mode
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK && st.Mode&0o7777 != m.mode {
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK && (aclChanged || st.Mode&0o7777 != m.mode) {
 		if err := chmodAt(dfd, name, m.mode); err != nil {
 			return err
 		}
 	}
-	if mtimeOf(&st) != m.mtime {
+	if mtimeOf(st) != m.mtime {
 		if err := setTimesAt(dfd, name, m.mtime); err != nil {
 			return err
 		}

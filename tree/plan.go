@@ -160,6 +160,7 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 		f.unstage()
 		return nil, t.keepLive(f)
 	}
+	f.live = nil // it may change until it is looked at again
 	if f.size == 0 || len(it.Entry.Inline) > 0 {
 		return nil, t.planInline(f, it.Entry.Inline)
 	}
@@ -246,7 +247,13 @@ func (t *Tree) keepLive(f *File) error {
 		return t.entryFailed("open directory of", f.Path(), err)
 	}
 	defer t.releaseDir(f.dir)
-	return t.entryFailed("set metadata of", f.Path(), t.fixMeta(dfd, f.name, f.meta))
+	if f.live == nil {
+		f.live = new(unix.Stat_t)
+		if err := statAt(dfd, f.name, f.live); err != nil {
+			return t.entryFailed("look at", f.Path(), err)
+		}
+	}
+	return t.entryFailed("set metadata of", f.Path(), t.fixMeta(dfd, f.name, f.live, f.meta))
 }
 
 func (t *Tree) sameMeta(st *unix.Stat_t, m meta) bool {

@@ -241,7 +241,7 @@ func (v *verifier) entry(ctx context.Context, dir *dirNode, name string, it reci
 			v.differ(it.Path, "device", "device number is %#x, want %#x", st.Rdev, it.Entry.Rdev)
 		}
 	}
-	v.meta(xattrTarget{path: fdPath(dfd, name)}, &st, it)
+	v.meta(xattrTarget{fd: dfd, name: name}, &st, it)
 	return nil
 }
 

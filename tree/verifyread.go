@@ -40,7 +40,7 @@ type piece struct {
 
 // file compares a regular file: metadata at once, content by the workers.
 func (v *verifier) file(ctx context.Context, dfd int, name string, st *unix.Stat_t, it recipe.Item) error {
-	v.meta(xattrTarget{path: fdPath(dfd, name)}, st, it)
+	v.meta(xattrTarget{fd: dfd, name: name}, st, it)
 	v.noteInode(st, it.Path)
 	e := it.Entry
 	if st.Size != e.Size {

@@ -4,65 +4,84 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
 
-// xattrTarget is a file whose attributes are looked at: through its descriptor, or through a path
-// whose last component is not followed.
+// xattrTarget is a file whose attributes are looked at: an open one, or a name in a directory, which
+// is not followed.
 type xattrTarget struct {
-	fd   int
-	path string // "" for fd
+	fd   int    // of the file, or of the directory if there is a name
+	name string // "" for fd itself
 }
 
+// path leads to the name through /proc, for the calls that take no directory descriptor.
+func (x xattrTarget) path() string { return fdPath(x.fd, x.name) }
+
 func (x xattrTarget) list(p []byte) (int, error) {
-	if x.path == "" {
+	if x.name == "" {
 		return unix.Flistxattr(x.fd, p)
 	}
-	return unix.Llistxattr(x.path, p)
+	n, err := listXattrAt(x.fd, x.name, p)
+	if err == unix.ENOSYS || err == unix.EPERM { // an older kernel, or a filter that does not know the call
+		return unix.Llistxattr(x.path(), p)
+	}
+	return n, err
+}
+
+// listXattrAt lists the attributes of one name, of a symlink itself if it is one.
+func listXattrAt(dir int, name string, p []byte) (int, error) {
+	c, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_LISTXATTRAT, uintptr(dir), uintptr(unsafe.Pointer(c)), unix.AT_SYMLINK_NOFOLLOW,
+		uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 func (x xattrTarget) get(name string, p []byte) (int, error) {
-	if x.path == "" {
+	if x.name == "" {
 		return unix.Fgetxattr(x.fd, name, p)
 	}
-	return unix.Lgetxattr(x.path, name, p)
+	return unix.Lgetxattr(x.path(), name, p)
 }
 
 func (x xattrTarget) set(name string, value []byte) error {
-	if x.path == "" {
+	if x.name == "" {
 		return unix.Fsetxattr(x.fd, name, value, 0)
 	}
-	return unix.Lsetxattr(x.path, name, value, 0)
+	return unix.Lsetxattr(x.path(), name, value, 0)
 }
 
 func (x xattrTarget) remove(name string) error {
-	if x.path == "" {
+	if x.name == "" {
 		return unix.Fremovexattr(x.fd, name)
 	}
-	return unix.Lremovexattr(x.path, name)
+	return unix.Lremovexattr(x.path(), name)
 }
 
 // names lists the attributes, none on a file system that has none.
 func (x xattrTarget) names() ([]string, error) {
-	buf := make([]byte, 1024)
-	for {
-		n, err := x.list(buf)
-		switch {
-		case err == unix.ERANGE:
-			buf = make([]byte, 64<<10)
-			if n, err = x.list(buf); err != nil {
-				return nil, err
-			}
-		case err == unix.EOPNOTSUPP:
-			return nil, nil
-		case err != nil:
-			return nil, err
-		}
-		return strings.FieldsFunc(string(buf[:n]), func(r rune) bool { return r == 0 }), nil
+	buf := make([]byte, 256)
+	n, err := x.list(buf)
+	if err == unix.ERANGE {
+		buf = make([]byte, 64<<10) // what the kernel gives at most
+		n, err = x.list(buf)
 	}
+	if err == unix.EOPNOTSUPP || err == nil && n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.FieldsFunc(string(buf[:n]), func(r rune) bool { return r == 0 }), nil
 }
 
 func (x xattrTarget) value(name string) ([]byte, error) {
@@ -89,6 +108,9 @@ func (t *Tree) applyXattrs(x xattrTarget, id recipe.ID) (changed bool, first err
 	have, err := x.names()
 	if err != nil {
 		return false, err
+	}
+	if len(want) == 0 && len(have) == 0 {
+		return false, nil
 	}
 	keep := make(map[string]bool, len(want))
 	for _, a := range want {
