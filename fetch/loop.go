@@ -97,6 +97,9 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		}
 		if err := l.orphaned(); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // the sources have ended because of it
+			}
 			return err
 		}
 		timer.Reset(untilWake(now, wake))
