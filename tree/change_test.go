@@ -152,6 +152,16 @@ func TestFailedFile(t *testing.T) {
 	w.check(t, dest)
 }
 
+// TestForgottenFile: a run that never completed a file does not end well.
+func TestForgottenFile(t *testing.T) {
+	w := world{file("a", "0123456789", 0o644)}
+	tr, f := openOne(t, w.config(t.TempDir()), w)
+	write(t, f, w, 0, 5)
+	if _, err := tr.Finish(context.Background()); !errors.Is(err, ErrPartial) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestDelete(t *testing.T) {
 	w := world{dir("d", 0o755), file("d/keep", "k", 0o644), file("e", "e", 0o644)}
 	before := []string{"d/extra", "d/sub/x", "d/sub/y", "a", "z -> /etc", "f/"}

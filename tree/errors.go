@@ -29,7 +29,7 @@ var (
 	errNotEmpty   = errors.New("cannot replace a directory that is not empty (--delete would)")
 	errName       = errors.New("not a name that a file can have here")
 	errMount      = errors.New("is a mount point")
-	errIncomplete = errors.New("some of its bytes never came")
+	errIncomplete = errors.New("some of their bytes never came")
 )
 
 // LockedError names the holder of a destination.
@@ -137,12 +137,6 @@ func (f *failures) has(path string) bool {
 	defer f.mu.Unlock()
 	_, ok := f.paths[path]
 	return ok || len(f.paths) >= maxFailedPaths
-}
-
-func (f *failures) total() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.count
 }
 
 func (f *failures) err() error {

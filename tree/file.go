@@ -207,9 +207,17 @@ func (f *File) over() bool {
 func (f *File) end() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	was := f.ended
+	if f.ended {
+		return false
+	}
+	f.finish()
+	return true
+}
+
+// finish marks the file ended; f.mu is held.
+func (f *File) finish() {
 	f.ended = true
-	return !was
+	f.t.unended.Add(-1)
 }
 
 // settle separates what ends this file from what ends the run.
@@ -247,7 +255,9 @@ func (f *File) account(e Extent, verified bool) error {
 	f.left -= f.done.without(e).bytes()
 	f.done.add(e)
 	last := f.left == 0 && !f.ended
-	f.ended = f.ended || last
+	if last {
+		f.finish()
+	}
 	f.mu.Unlock()
 	if verified {
 		if err := f.t.journal.verified(f, e); err != nil {

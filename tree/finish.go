@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 
 // Finish commits what is complete and makes the final pass: links, devices, fifos and symlinks, then
 // deletes and the directories' own metadata, each directory after what is below it. Then the staging
-// directory goes, unless something staged could not be put in place. The error is a *PartialError, a
+// directory goes, unless something staged could not be put in place. A File that was neither completed
+// nor given up by Fail counts as failed. The error is a *PartialError, a
 // *MaxDeleteError or both if single entries failed; the Result counts in any case.
 func (t *Tree) Finish(ctx context.Context) (Result, error) {
 	if !t.end() {
@@ -21,6 +23,9 @@ func (t *Tree) Finish(ctx context.Context) (Result, error) {
 	}
 	defer t.close()
 	err := t.sync.stop()
+	if n := t.unended.Load(); n > 0 {
+		t.failed.add(t.cfg.Dest, fmt.Errorf("%d files: %w", n, errIncomplete))
+	}
 	if err == nil {
 		err = t.finalPass(ctx)
 	}

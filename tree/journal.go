@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"slices"
@@ -68,7 +69,11 @@ func bootID() (id [16]byte) {
 	if err != nil {
 		return id
 	}
-	copy(id[:], hexBytes(strings.ReplaceAll(strings.TrimSpace(string(text)), "-", "")))
+	raw, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(string(text)), "-", ""))
+	if err != nil {
+		return id
+	}
+	copy(id[:], raw)
 	return id
 }
 

@@ -167,6 +167,7 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 	if t.journal.resume(f) {
 		return nil, f.settleComplete(f.complete())
 	}
+	t.unended.Add(1)
 	return f, nil
 }
 
@@ -176,6 +177,7 @@ func (t *Tree) planInline(f *File, content []byte) error {
 		return err
 	}
 	t.count.written.Add(uint64(len(content)))
+	t.unended.Add(1)
 	f.startWhole()
 	return f.settleComplete(f.writeWhole(content))
 }

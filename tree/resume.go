@@ -1,18 +1,6 @@
 package tree
 
-import (
-	"encoding/hex"
-
-	"golang.org/x/sys/unix"
-)
-
-func hexBytes(text string) []byte {
-	b, err := hex.DecodeString(text)
-	if err != nil {
-		return nil
-	}
-	return b
-}
+import "golang.org/x/sys/unix"
 
 // claim takes what an earlier run left for an entry; found says whether a staged file exists, state is
 // nil if nothing of it is to be trusted.

@@ -18,7 +18,8 @@ func (f *File) startWhole() bool {
 	if f.staged || f.ended {
 		return false
 	}
-	f.staged, f.ended, f.left = true, true, 0
+	f.staged, f.left = true, 0
+	f.finish()
 	return true
 }
 

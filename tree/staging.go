@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -164,11 +163,7 @@ func readNames(fd int, name string) ([]string, error) {
 	}
 	f := os.NewFile(uintptr(h), name)
 	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err == io.EOF {
-		err = nil
-	}
-	return names, err
+	return f.Readdirnames(-1)
 }
 
 // removeAll deletes what is called name below fd, with all it holds, and follows nothing.

@@ -108,6 +108,7 @@ type Tree struct {
 	stack   []*dirNode // Plan: the directories above the next entry
 	inodes  map[inode]struct{}
 	touched touchedDirs
+	unended atomic.Int64  // files that Plan gave out and that have not ended
 	late    atomic.Uint64 // entries that the final pass has to make
 	failed  failures
 	count   counters
