@@ -42,6 +42,8 @@ func (l leakChecked) Run() int {
 //	                            the script ends, and puts the addresses that it prints into the variables;
 //	                            its messages are in the file serve-VAR.log
 //	part VAR ADDRESS PATH  puts the address of a part of a tree into the variable
+//	grow DIR SEED               makes a tree of files with random contents
+//	killget TIMES SEED ARG…     runs "dfetch ARG…" that often and ends it with SIGKILL at random moments
 //	unserve VAR                 ends that server and waits for it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -51,6 +53,8 @@ func TestScripts(t *testing.T) {
 			"status":  cmdStatus,
 			"serve":   cmdServe,
 			"unserve": cmdUnserve,
+			"grow":    cmdGrow,
+			"killget": cmdKill,
 			"part":    cmdPart,
 		},
 	})

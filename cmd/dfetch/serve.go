@@ -69,6 +69,7 @@ func serve(cmd *cobra.Command, f *serveFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
+	defer server.Close()
 	l, err := net.Listen("tcp", f.listen)
 	if err != nil {
 		return withCode(exitSocket, err)
