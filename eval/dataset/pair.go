@@ -1,0 +1,145 @@
+package dataset
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"dfetch/eval/result"
+)
+
+// pairs are the kinds of real releases. Each puts one release's files into dir.
+var pairs = map[string]func(ctx context.Context, what, release, dir string) error{
+	"npm": npmRelease,
+	"go":  goRelease,
+	"deb": debRelease,
+}
+
+// makePair puts the newer release into dir/src and the older one into dir/old.
+// What can't be had is a result.Missing.
+func makePair(ctx context.Context, family, what, dir string) error {
+	name, older, newer := splitPair(what)
+	if family == "deb" {
+		var err error
+		if older, newer, err = debVersions(ctx, name); err != nil {
+			return err
+		}
+	}
+	if older == "" || newer == "" {
+		return fmt.Errorf("pair %s:%s: want two releases, OLD..NEW", family, what)
+	}
+	for sub, release := range map[string]string{"old": older, "src": newer} {
+		to := filepath.Join(dir, sub)
+		if err := os.MkdirAll(to, 0o777); err != nil {
+			return err
+		}
+		if err := pairs[family](ctx, name, release, to); err != nil {
+			return result.Missingf("release %s %s of %s can't be had: %v", name, release, family, err)
+		}
+	}
+	return nil
+}
+
+// splitPair splits NAME@OLD..NEW; NAME@ may be left out.
+func splitPair(what string) (name, older, newer string) {
+	name, versions, ok := strings.Cut(what, "@")
+	if !ok {
+		name, versions = "", what
+		if !strings.Contains(what, "..") {
+			return what, "", ""
+		}
+	}
+	older, newer, _ = strings.Cut(versions, "..")
+	return name, older, newer
+}
+
+// in runs a command in dir and returns what it prints.
+func in(ctx context.Context, dir, name string, args ...string) ([]byte, error) {
+	if _, err := exec.LookPath(name); err != nil {
+		return nil, result.Missingf("%s is not installed", name)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", name, err, lastLine(errs.String()))
+	}
+	return out, nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// npmRelease unpacks a package of the npm registry.
+func npmRelease(ctx context.Context, what, release, dir string) error {
+	out, err := in(ctx, dir, "npm", "pack", "--silent", what+"@"+release)
+	if err != nil {
+		return err
+	}
+	archive := filepath.Join(dir, lastLine(string(out)))
+	if _, err := in(ctx, dir, "tar", "-xzf", archive, "--strip-components=1"); err != nil {
+		return err
+	}
+	return os.Remove(archive)
+}
+
+// goRelease copies a Go toolchain for this platform out of the module cache,
+// after the go command has put it there.
+func goRelease(ctx context.Context, _, release, dir string) error {
+	module := fmt.Sprintf("golang.org/toolchain@v0.0.1-go%s.linux-amd64", release)
+	out, err := in(ctx, os.TempDir(), "go", "mod", "download", "-json", module)
+	if err != nil {
+		return err
+	}
+	var found struct{ Dir string }
+	if err := json.Unmarshal(out, &found); err != nil || found.Dir == "" {
+		return fmt.Errorf("go mod download %s: no folder", module)
+	}
+	if err := CopyTree(ctx, found.Dir, dir); err != nil {
+		return err
+	}
+	_, err = in(ctx, dir, "chmod", "-R", "u+w", ".") // the module cache is read-only
+	return err
+}
+
+// debVersions returns two versions of a package that the machine's package
+// sources offer, the older one first.
+func debVersions(ctx context.Context, what string) (older, newer string, err error) {
+	out, err := in(ctx, ".", "apt-cache", "madison", what)
+	if err != nil {
+		return "", "", err
+	}
+	var versions []string // newest first
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Split(line, "|"); len(f) == 3 && strings.Contains(f[2], "Packages") {
+			versions = append(versions, strings.TrimSpace(f[1]))
+		}
+	}
+	if len(versions) < 2 || versions[0] == versions[1] {
+		return "", "", result.Missingf("the package sources offer one version of %s, not two", what)
+	}
+	return versions[1], versions[0], nil
+}
+
+// debRelease unpacks a Debian package.
+func debRelease(ctx context.Context, what, release, dir string) error {
+	if _, err := in(ctx, dir, "apt-get", "-q", "download", what+"="+release); err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(archives) != 1 {
+		return fmt.Errorf("apt-get download %s=%s left no package", what, release)
+	}
+	if _, err := in(ctx, dir, "dpkg-deb", "-x", archives[0], dir); err != nil {
+		return err
+	}
+	return os.Remove(archives[0])
+}

@@ -1,0 +1,30 @@
+// Package scenarios holds what the lab measures, as data: one file a scenario,
+// one file of networks, all in this folder and compiled in. It parses them
+// strictly and multiplies their axes into cells; it measures nothing.
+//
+// A scenario is lines of "key = value"; # starts a comment. Keys with several
+// values are axes: every combination of their values is a cell.
+//
+//	title      one line for people
+//	suites     names of the sets of scenarios that this one belongs to
+//	data       what is sent: file, tree, sparse, or a real pair of releases
+//	           such as npm:typescript@5.8.2..5.8.3
+//	size       axis: 50MB for a file, 2000x20KB for a tree; none for a pair
+//	state      axis: what each receiver has at the start (see package dataset);
+//	           a+b gives a to the first receiver, b to the second, and so on
+//	net        axis: names of the file networks
+//	cache      axis: warm or cold, the receiver's old files (default warm)
+//	disk-load  axis: percent of the time that a writer keeps the disk busy
+//	load-after when that writer starts, after the receivers' start
+//	topology   p2p (default), star or sites; uplink names the sender's network in
+//	           a star, local the receivers' in sites
+//	receivers  how many, 1 to 64
+//	peer       axis: the ways to transfer (see package peer)
+//	repeat     rounds; box is the time that one run may take
+//	share      how many cells of this scenario may run side by side: more than
+//	           one only where a slow link leaves the machine idle
+//	at         a change of the link, may be given several times: 5s both rate=5M
+//	claim      what the paper says, may be given several times (see Claim)
+//
+// Sizes are decimal (KB, MB, GB) or binary (KiB, MiB, GiB).
+package scenarios

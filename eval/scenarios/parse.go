@@ -1,0 +1,301 @@
+package scenarios
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dfetch/eval/netlab"
+)
+
+//go:embed *.scenario networks
+var files embed.FS
+
+// Scenario is one file: a question, and the axes along which it is asked.
+type Scenario struct {
+	Name  string // of the file, without its ending
+	Title string
+	// Suites are the names under which the command line selects it.
+	Suites []string
+	Data   string
+	Sizes  []Size
+	States []string
+	Nets   []string
+	Caches []string
+	// DiskLoads are percents of time; 0 is no load.
+	DiskLoads []int
+	LoadAfter time.Duration
+	// Topology is p2p, star or sites. Uplink and Local name networks.
+	Topology, Uplink, Local string
+	Receivers               int
+	Peers                   []string
+	Repeat                  int
+	Box                     time.Duration
+	Share                   int
+	// Changes are lines of a netlab script, without their "at".
+	Changes []string
+	Claims  []Claim
+}
+
+// Load parses every scenario that is compiled in, in the order of their names.
+func Load() ([]*Scenario, error) {
+	networks, err := Networks()
+	if err != nil {
+		return nil, err
+	}
+	names, err := fs.Glob(files, "*.scenario")
+	if err != nil {
+		return nil, err
+	}
+	var out []*Scenario
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		s, err := Parse(strings.TrimSuffix(path.Base(name), ".scenario"), string(text), networks)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// Networks parses the compiled-in file of networks. Settings.Up is from the
+// receiver to the sender.
+func Networks() (map[string]netlab.Settings, error) {
+	text, err := files.ReadFile("networks")
+	if err != nil {
+		return nil, err
+	}
+	return parseNetworks(string(text))
+}
+
+func parseNetworks(text string) (map[string]netlab.Settings, error) {
+	out := map[string]netlab.Settings{}
+	err := eachLine("networks", text, func(key, value string) error {
+		if _, twice := out[key]; twice {
+			return fmt.Errorf("network %s is there already", key)
+		}
+		both, up, _ := strings.Cut(value, "|")
+		shape, err := netlab.Shape{}.With(both)
+		if err != nil {
+			return err
+		}
+		s := netlab.Both(shape)
+		if up = strings.TrimSpace(up); up != "" {
+			list, ok := strings.CutPrefix(up, "up ")
+			if !ok {
+				return fmt.Errorf("after the |: want up and settings")
+			}
+			if s.Up, err = s.Up.With(list); err != nil {
+				return err
+			}
+		}
+		out[key] = s
+		return s.Validate()
+	})
+	return out, err
+}
+
+// Parse reads one scenario. Every key must be known, every value must make
+// sense, and every network must be one of networks. Errors name file and line.
+func Parse(name, text string, networks map[string]netlab.Settings) (*Scenario, error) {
+	s := &Scenario{Name: name, Topology: "p2p", Receivers: 1, Repeat: 3, Share: 1, Box: 10 * time.Minute}
+	seen := map[string]bool{}
+	err := eachLine(name, text, func(key, value string) error {
+		set, ok := keys[key]
+		if !ok {
+			return fmt.Errorf("unknown key %q", key)
+		}
+		if seen[key] && key != "at" && key != "claim" {
+			return fmt.Errorf("%s is there twice", key)
+		}
+		seen[key] = true
+		if err := set(s, value); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.complete(networks); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// eachLine calls f for each "key = value" of a file.
+func eachLine(name, text string, f func(key, value string) error) error {
+	for i, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		if !ok || key == "" || value == "" {
+			return fmt.Errorf("%s:%d: want key = value", name, i+1)
+		}
+		if err := f(key, value); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, i+1, err)
+		}
+	}
+	return nil
+}
+
+// keys set the fields of a scenario.
+var keys = map[string]func(*Scenario, string) error{
+	"title":      func(s *Scenario, v string) error { s.Title = v; return nil },
+	"suites":     func(s *Scenario, v string) error { return words(&s.Suites, v) },
+	"data":       func(s *Scenario, v string) error { s.Data = v; return nil },
+	"size":       func(s *Scenario, v string) error { return list(&s.Sizes, v, ParseSize) },
+	"state":      func(s *Scenario, v string) error { return words(&s.States, v) },
+	"net":        func(s *Scenario, v string) error { return words(&s.Nets, v) },
+	"cache":      func(s *Scenario, v string) error { return words(&s.Caches, v, "warm", "cold") },
+	"disk-load":  func(s *Scenario, v string) error { return list(&s.DiskLoads, v, percent) },
+	"load-after": func(s *Scenario, v string) error { return duration(&s.LoadAfter, v) },
+	"topology":   func(s *Scenario, v string) error { return word(&s.Topology, v, "p2p", "star", "sites") },
+	"uplink":     func(s *Scenario, v string) error { return word(&s.Uplink, v) },
+	"local":      func(s *Scenario, v string) error { return word(&s.Local, v) },
+	"receivers":  func(s *Scenario, v string) error { return number(&s.Receivers, v, 64) },
+	"peer":       func(s *Scenario, v string) error { return words(&s.Peers, v) },
+	"repeat":     func(s *Scenario, v string) error { return number(&s.Repeat, v, 100) },
+	"box":        func(s *Scenario, v string) error { return duration(&s.Box, v) },
+	"share":      func(s *Scenario, v string) error { return number(&s.Share, v, 16) },
+	"at":         func(s *Scenario, v string) error { s.Changes = append(s.Changes, v); return nil },
+	"claim":      addClaim,
+}
+
+func addClaim(s *Scenario, v string) error {
+	c, err := parseClaim(v)
+	s.Claims = append(s.Claims, c)
+	return err
+}
+
+func word(field *string, v string, allowed ...string) error {
+	var list []string
+	if err := words(&list, v, allowed...); err != nil {
+		return err
+	}
+	if len(list) != 1 {
+		return fmt.Errorf("%q: want one word", v)
+	}
+	*field = list[0]
+	return nil
+}
+
+// words splits v; each word must be one of allowed, if any are given, and not
+// be there twice.
+func words(field *[]string, v string, allowed ...string) error {
+	return list(field, v, func(w string) (string, error) {
+		if len(allowed) > 0 && !slices.Contains(allowed, w) {
+			return "", fmt.Errorf("%q: want %s", w, strings.Join(allowed, ", "))
+		}
+		if strings.ContainsAny(w, "/") {
+			return "", fmt.Errorf("%q: a slash separates the parts of a cell's name", w)
+		}
+		return w, nil
+	})
+}
+
+func list[T comparable](field *[]T, v string, parse func(string) (T, error)) error {
+	for _, w := range strings.Fields(v) {
+		x, err := parse(w)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(*field, x) {
+			return fmt.Errorf("%s is there twice", w)
+		}
+		*field = append(*field, x)
+	}
+	return nil
+}
+
+func number(field *int, v string, most int) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("%q: want 1 to %d", v, most)
+	}
+	*field = n
+	return nil
+}
+
+func percent(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 100 {
+		return 0, fmt.Errorf("%q: want 0 to 100", v)
+	}
+	return n, nil
+}
+
+func duration(field *time.Duration, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 || d > 24*time.Hour {
+		return fmt.Errorf("%q: want a time such as 90s", v)
+	}
+	*field = d
+	return nil
+}
+
+// complete checks what the keys mean together and gives the defaults.
+func (s *Scenario) complete(networks map[string]netlab.Settings) error {
+	switch {
+	case s.Title == "" || len(s.Suites) == 0 || s.Data == "":
+		return fmt.Errorf("title, suites and data must be given")
+	case len(s.States) == 0 || len(s.Nets) == 0 || len(s.Peers) == 0:
+		return fmt.Errorf("state, net and peer must be given")
+	case strings.Contains(s.Data, ":") == (len(s.Sizes) > 0):
+		return fmt.Errorf("a size must be given, unless the data is a pair of releases")
+	case s.Topology == "p2p" && s.Receivers != 1:
+		return fmt.Errorf("%d receivers need topology star or sites", s.Receivers)
+	case (s.Topology == "star") != (s.Uplink != "") || (s.Topology == "sites") != (s.Local != ""):
+		return fmt.Errorf("a star needs an uplink, sites a local network, and no other topology has one")
+	case len(s.Changes) > 0 && s.Topology != "p2p":
+		return fmt.Errorf("only a p2p link can change")
+	}
+	for _, net := range slices.Concat(s.Nets, nonEmpty(s.Uplink, s.Local)) {
+		if _, ok := networks[net]; !ok {
+			return fmt.Errorf("no network %q", net)
+		}
+	}
+	if len(s.Sizes) == 0 {
+		s.Sizes = []Size{{}}
+	}
+	if len(s.Caches) == 0 {
+		s.Caches = []string{"warm"}
+	}
+	if len(s.DiskLoads) == 0 {
+		s.DiskLoads = []int{0}
+	}
+	return s.checkChanges(networks)
+}
+
+func (s *Scenario) checkChanges(networks map[string]netlab.Settings) error {
+	for _, net := range s.Nets {
+		if _, err := s.Script(networks[net]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Script is what the link does while a run lasts, from the receivers' start.
+func (s *Scenario) Script(base netlab.Settings) ([]netlab.Step, error) {
+	if len(s.Changes) == 0 {
+		return nil, nil
+	}
+	return netlab.ParseScript(base, "at "+strings.Join(s.Changes, "\nat "))
+}
+
+func nonEmpty(list ...string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+}
