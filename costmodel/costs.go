@@ -1,0 +1,136 @@
+package costmodel
+
+import "math"
+
+// alpha is the weight of a new measurement.
+const alpha = 0.2
+
+// maxDevices bounds the devices whose costs are kept apart; others share the last place.
+const maxDevices = 16
+
+// chunkBytes is the mean length of a chunk, for when none is known.
+const chunkBytes = 16 << 10
+
+// Device numbers a device of the disk, 0 … 15; higher numbers share the last.
+type Device uint8
+
+func (d Device) index() int { return min(int(d), maxDevices-1) }
+
+// Residency says where the bytes of an operation came from.
+type Residency uint8
+
+// Residencies.
+const (
+	Cold   Residency = iota // from the device
+	Cached                  // from memory
+)
+
+// Rate is a cost in seconds: so much for each operation and so much for each byte (for a STAT,
+// each entry; for a CACHE-CHECK, each id).
+type Rate struct {
+	PerOp   float64
+	PerUnit float64
+}
+
+// Seconds predicts what an operation over units costs.
+func (r Rate) Seconds(units float64) float64 { return r.PerOp + r.PerUnit*units }
+
+// observe moves the rate toward a measurement. The part of the rate that makes up most of the
+// prediction moves most, so small operations teach PerOp and large ones PerUnit.
+func (r *Rate) observe(units, seconds float64) {
+	predicted := r.Seconds(units)
+	if predicted <= 0 || !(seconds >= 0) || math.IsInf(seconds, 0) {
+		return
+	}
+	off := min(seconds/predicted, maxRatio) - 1
+	share := r.PerOp / predicted
+	r.PerOp *= 1 + alpha*share*off
+	r.PerUnit *= 1 + alpha*(1-share)*off
+}
+
+// maxRatio bounds how far one measurement may be off the prediction.
+const maxRatio = 50
+
+// deviceCosts are the rates of one device, by residency.
+type deviceCosts struct {
+	stat [2]Rate
+	read [2]Rate    // reading and hashing
+	cold [2]float64 // share of operations that went to the device: STATs, reads
+}
+
+// Costs predicts the time of disk operations. It is fed with measurements; each moves the prediction
+// by a fifth. The zero Costs is not usable; see NewCosts.
+type Costs struct {
+	devices [maxDevices]deviceCosts
+	check   Rate
+}
+
+// NewCosts starts with the costs of a middling SSD.
+func NewCosts() *Costs {
+	c := &Costs{check: Rate{PerOp: 1e-3, PerUnit: 2e-6}}
+	for i := range c.devices {
+		c.devices[i] = deviceCosts{
+			stat: [2]Rate{{300e-6, 5e-6}, {20e-6, 2e-6}},
+			read: [2]Rate{{300e-6, 1 / 400e6}, {20e-6, 1 / 800e6}},
+			cold: [2]float64{1, 1},
+		}
+	}
+	return c
+}
+
+// Calibrate sets the rates of STAT (per entry) and of reading and hashing (per byte) of a device, for
+// instance after a trial read.
+func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
+	d := &c.devices[dev.index()]
+	d.stat[res&1], d.read[res&1] = stat, read
+}
+
+// ObserveStat takes in a finished STAT of a directory with so many entries.
+func (c *Costs) ObserveStat(dev Device, res Residency, entries int, seconds float64) {
+	d := &c.devices[dev.index()]
+	d.stat[res&1].observe(float64(entries), seconds)
+	d.sawResidency(0, res)
+}
+
+// ObserveRead takes in a finished read and hash of so many bytes.
+func (c *Costs) ObserveRead(dev Device, res Residency, bytes int64, seconds float64) {
+	d := &c.devices[dev.index()]
+	d.read[res&1].observe(float64(bytes), seconds)
+	d.sawResidency(1, res)
+}
+
+// ObserveCheck takes in a finished sweep of so many ids through the index.
+func (c *Costs) ObserveCheck(ids int, seconds float64) { c.check.observe(float64(ids), seconds) }
+
+func (d *deviceCosts) sawResidency(what int, res Residency) {
+	saw := 0.0
+	if res == Cold {
+		saw = 1
+	}
+	d.cold[what] += alpha * (saw - d.cold[what])
+}
+
+// Stat is the expected time of a STAT of a directory of a usual size.
+func (c *Costs) Stat(dev Device) float64 {
+	d := &c.devices[dev.index()]
+	return blend(d.cold[0], d.stat[Cold], d.stat[Cached]).Seconds(usualEntries)
+}
+
+// usualEntries is how many entries a directory has that nothing is known of.
+const usualEntries = 12
+
+// Read is the expected cost of reading and hashing, weighted by how often reads met the cache.
+func (c *Costs) Read(dev Device) Rate {
+	d := &c.devices[dev.index()]
+	return blend(d.cold[1], d.read[Cold], d.read[Cached])
+}
+
+// Check is the expected time of a sweep of so many ids through the index.
+func (c *Costs) Check(ids int) float64 { return c.check.Seconds(float64(ids)) }
+
+func blend(cold float64, a, b Rate) Rate {
+	return Rate{
+		PerOp:   cold*a.PerOp + (1-cold)*b.PerOp,
+		PerUnit: cold*a.PerUnit + (1-cold)*b.PerUnit,
+	}
+}

@@ -1,0 +1,169 @@
+package costmodel
+
+import (
+	"math"
+	"time"
+)
+
+// planPause is the shortest time between two plans.
+const planPause = 100 * time.Millisecond
+
+// plan is the order of the next operations, as far as it was looked ahead.
+type plan struct {
+	number uint32
+	stale  bool
+	at     time.Time
+	never  float64 // seconds for what no planned operation brings, without the network
+	order  queue   // scratch: planned operations by CPC
+	ops    []planned
+	passed []passed
+}
+
+type planned struct {
+	kind OpKind
+	id   uint32
+}
+
+// passed is an item to put back into its lane.
+type passed struct {
+	dev  Device
+	kind OpKind
+	it   item
+}
+
+// Plan looks ahead: it goes through the next operations in the order in which they would be done and
+// computes when each group's chunks will come. A plan that is less than 100 ms old, or to which
+// nothing has happened, is kept.
+func (p *Planner) Plan(now time.Time) {
+	pl := &p.plan
+	if pl.number > 0 && (!pl.stale || now.Sub(pl.at) < planPause) {
+		return
+	}
+	pl.at, pl.stale = now, false
+	pl.number++
+	finish := 0.0
+	for _, op := range p.running {
+		finish += op.Cost
+		p.eachPair(op, func(g uint32, prob float64) { p.deliver(g, prob, finish) })
+	}
+	p.collect()
+	for len(pl.order.items) > 0 {
+		finish = p.planNext(finish)
+	}
+	pl.never = p.scanRest(finish)
+}
+
+// planNext takes the best planned operation, or puts it back if those before it have left it too little.
+func (p *Planner) planNext(finish float64) float64 {
+	pl := &p.plan
+	top := pl.order.pop()
+	o := pl.ops[top.id]
+	cpc := p.cpc(o.kind, o.id, viewPlan)
+	if math.IsInf(cpc, 1) {
+		return finish
+	}
+	// Worth only shrinks here, so an operation comes back at most once for each halving.
+	if float32(cpc) > 2*top.key && len(pl.order.items) > 0 && float32(cpc) > pl.order.items[0].key {
+		pl.order.push(item{key: float32(cpc), id: top.id})
+		return finish
+	}
+	op := p.op(o.kind, o.id, cpc)
+	if o.kind == OpHash {
+		f := p.files.at(o.id)
+		op.Len, op.Cost = f.rests(), p.hashCost(f)
+	}
+	finish += op.Cost
+	p.eachPair(op, func(g uint32, prob float64) { p.deliver(g, prob, finish) })
+	return finish
+}
+
+// deliver adds to a group's expected time what an operation at this place brings of it.
+func (p *Planner) deliver(id uint32, prob, finish float64) {
+	g := p.groups.list.at(id)
+	if g.plan != p.plan.number {
+		g.plan, g.left, g.eta = p.plan.number, 1, 0
+	}
+	g.eta += g.left * float32(prob*finish)
+	g.left *= float32(1 - prob)
+}
+
+// collect fills the plan with the best operations of all lanes.
+func (p *Planner) collect() {
+	pl := &p.plan
+	pl.ops, pl.passed, pl.order.items = pl.ops[:0], pl.passed[:0], pl.order.items[:0]
+	for len(pl.ops) < p.cfg.PlanOps && p.collectOne() {
+	}
+	for _, b := range pl.passed {
+		p.queues[b.dev][b.kind].push(b.it)
+	}
+}
+
+// collectOne moves the best item of all lanes into the plan.
+func (p *Planner) collectOne() bool {
+	pl := &p.plan
+	var from *lane
+	var next passed
+	best := math.Inf(1)
+	for d := range p.queues {
+		for k := range opKinds {
+			l := &p.queues[d][k]
+			if !p.settle(l, k) {
+				continue
+			}
+			it := l.items[0]
+			cpc := p.cpc(k, it.id, viewAll)
+			if rank := p.rank(k, it.id, cpc); rank < best {
+				best, from, next = rank, l, passed{Device(d), k, it}
+			}
+		}
+	}
+	if from == nil {
+		return false
+	}
+	from.pop()
+	pl.passed = append(pl.passed, next)
+	pl.order.push(item{key: float32(best), id: uint32(len(pl.ops))})
+	pl.ops = append(pl.ops, planned{next.kind, next.it.id})
+	return true
+}
+
+// scanRest is the time until all that is known of the disk has been looked at; infinite if nothing
+// is left to look at. planned is what the planned operations take.
+func (p *Planner) scanRest(planned float64) float64 {
+	rest, left := 0.0, len(p.running)
+	for d := range p.queues {
+		dev := Device(d)
+		read := p.costs.Read(dev)
+		for k := range opKinds {
+			l := &p.queues[d][k]
+			left += l.live
+			if k == OpStat {
+				rest += l.units * p.costs.Stat(dev)
+			} else {
+				rest += read.PerOp*float64(l.live) + read.PerUnit*l.units
+			}
+		}
+	}
+	if left == 0 {
+		return math.Inf(1)
+	}
+	return max(rest, planned)
+}
+
+// ETA is the expected time in seconds until the disk has brought a chunk of the group, as of the last
+// plan. What the search does not find counts with the rest of the search and the network after it;
+// if nothing is left to search, it is infinite. Chunks with the highest ETA go to the network first.
+func (p *Planner) ETA(id GroupID) float64 {
+	g := p.groups.list.at(uint32(id))
+	never := p.plan.never + p.network*float64(g.bytes)
+	if p.plan.number == 0 {
+		return math.Inf(1)
+	}
+	if g.plan != p.plan.number {
+		return never
+	}
+	if g.left == 0 {
+		return float64(g.eta)
+	}
+	return float64(g.eta) + float64(g.left)*never
+}

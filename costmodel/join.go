@@ -1,0 +1,123 @@
+package costmodel
+
+// A source file is filed under these keys; a candidate looks under the same.
+const (
+	joinTail2  = iota // name and last two directories
+	joinTail1         // name and last directory
+	joinName          // stem and extension with numbers folded
+	joinPrefix        // first half of the folded stem
+	joinSize          // size in bytes
+	joinKeys
+)
+
+// maxJoined bounds the source files that one key may bring up for a candidate.
+const maxJoined = 16
+
+// joinEntry is source i's entry under key k, at i·joinKeys+k. It is a link of the chain of its bucket.
+type joinEntry struct {
+	next uint32 // entry + 1
+	tag  uint32 // of the key; 0 if the source has no such key
+}
+
+// joins finds source files by key. Entries are never removed.
+type joins struct {
+	heads   []uint32 // entry + 1, by bucket
+	entries table[joinEntry]
+}
+
+// add files the next source under its keys; a zero key is left out.
+func (j *joins) add(keys *[joinKeys]uint64) {
+	if j.entries.n+joinKeys > len(j.heads) {
+		j.grow()
+	}
+	for _, key := range keys {
+		e := joinEntry{tag: tagOf(key)}
+		i := j.entries.add(e)
+		if key != 0 {
+			j.link(i)
+		}
+	}
+}
+
+// tagOf also chooses the bucket, so that growing needs no keys.
+func tagOf(key uint64) uint32 {
+	if key == 0 {
+		return 0
+	}
+	return uint32(mix(key, key)>>16) | 1
+}
+
+func (j *joins) link(i uint32) {
+	e := j.entries.at(i)
+	head := &j.heads[j.bucket(e.tag)]
+	e.next, *head = *head, i+1
+}
+
+// bucket leaves the lowest bit out: it is always set.
+func (j *joins) bucket(tag uint32) uint32 { return tag >> 1 & uint32(len(j.heads)-1) }
+
+func (j *joins) grow() {
+	j.heads = make([]uint32, max(1024, 2*len(j.heads)))
+	for i := range uint32(j.entries.n) {
+		if j.entries.at(i).tag != 0 {
+			j.link(i)
+		}
+	}
+}
+
+// find appends the sources under key k to found, at most maxJoined of them and the latest first.
+func (j *joins) find(found []uint32, k int, key uint64) []uint32 {
+	if len(j.heads) == 0 || key == 0 {
+		return found
+	}
+	tag, left := tagOf(key), maxJoined
+	for i := j.heads[j.bucket(tag)]; i != 0 && left > 0 && len(found) < cap(found); {
+		e := j.entries.at(i - 1)
+		if e.tag == tag && (i-1)%joinKeys == uint32(k) {
+			found = append(found, (i-1)/joinKeys)
+			left--
+		}
+		i = e.next
+	}
+	return found
+}
+
+// sourceKeys are the keys of a file in a directory given by its comps. All but joinPrefix are the
+// same for source and candidate.
+func sourceKeys(n *Name, dirs []uint64, size int64) (keys [joinKeys]uint64) {
+	keys[joinName] = mix(n.fold, hashString(n.ext)) | 1
+	if len(dirs) > 0 {
+		keys[joinTail1] = mix(n.full, dirs[len(dirs)-1]) | 1
+	}
+	if len(dirs) > 1 {
+		keys[joinTail2] = mix(keys[joinTail1], dirs[len(dirs)-2]) | 1
+	}
+	if size > 0 {
+		keys[joinSize] = uint64(size)
+	}
+	if n.folded >= minAffix {
+		h, f := hashStart, folder{text: n.stem}
+		for range affixNeeded(n.folded) {
+			c, _ := f.next()
+			h = hashByte(h, c)
+		}
+		keys[joinPrefix] = h | 1
+	}
+	return keys
+}
+
+// maxPrefix bounds the folded bytes of a candidate's name under whose prefixes sources are looked up.
+const maxPrefix = 40
+
+// findPrefixes appends the sources of which half the stem begins the candidate's.
+func (j *joins) findPrefixes(found []uint32, n *Name) []uint32 {
+	h, f := hashStart, folder{text: n.stem}
+	for i := range min(n.folded, maxPrefix) {
+		c, _ := f.next()
+		h = hashByte(h, c)
+		if i+1 >= minAffix {
+			found = j.find(found, joinPrefix, h|1)
+		}
+	}
+	return found
+}

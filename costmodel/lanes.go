@@ -1,0 +1,330 @@
+package costmodel
+
+import "math"
+
+// maxRekeys bounds how many operations Next looks at again in a lane because their worth has changed.
+const maxRekeys = 256
+
+// maxAside bounds how many operations Next passes over because others under way may bring the same.
+const maxAside = 32
+
+func (p *Planner) enqueueDir(id uint32) {
+	d := p.dirs.at(id)
+	p.insert(OpStat, d.dev, id, &d.state, &d.key)
+}
+
+func (p *Planner) enqueueFile(id uint32) {
+	f := p.files.at(id)
+	d := p.dirs.at(f.dir)
+	p.insert(OpHash, d.dev, id, &f.state, &f.key)
+	if cpc := float32(p.fileCPC(f, viewAll)); d.best == 0 || cpc < d.best {
+		d.best = cpc
+	}
+}
+
+func (p *Planner) enqueueRun(id uint32) {
+	r := p.runs.at(id)
+	p.insert(OpRead, r.dev, id, &r.state, &r.key)
+}
+
+// insert queues an operation if it is worth anything.
+func (p *Planner) insert(kind OpKind, dev Device, id uint32, st *state, key *float32) {
+	*st = idle
+	k := p.key(kind, id)
+	if math.IsInf(k, 1) {
+		return
+	}
+	l := &p.queues[dev.index()][kind]
+	*st, *key = queued, float32(k)
+	l.push(item{key: *key, id: id})
+	l.live++
+	l.units += p.units(kind, id)
+	if len(l.items) > 2*l.live+64 {
+		l.keep(func(it item) bool { return p.valid(kind, it) })
+	}
+}
+
+// remove takes a queued operation out of its lane; its item goes when it comes up.
+func (p *Planner) remove(kind OpKind, id uint32, to state) {
+	st, _ := p.slot(kind, id)
+	if *st == queued {
+		l := &p.queues[p.device(kind, id).index()][kind]
+		l.live--
+		l.units -= p.units(kind, id)
+	}
+	*st = to
+}
+
+// slot returns where an operation's state and key are kept.
+func (p *Planner) slot(kind OpKind, id uint32) (*state, *float32) {
+	switch kind {
+	case OpStat:
+		d := p.dirs.at(id)
+		return &d.state, &d.key
+	case OpHash:
+		f := p.files.at(id)
+		return &f.state, &f.key
+	default:
+		r := p.runs.at(id)
+		return &r.state, &r.key
+	}
+}
+
+func (p *Planner) device(kind OpKind, id uint32) Device {
+	switch kind {
+	case OpStat:
+		return p.dirs.at(id).dev
+	case OpHash:
+		return p.dirs.at(p.files.at(id).dir).dev
+	default:
+		return p.runs.at(id).dev
+	}
+}
+
+// units are the bytes of an operation, or 1 for a STAT.
+func (p *Planner) units(kind OpKind, id uint32) float64 {
+	switch kind {
+	case OpStat:
+		return 1
+	case OpHash:
+		return float64(p.files.at(id).rests())
+	default:
+		return float64(p.runs.at(id).bytes)
+	}
+}
+
+func (p *Planner) valid(kind OpKind, it item) bool {
+	st, key := p.slot(kind, it.id)
+	return *st == queued && *key == it.key
+}
+
+// cpc is an operation's seconds for each wanted chunk.
+func (p *Planner) cpc(kind OpKind, id uint32, v view) float64 {
+	switch kind {
+	case OpStat:
+		return p.dirCPC(id)
+	case OpHash:
+		return p.fileCPC(p.files.at(id), v)
+	default:
+		return p.runCPC(p.runs.at(id))
+	}
+}
+
+// key orders a lane. It is in units of the device's cost, so that a device that gets slower leaves
+// the order as it is.
+func (p *Planner) key(kind OpKind, id uint32) float64 {
+	cpc := p.cpc(kind, id, viewAll)
+	if p.cfg.Order != ByCPC && kind != OpRead && !math.IsInf(cpc, 1) {
+		return p.rank(kind, id, cpc)
+	}
+	dev := p.device(kind, id)
+	if kind == OpStat {
+		return cpc / max(1e-12, p.w*p.costs.Stat(dev))
+	}
+	return cpc / max(1e-18, p.costs.Read(dev).PerUnit)
+}
+
+// rank compares operations of different lanes: by CPC, or as another order wants it.
+func (p *Planner) rank(kind OpKind, id uint32, cpc float64) float64 {
+	switch {
+	case kind == OpRead || kind == OpCheck || p.cfg.Order == ByCPC:
+		return cpc
+	case p.cfg.Order == AllStats && kind == OpStat:
+		return -1
+	case p.cfg.Order == AllStats:
+		return cpc
+	case kind == OpStat:
+		return float64(2 * p.hops(id))
+	default:
+		return float64(2*p.hops(p.files.at(id).dir) + 1)
+	}
+}
+
+// hops is the number of steps from a directory to the nearest one with a wanted file.
+func (p *Planner) hops(dir uint32) int {
+	var buf [maxDepth]uint64
+	_, best := p.groups.dirs.nearTree(p.comps(&buf, dir))
+	return int(math.Round(math.Log(max(minCommonality, best)) / math.Log(hopDecay)))
+}
+
+// head returns the best operation of a lane and its rank.
+func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
+	if kind == OpCheck {
+		return p.checkOp(dev)
+	}
+	l := &p.queues[dev.index()][kind]
+	p.aside = p.aside[:0]
+	best, bestCPC := item{}, math.Inf(1)
+	for len(p.aside) < maxAside && p.settle(l, kind) {
+		top := l.items[0]
+		optimistic, now := p.cpc(kind, top.id, viewAll), p.cpc(kind, top.id, viewOpen)
+		if now < bestCPC {
+			best, bestCPC = top, now
+		}
+		if now <= optimistic || p.cfg.Order != ByCPC {
+			break
+		}
+		p.aside = append(p.aside, l.pop())
+		if len(l.items) > 0 && p.cpc(kind, l.items[0].id, viewAll) >= bestCPC {
+			break
+		}
+	}
+	for _, it := range p.aside {
+		l.push(it)
+	}
+	if math.IsInf(bestCPC, 1) {
+		return Op{}, 0, false
+	}
+	return p.op(kind, best.id, bestCPC), p.rank(kind, best.id, bestCPC), true
+}
+
+// settle makes the top of a lane a valid one with its present key; false if the lane is empty.
+func (p *Planner) settle(l *lane, kind OpKind) bool {
+	for rekeys := 0; len(l.items) > 0; {
+		top := l.items[0]
+		if !p.valid(kind, top) {
+			l.pop()
+			continue
+		}
+		_, key := p.slot(kind, top.id)
+		now := p.key(kind, top.id)
+		if float32(now) <= top.key*(1+1e-5) || rekeys == maxRekeys {
+			return true
+		}
+		l.pop()
+		rekeys++
+		if math.IsInf(now, 1) {
+			p.remove(kind, top.id, idle)
+			continue
+		}
+		*key = float32(now)
+		l.push(item{key: *key, id: top.id})
+	}
+	return false
+}
+
+// op describes an operation.
+func (p *Planner) op(kind OpKind, id uint32, cpc float64) Op {
+	op := Op{Kind: kind, Dev: p.device(kind, id), ID: id, CPC: cpc}
+	switch kind {
+	case OpStat:
+		op.Cost = p.costs.Stat(op.Dev)
+		op.Useful = int64(op.Cost / cpc * p.groups.chunkLen())
+	case OpHash:
+		f := p.files.at(id)
+		op.Offset, op.Len = f.hashed, min(p.cfg.Slice, f.rests())
+		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		_, bytes := p.worth(f, viewOpen)
+		op.Useful = int64(bytes * float64(op.Len) / float64(max(1, f.rests())))
+	case OpRead:
+		r := p.runs.at(id)
+		op.Len = r.bytes
+		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		_, bytes := p.runWorth(r)
+		op.Useful = int64(bytes)
+	}
+	return op
+}
+
+// take moves an operation from its lane to those under way.
+func (p *Planner) take(op Op) bool {
+	if op.Kind == OpCheck {
+		return p.check.take(op.Len)
+	}
+	if st, _ := p.slot(op.Kind, op.ID); *st != queued {
+		return false
+	}
+	if op.Kind == OpHash && p.files.at(op.ID).hashed != op.Offset {
+		return false
+	}
+	p.remove(op.Kind, op.ID, running)
+	return true
+}
+
+// end makes an operation one that is neither queued nor under way.
+func (p *Planner) end(op Op) {
+	if op.Kind == OpCheck {
+		return
+	}
+	st, _ := p.slot(op.Kind, op.ID)
+	*st = ended
+}
+
+// requeue puts an operation back that was not done.
+func (p *Planner) requeue(op Op) {
+	switch op.Kind {
+	case OpStat:
+		p.enqueueDir(op.ID)
+	case OpHash:
+		p.enqueueFile(op.ID)
+	case OpRead:
+		p.enqueueRun(op.ID)
+	case OpCheck:
+		p.check.ids += op.Len
+	}
+}
+
+// hashed goes on with a file after a slice.
+func (p *Planner) hashed(op Op, r Result) {
+	f := p.files.at(op.ID)
+	f.hashed += op.Len
+	if r.Found > 0 {
+		f.hits = min(f.hits+1, 200)
+	} else {
+		f.misses = min(f.misses+1, 200)
+	}
+	if !r.Failed && f.rests() > 0 {
+		p.enqueueFile(op.ID)
+	}
+}
+
+func (p *Planner) observe(op Op, r Result) {
+	if r.Failed {
+		return
+	}
+	switch op.Kind {
+	case OpStat:
+		p.costs.ObserveStat(op.Dev, r.Residency, int(r.Units), r.Seconds)
+	case OpHash, OpRead:
+		p.costs.ObserveRead(op.Dev, r.Residency, r.Units, r.Seconds)
+	case OpCheck:
+		p.costs.ObserveCheck(int(r.Units), r.Seconds)
+	}
+}
+
+// weighOpen computes anew how much of the groups of an operation those under way will leave.
+func (p *Planner) weighOpen(op Op) {
+	p.eachPair(op, func(id uint32, _ float64) {
+		g := p.groups.list.at(id)
+		g.open = 1
+		for _, o := range p.running {
+			p.eachPair(o, func(other uint32, prob float64) {
+				if other == id {
+					g.open *= float32(1 - prob)
+				}
+			})
+		}
+	})
+}
+
+// eachPair calls f with the groups that an operation may bring chunks of, and how likely.
+func (p *Planner) eachPair(op Op, f func(group uint32, prob float64)) {
+	switch op.Kind {
+	case OpHash:
+		p.eachFilePair(p.files.at(op.ID), op.Len, f)
+	case OpRead:
+		for _, h := range p.runs.at(op.ID).hits {
+			if n := p.groups.list.at(uint32(h.Group)).chunks; n > 0 {
+				f(uint32(h.Group), hitShare*min(1, float64(h.Chunks)/float64(n)))
+			}
+		}
+	}
+}
+
+// eachFilePair gives the probabilities for the next so many bytes of a file.
+func (p *Planner) eachFilePair(file *file, bytes int64, f func(group uint32, prob float64)) {
+	part := file.unseen() * float64(bytes) / float64(max(1, file.rests()))
+	for i := range int(file.pairs.n) {
+		f(file.pairs.group[i], min(1, file.posterior(float64(file.pairs.p[i]))*part))
+	}
+}

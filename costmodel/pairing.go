@@ -1,0 +1,124 @@
+package costmodel
+
+import "slices"
+
+// maxPairs bounds the groups for which a file has a probability of its own.
+const maxPairs = 4
+
+// exactSources is up to how many source files each is compared with a file; beyond, those that a key
+// brings up.
+const exactSources = 64
+
+// maxFound bounds the source files that are compared with a file.
+const maxFound = 128
+
+// maxLinks bounds the groups of a source file that are looked at.
+const maxLinks = 16
+
+// baseProbability is that of a file with no likeness but its place: pfs·pss·ptm.
+const baseProbability = otherName * otherSize * otherTime
+
+// pairs are the groups a file is most likely to bring chunks of.
+type pairs struct {
+	group [maxPairs]uint32
+	p     [maxPairs]float32
+	n     uint8
+}
+
+// match computes the probabilities of a file.
+func (p *Planner) match(f *file, n *Name) {
+	var buf [maxDepth]uint64
+	dirs := p.comps(&buf, f.dir)
+	f.pairs.n, f.rest, f.of = 0, 0, float32(p.groups.chunks)
+	exact := p.groups.sources.n <= exactSources
+	for _, s := range p.findSources(f, n, dirs, exact) {
+		p.matchSource(f, n, dirs, s)
+	}
+	if !exact {
+		f.rest += float32(p.base(f, n))
+	}
+}
+
+// findSources returns the source files to compare with a file, ascending.
+func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uint32 {
+	found := p.found[:0]
+	if exact {
+		for s := range uint32(p.groups.sources.n) {
+			found = append(found, s)
+		}
+		return found
+	}
+	j := &p.groups.joins
+	keys := sourceKeys(n, dirs, f.size)
+	for _, k := range [...]int{joinTail2, joinTail1, joinName, joinSize} {
+		found = j.find(found, k, keys[k])
+	}
+	found = j.findPrefixes(found, n)
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func (p *Planner) matchSource(f *file, n *Name, dirs []uint64, id uint32) {
+	s := p.groups.sources.at(id)
+	prob := fileProbability(s.size, f.size, s.mtime, f.mtime)
+	if prob == 0 {
+		return
+	}
+	name := NewName(p.groups.names.get(s.name))
+	var buf [maxDepth]uint64
+	prob *= NameSimilarity(&name, n) * Commonality(p.groups.dirs.comps(&buf, s.dir), dirs)
+	left := maxLinks
+	for at := s.links; at != 0 && left > 0; left-- {
+		l := p.groups.links.at(at - 1)
+		p.addPair(f, l.group, float32(prob))
+		at = l.next
+	}
+}
+
+// addPair keeps the pair if it is among the best; a chunk of several source files counts with the
+// likeliest.
+func (p *Planner) addPair(f *file, g uint32, prob float32) {
+	weight := func(g uint32, prob float32) float32 { return prob * float32(p.groups.list.at(g).chunks) }
+	ps := &f.pairs
+	worst := 0
+	for i := range int(ps.n) {
+		if ps.group[i] == g {
+			ps.p[i] = max(ps.p[i], prob)
+			return
+		}
+		if weight(ps.group[i], ps.p[i]) < weight(ps.group[worst], ps.p[worst]) {
+			worst = i
+		}
+	}
+	if ps.n < maxPairs {
+		ps.group[ps.n], ps.p[ps.n] = g, prob
+		ps.n++
+		return
+	}
+	if weight(ps.group[worst], ps.p[worst]) < weight(g, prob) {
+		ps.group[worst], g = g, ps.group[worst]
+		ps.p[worst], prob = prob, ps.p[worst]
+	}
+	f.rest += weight(g, prob)
+}
+
+// base is how many chunks are expected of a file from source files that it has no likeness with, but
+// perhaps the extension: one term for its directory, size and extension.
+func (p *Planner) base(f *file, n *Name) float64 {
+	d := p.dirs.at(f.dir)
+	p.refresh(f.dir, d)
+	each := baseProbability * (1 + (typeName/otherName-1)*p.groups.typed(n.ext))
+	return each * float64(d.sum) * p.groups.fit(f.size)
+}
+
+// comps writes the directories of a directory's path to buf.
+func (p *Planner) comps(buf *[maxDepth]uint64, id uint32) []uint64 {
+	d := p.dirs.at(id)
+	dirs := buf[:d.depth]
+	for d.parent != 0 {
+		// Of a path that is too deep the highest directories stay.
+		dirs[d.depth-1] = d.comp
+		d = p.dirs.at(d.parent - 1)
+	}
+	return dirs
+}
