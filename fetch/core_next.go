@@ -36,7 +36,11 @@ func (c *Core) refill(now time.Time) {
 
 // slice is the size of one request: small enough to be spread over sources, large enough to be cheap.
 func (s *source) slice(cfg CoreConfig) int64 {
-	return min(max(s.window(cfg)/4, 64<<10), 1<<20)
+	n := min(s.window(cfg)/4, 1<<20)
+	if cfg.MaxRate > 0 {
+		n = min(n, int64(cfg.MaxRate/20))
+	}
+	return max(n, 16<<10)
 }
 
 // bestSource is the source that would finish another request first, among those with room for one.
@@ -83,7 +87,7 @@ func (c *Core) anyBusy() bool {
 func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes int64) {
 	s := &c.sources[id]
 	if s.outstanding == 0 {
-		s.since, s.bytes = now, 0 // the idle time before says nothing about the path
+		s.mark = now
 	}
 	s.outstanding += bytes
 	c.inflight += bytes

@@ -17,9 +17,10 @@ type source struct {
 	outstanding int64
 	rate        float64 // bytes a second, smoothed; 0 before the first measurement
 	rtt         time.Duration
-	since       time.Time // start of the present measurement
-	bytes       int64     // bytes that came in it
-	leases      []lease   // in the order of asking
+	mark        time.Time     // up to when busy has been counted
+	busy        time.Duration // time with something outstanding, in the present measurement
+	bytes       int64         // bytes that came in it
+	leases      []lease       // in the order of asking
 }
 
 // lease is a request that has not been answered in full.
@@ -34,7 +35,7 @@ func (c *Core) sourceUp(now time.Time, ev Event) {
 	for len(c.sources) <= int(ev.Source) {
 		c.sources = append(c.sources, source{})
 	}
-	c.sources[ev.Source] = source{up: true, rtt: ev.RTT, since: now}
+	c.sources[ev.Source] = source{up: true, rtt: ev.RTT, mark: now}
 }
 
 func (s *source) sample(rtt time.Duration) {
@@ -43,16 +44,18 @@ func (s *source) sample(rtt time.Duration) {
 	}
 }
 
-// arrived measures the delivery rate over spans of a round trip, 20 ms at least. It follows a rise
-// fast, so that the window opens as fast as the path does, and a fall slowly.
+// arrived measures the delivery rate over spans of a round trip, 20 ms at least, in which something was
+// outstanding: idle time says nothing about the path. The rate follows a rise fast, so that the window
+// opens as fast as the path does, and a fall slowly.
 func (s *source) arrived(now time.Time, n int64) {
 	s.bad = 0
 	s.bytes += n
-	span := now.Sub(s.since)
-	if span < max(s.rtt, 20*time.Millisecond) {
+	s.busy += now.Sub(s.mark)
+	s.mark = now
+	if s.busy < max(s.rtt, 20*time.Millisecond) {
 		return
 	}
-	sample := float64(s.bytes) / span.Seconds()
+	sample := float64(s.bytes) / s.busy.Seconds()
 	weight := 0.2
 	if sample > s.rate {
 		weight = 0.7
@@ -61,7 +64,7 @@ func (s *source) arrived(now time.Time, n int64) {
 		weight = 1
 	}
 	s.rate += weight * (sample - s.rate)
-	s.since, s.bytes = now, 0
+	s.busy, s.bytes = 0, 0
 }
 
 // window is how many bytes may be outstanding: twice what the path holds, and the grace for queues.

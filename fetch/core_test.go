@@ -68,6 +68,32 @@ func TestWindowFillsThePath(t *testing.T) {
 	}
 }
 
+// TestWindowOpensOnAFastPath: where a round trip takes no time, what is asked for must grow all the same.
+// Requests are answered whole, so that nothing is outstanding after each.
+func TestWindowOpensOnAFastPath(t *testing.T) {
+	c := NewCore(CoreConfig{})
+	now := time.Unix(1000, 0)
+	c.Step(now, Event{Kind: EvUp, RTT: 50 * time.Microsecond})
+	c.Step(now, Event{Kind: EvPlanned, Lens: lensOf(65536, 16<<10)})
+	c.Step(now, Event{Kind: EvPlanDone})
+	const perRequest = 200 * time.Microsecond // what asking and answering costs, whatever the size
+	rounds := 0
+	for ; !c.Done(); rounds++ {
+		actions, _ := c.Next(now)
+		for _, a := range actions {
+			n := int64(0)
+			for _, r := range a.Ranges {
+				n += int64(r.Count) * 16 << 10
+			}
+			now = now.Add(perRequest + time.Duration(n)) // 1 GB/s
+			c.Step(now, Event{Kind: EvArrived, Source: a.Source, Ranges: a.Ranges})
+		}
+	}
+	if rounds > 1000 {
+		t.Errorf("%d rounds for 1 GiB: the window did not open", rounds)
+	}
+}
+
 // TestSourcesShareTheWork: two sources take about their sum's time, with few bytes fetched twice.
 func TestSourcesShareTheWork(t *testing.T) {
 	lens := lensOf(4000, 16<<10)
