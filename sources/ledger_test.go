@@ -158,7 +158,7 @@ func TestCancelFailEnd(t *testing.T) {
 			t.Errorf("chunk %d: %v, want %v", i, sink.failed[uint64(i)], want)
 		}
 	}
-	if len(sink.down) != 1 || sink.down[0] != cause || len(sink.got) != 0 {
+	if len(sink.down) != 1 || !errors.Is(sink.down[0], cause) || len(sink.got) != 0 {
 		t.Errorf("down %v, got %v", sink.down, sink.got)
 	}
 	if _, err := l.Ask(wants); !errors.Is(err, ErrClosed) {

@@ -89,7 +89,7 @@ func noise(seed uint64) []byte {
 		key[i] = byte(seed >> (8 * i))
 	}
 	b := make([]byte, blockBytes)
-	rand.NewChaCha8(key).Read(b) // never fails
+	_, _ = rand.NewChaCha8(key).Read(b) // never fails
 	return b
 }
 

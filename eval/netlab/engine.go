@@ -58,7 +58,7 @@ func (e *engine) directions() []*direction {
 
 // ring makes the engine look again at once.
 func (e *engine) ring() {
-	unix.Write(e.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // a full eventfd rings too
+	_, _ = unix.Write(e.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // a full eventfd rings too
 }
 
 // stop ends the engine's thread; its directions' descriptors may be closed then.
@@ -117,9 +117,9 @@ func (e *engine) pause(worked bool, wake time.Duration) time.Duration {
 // tuneThread makes the thread wake on time. Without the right to it the thread
 // stays as it is: the lab then is less exact on a busy machine.
 func tuneThread(realtime bool) {
-	unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack.Nanoseconds()), 0, 0, 0)
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack.Nanoseconds()), 0, 0, 0)
 	if realtime {
-		unix.SchedSetAttr(0, &unix.SchedAttr{
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{
 			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realtimePriority,
 		}, 0)
 	}
@@ -154,7 +154,7 @@ func (p *poller) wait(d time.Duration) error {
 	}
 	if p.fds[0].Revents != 0 {
 		var b [8]byte
-		unix.Read(int(p.fds[0].Fd), b[:]) // clears the bell
+		_, _ = unix.Read(int(p.fds[0].Fd), b[:]) // clears the bell
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package netlab
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,8 +33,7 @@ func addNamespace(name string) (*namespace, error) {
 	}
 	f, err := os.Open(filepath.Join(namespaceDir, name))
 	if err != nil {
-		deleteNamespace(name)
-		return nil, fmt.Errorf("netlab: %w", err)
+		return nil, errors.Join(fmt.Errorf("netlab: %w", err), deleteNamespace(name))
 	}
 	return &namespace{name: name, file: f}, nil
 }

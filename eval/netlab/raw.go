@@ -25,7 +25,7 @@ func rawWrite(fd int, b []byte) unix.Errno {
 // rawNap sleeps, less if a signal comes.
 func rawNap(d time.Duration) {
 	t := unix.NsecToTimespec(int64(min(d, nap)))
-	unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+	_, _, _ = unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
 }
 
 // rawPoll looks without waiting.

@@ -127,7 +127,7 @@ func fileID(path string) (nsID, error) {
 	if err := unix.Stat(path, &st); err != nil {
 		return nsID{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return nsID{uint64(st.Dev), st.Ino}, nil
+	return nsID{st.Dev, st.Ino}, nil
 }
 
 // killInside kills every process in the namespaces and waits until all are gone.
@@ -171,6 +171,6 @@ func killOne(pid int, ids map[nsID]bool) {
 	}
 	defer unix.Close(fd)
 	if inside(pid, ids) {
-		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) // fails if it is gone
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) // fails if it is gone
 	}
 }

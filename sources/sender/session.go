@@ -177,7 +177,7 @@ func (s *session) read(r *wire.Reader) error {
 			err = s.take(t, r)
 		}
 		if err != nil {
-			s.say(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: wire.CodeProtocol, Text: err.Error()}))
+			_ = s.say(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: wire.CodeProtocol, Text: err.Error()}))
 			return err
 		}
 	}

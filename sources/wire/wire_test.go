@@ -209,7 +209,7 @@ func TestUnknownOptionalFramesAreSkipped(t *testing.T) {
 	if got, n, err := r.Next(); got != TypePing || n != 8 || err != nil {
 		t.Fatalf("type %d of %d bytes, %v", got, n, err)
 	}
-	if _, _, err := r.Next(); err != io.EOF {
+	if _, _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Fatalf("a body that was not read was not skipped: %v", err)
 	}
 }
