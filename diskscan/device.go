@@ -1,0 +1,136 @@
+package diskscan
+
+import (
+	"context"
+	"slices"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// DeviceCost is what reading from a device costs, measured past the page cache.
+type DeviceCost struct {
+	Seek    time.Duration // a read of 4 KiB at a distant place
+	PerByte float64       // seconds a byte of a long read, one reader
+	Depth   int           // operations that the device serves at once with gain
+}
+
+// What a calibration reads, and how long at most.
+const (
+	probes       = 8
+	probeBytes   = 4 << 10
+	streamBytes  = 1 << 20
+	probeTime    = 40 * time.Millisecond
+	minProbeFile = 16 << 20
+	rotatingSeek = 3 * time.Millisecond // no slower solid disk, no faster rotating one
+	quickSeek    = 300 * time.Microsecond
+)
+
+// Calibrate measures the device of a file of 16 MiB or more by a few reads of it that bypass the page cache,
+// in some tens of milliseconds at most, and sets how many operations run at once there. It says false if the
+// file or its file system is not fit for that; then nothing changes.
+func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
+	dev := d.scope.Device(f.Dir)
+	var cost DeviceCost
+	err := d.run(ctx, dev, func(o *operation) error {
+		var st unix.Stat_t
+		fd, err := d.scope.openFile(f, &st)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		got, err := measure(o, fd, st.Size)
+		if err != nil {
+			return err
+		}
+		return o.tell(func() { cost = got })
+	})
+	if err != nil || cost.Depth == 0 {
+		return DeviceCost{}, false
+	}
+	at := d.devices.get(dev)
+	at.cost.Store(&cost)
+	at.share.Store(int64(deviceSlots / cost.Depth))
+	return cost, true
+}
+
+// DeviceCost is what Calibrate measured for the device of a directory, false if nothing.
+func (d *Disk) DeviceCost(dir Dir) (DeviceCost, bool) {
+	if c := d.devices.get(d.scope.Device(dir)).cost.Load(); c != nil {
+		return *c, true
+	}
+	return DeviceCost{}, false
+}
+
+// Depth is how many operations run at once on the device of a directory.
+func (d *Disk) Depth(dir Dir) int {
+	return int(deviceSlots / d.devices.get(d.scope.Device(dir)).share.Load())
+}
+
+// measure reads a few places of an open file.
+func measure(o *operation, fd int, size int64) (DeviceCost, error) {
+	if size < minProbeFile {
+		return DeviceCost{}, nil
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil {
+		return DeviceCost{}, err
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_DIRECT); err != nil {
+		return DeviceCost{}, nil // the file system has no such reads
+	}
+	buf := aligned(streamBytes)
+	seek, err := measureSeeks(o, fd, size, buf[:probeBytes])
+	if err != nil {
+		return DeviceCost{}, err
+	}
+	begin := time.Now()
+	if _, err := preadFull(fd, buf, size/3&^(streamBytes-1)); err != nil {
+		return DeviceCost{}, err
+	}
+	stream := max(time.Since(begin)-seek, time.Microsecond)
+	return DeviceCost{Seek: seek, PerByte: stream.Seconds() / streamBytes, Depth: depthFor(seek)}, o.step()
+}
+
+// measureSeeks is the median time of small reads all over the file.
+func measureSeeks(o *operation, fd int, size int64, buf []byte) (time.Duration, error) {
+	var times []time.Duration
+	begin := time.Now()
+	for i := range int64(probes) {
+		if err := o.step(); err != nil {
+			return 0, err
+		}
+		// Odd steps of three eighths of the file, so that neither direction helps.
+		off := (size / probes * (i * 3 % probes)) &^ (probeBytes - 1)
+		at := time.Now()
+		if _, err := preadFull(fd, buf, off); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(at))
+		if time.Since(begin) > probeTime {
+			break
+		}
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
+
+// depthFor is how many readers a device with this seek time is given: a rotating one is best left to one.
+func depthFor(seek time.Duration) int {
+	switch {
+	case seek >= rotatingSeek:
+		return 1
+	case seek > quickSeek:
+		return 4
+	}
+	return 16
+}
+
+// aligned makes a buffer that reads past the page cache take.
+func aligned(n int) []byte {
+	const align = 4096
+	raw := make([]byte, n+align)
+	skip := -uintptr(unsafe.Pointer(&raw[0])) & (align - 1)
+	return raw[skip : int(skip)+n : int(skip)+n]
+}

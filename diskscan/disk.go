@@ -1,0 +1,296 @@
+package diskscan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"dfetch/recipe"
+)
+
+// Config says how a Disk works. It is not modified after New.
+type Config struct {
+	Scope   *Scope         // what may be read; the caller closes it after the Disk
+	Index   *Index         // nil: none. The caller closes it after the Disk
+	Profile recipe.Profile // zero: recipe.Rabin16
+	Hash    recipe.Hash    // zero: BLAKE3
+	Slice   int64          // bytes of a file that one Hash reads; zero or negative: 8 MiB
+	// Stall ends an operation that makes no progress for so long; zero or negative: 20 seconds.
+	Stall time.Duration
+	// Buffers bounds the bytes that are handed over and not released yet; zero or negative: 32 MiB.
+	Buffers int64
+}
+
+func (c Config) withDefaults() Config {
+	if c.Profile == (recipe.Profile{}) {
+		c.Profile = recipe.Rabin16
+	}
+	if c.Hash == 0 {
+		c.Hash = recipe.BLAKE3
+	}
+	if c.Slice <= 0 {
+		c.Slice = 8 << 20
+	}
+	if c.Stall <= 0 {
+		c.Stall = 20 * time.Second
+	}
+	if c.Buffers <= 0 {
+		c.Buffers = 32 << 20
+	}
+	c.Buffers = max(c.Buffers, 4*batchSize(c.Profile))
+	return c
+}
+
+// Why an operation did not come to its end.
+var (
+	// ErrStalled: it made no progress for the stall time. Its goroutine and its slot stay taken.
+	ErrStalled = errors.New("no progress")
+	// ErrClosed: the Disk is closed.
+	ErrClosed = errors.New("disk search is closed")
+)
+
+// Disk carries out operations on what a scope allows. Its methods may be called from many goroutines.
+type Disk struct {
+	cfg     Config
+	scope   *Scope
+	index   *Index
+	count   counters
+	devices devices
+	readers sync.Pool // *recipe.ElementReader
+	buffers buffers
+	running sync.WaitGroup
+	closed  context.Context
+	close   context.CancelCauseFunc
+}
+
+// New makes a Disk. It refuses a profile or hash that recipe refuses.
+func New(cfg Config) (*Disk, error) {
+	cfg = cfg.withDefaults()
+	reader, err := recipe.NewElementReader(cfg.Profile, cfg.Hash)
+	if err != nil {
+		return nil, fmt.Errorf("disk search: %w", err)
+	}
+	d := &Disk{cfg: cfg, scope: cfg.Scope, index: cfg.Index}
+	d.readers.New = func() any {
+		r, _ := recipe.NewElementReader(cfg.Profile, cfg.Hash) // as above
+		return r
+	}
+	d.readers.Put(reader)
+	d.buffers = newBuffers(cfg.Buffers, int(batchSize(cfg.Profile)))
+	d.closed, d.close = context.WithCancelCause(context.Background())
+	return d, nil
+}
+
+// Close ends all operations and waits for their goroutines, no longer than the stall time. It may be called twice.
+func (d *Disk) Close() error {
+	d.close(ErrClosed)
+	ended := make(chan struct{})
+	go func() {
+		d.running.Wait()
+		close(ended)
+	}()
+	timer := time.NewTimer(d.cfg.Stall)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("disk search: %d operations did not end: %w", d.count.running.Load(), ErrStalled)
+	}
+}
+
+// operation is what the goroutine that works and the one that waits for it share.
+type operation struct {
+	ctx      context.Context
+	progress atomic.Int64 // grows with every step
+	waiting  atomic.Int32 // >0: waits for the caller, not for the disk
+
+	mu   sync.Mutex
+	left bool // nobody waits any more
+}
+
+// step notes progress; the error is why the operation is to end.
+func (o *operation) step() error {
+	o.progress.Add(1)
+	return context.Cause(o.ctx)
+}
+
+// tell calls the caller's function unless the caller has gone on. The stall clock stands meanwhile.
+func (o *operation) tell(fn func()) error {
+	o.waiting.Add(1)
+	defer o.waiting.Add(-1)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left {
+		return errLeft
+	}
+	fn()
+	return o.step()
+}
+
+var errLeft = errors.New("operation was abandoned")
+
+// leave makes sure that the caller hears nothing more.
+func (o *operation) leave() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left = true
+}
+
+// run carries out work in a slot of a device. It returns when work does, ctx ends, or work stalls; in the
+// two last cases the goroutine goes on alone, and keeps its slot until it is done.
+func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(d.closed, func() { cancel(ErrClosed) })
+	defer stop()
+	release, err := d.devices.acquire(ctx, dev, 2*d.cfg.Stall)
+	if err != nil {
+		cancel(nil)
+		return err
+	}
+	o := &operation{ctx: ctx}
+	done := make(chan error, 1)
+	d.running.Add(1)
+	d.count.running.Add(1)
+	go func() {
+		defer d.running.Done()
+		defer d.count.running.Add(-1)
+		defer cancel(nil)
+		defer release()
+		done <- work(o)
+	}()
+	return d.await(o, done, cancel)
+}
+
+// await waits for an operation as long as it makes progress.
+func (d *Disk) await(o *operation, done <-chan error, cancel context.CancelCauseFunc) error {
+	timer := time.NewTimer(d.cfg.Stall)
+	defer timer.Stop()
+	last := o.progress.Load()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-o.ctx.Done():
+			return d.abandon(o, done, context.Cause(o.ctx))
+		case <-timer.C:
+		}
+		now := o.progress.Load()
+		if now == last && o.waiting.Load() == 0 {
+			cancel(ErrStalled)
+			return d.abandon(o, done, ErrStalled)
+		}
+		last = now
+		timer.Reset(d.cfg.Stall)
+	}
+}
+
+// abandon leaves an operation, or takes its result if it has one after all.
+func (d *Disk) abandon(o *operation, done <-chan error, cause error) error {
+	o.leave()
+	select {
+	case err := <-done:
+		return err
+	default:
+		d.count.abandoned.Add(1)
+		return cause
+	}
+}
+
+// deviceSlots is what the semaphore of each device is divided into.
+const deviceSlots = 16
+
+// maxDevices bounds the devices that are told apart; the rest share one.
+const maxDevices = 64
+
+// devices holds what is known of each device.
+type devices struct {
+	mu   sync.Mutex
+	list map[uint64]*device
+}
+
+// device is one disk as the kernel numbers them.
+type device struct {
+	slots *semaphore.Weighted
+	share atomic.Int64 // slots that one operation takes
+	cost  atomic.Pointer[DeviceCost]
+}
+
+func (ds *devices) get(dev uint64) *device {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if ds.list == nil {
+		ds.list = map[uint64]*device{}
+	}
+	if _, known := ds.list[dev]; !known && len(ds.list) >= maxDevices {
+		dev = 0
+	}
+	d := ds.list[dev]
+	if d == nil {
+		d = &device{slots: semaphore.NewWeighted(deviceSlots)}
+		d.share.Store(deviceSlots / defaultDepth)
+		ds.list[dev] = d
+	}
+	return d
+}
+
+// defaultDepth is how many operations run at once on a device that was not measured.
+const defaultDepth = 4
+
+// acquire waits for a slot of a device. All slots may be taken by operations that never come back.
+func (ds *devices) acquire(ctx context.Context, dev uint64, patience time.Duration) (release func(), err error) {
+	d := ds.get(dev)
+	share := d.share.Load()
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, ErrStalled)
+	defer cancel()
+	if err := d.slots.Acquire(ctx, share); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return func() { d.slots.Release(share) }, nil
+}
+
+// buffers are the pieces of memory in which chunks are handed over.
+type buffers struct {
+	size int
+	free chan []byte   // buffers not in use
+	room chan struct{} // one token for each buffer that may still be made
+}
+
+func newBuffers(total int64, size int) buffers {
+	n := int(total / int64(size))
+	b := buffers{size: size, free: make(chan []byte, n), room: make(chan struct{}, n)}
+	for range n {
+		b.room <- struct{}{}
+	}
+	return b
+}
+
+// get waits for a buffer. It is empty and holds size bytes.
+func (b *buffers) get(o *operation) ([]byte, error) {
+	select {
+	case buf := <-b.free:
+		return buf[:0], nil
+	default:
+	}
+	o.waiting.Add(1)
+	defer o.waiting.Add(-1)
+	select {
+	case buf := <-b.free:
+		return buf[:0], nil
+	case <-b.room:
+		return make([]byte, 0, b.size), nil
+	case <-o.ctx.Done():
+		return nil, context.Cause(o.ctx)
+	}
+}
+
+func (b *buffers) put(buf []byte) { b.free <- buf }
+
+// processors is how many goroutines can hash at once.
+func processors() int { return runtime.GOMAXPROCS(0) }

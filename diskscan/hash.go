@@ -1,0 +1,330 @@
+package diskscan
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// HashState is how far the hashing of a file has come. The zero value is its start.
+type HashState struct {
+	recipe.Position
+	coldUntil int64  // what lies before was not in the page cache before this file was read
+	stamp     stamp  // of the file when its hashing began
+	indexed   fileID // under which the index knows it
+}
+
+// Chunk is one chunk where a file has it.
+type Chunk struct {
+	ID     recipe.ID
+	Offset int64
+	Len    int
+}
+
+// Found is a run of wanted chunks from one file, hashed in the buffer that holds them.
+type Found struct {
+	File   File
+	Chunks []Chunk // by offset; not necessarily neighbours in the file
+	Data   []byte  // their bytes, one after the other, in the order of Chunks
+
+	buf  []byte
+	pool *buffers
+}
+
+// Release gives the buffer back. It must be called once; Data may not be used afterwards.
+func (f *Found) Release() {
+	f.pool.put(f.buf)
+	f.Data, f.buf = nil, nil
+}
+
+// Want says whether a chunk is still wanted. It is called from several goroutines.
+type Want func(id recipe.ID) bool
+
+// Sink takes what was found, and releases it. It may block, but not beyond the end of the operation's
+// context: that is back-pressure. It is not called after the operation has returned.
+type Sink func(f *Found)
+
+// HashResult is what one slice gave.
+type HashResult struct {
+	Next       HashState
+	Done       bool // the file has been read to its end, or can't be read any further
+	Size       int64
+	Bytes      int64 // of this slice, holes included
+	Cold       int64 // of these, not in the page cache before
+	Chunks     int
+	Found      int // chunks handed over
+	FoundBytes int64
+	Changed    bool // the file changed since its hashing began
+	Cost       time.Duration
+}
+
+// Hash reads the next slice of a file, from where an earlier result says, and cuts it as a recipe's
+// builder would have cut the whole file. Chunks that are wanted go to sink. All chunks of a file that did
+// not change meanwhile go to the index.
+//
+// A file that grows, shrinks or changes otherwise is Changed and no error. An error is about this
+// file: it can't be opened, or is no regular file any more, or a read failed.
+func (d *Disk) Hash(ctx context.Context, f File, from HashState, want Want, sink Sink) (HashResult, error) {
+	start := time.Now()
+	var res HashResult
+	err := d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
+		s := &slice{d: d, o: o, file: f, at: from, want: want, sink: sink}
+		err := s.run()
+		return errors.Join(err, o.tell(func() { res = s.res }))
+	})
+	res.Cost = time.Since(start)
+	if err != nil {
+		res.Done = true
+		d.countError(err)
+	}
+	return res, err
+}
+
+// countError counts an operation that failed; what did not come back is counted already.
+func (d *Disk) countError(err error) {
+	switch {
+	case isDenied(err):
+		d.count.denied.Add(1)
+	case errors.Is(err, ErrOutside):
+		d.count.skipped.Add(1)
+	case !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStalled) && !errors.Is(err, ErrClosed):
+		d.count.errors.Add(1)
+	}
+}
+
+// slice is one Hash under way.
+type slice struct {
+	d    *Disk
+	o    *operation
+	file File
+	at   HashState
+	want Want
+	sink Sink
+
+	fd    int
+	stop  int64 // where the slice ends
+	cold  []span
+	seen  []Chunk // for the index
+	batch batch
+	res   HashResult
+}
+
+func (s *slice) run() error {
+	var st unix.Stat_t
+	fd, err := s.d.scope.openFile(s.file, &st)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	s.fd, s.res.Size = fd, st.Size
+	s.begin(&st)
+	s.prepare(st.Size)
+	err = s.cut(&st)
+	drop(fd, s.cold, s.stop)
+	if ferr := s.batch.flush(); err == nil {
+		err = ferr
+	}
+	s.finish(err)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		s.res.Done, s.res.Changed, err = true, true, nil
+	}
+	if s.res.Changed {
+		s.d.count.changed.Add(1)
+	}
+	return err
+}
+
+// begin compares the file with what it was when its hashing began.
+func (s *slice) begin(st *unix.Stat_t) {
+	now := stampOf(s.d.scope.roots[s.file.Dir.Root].fs, st)
+	if s.at.Offset == 0 && !s.at.InHole {
+		s.at = HashState{stamp: now}
+	}
+	s.res.Changed = s.at.stamp != now
+	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
+}
+
+// lookBeyond is how far beyond a slice the page cache is asked, since the kernel reads ahead.
+const lookBeyond = 8 << 20
+
+// prepare finds out what of the slice is not cached, and has the disk fetch that.
+func (s *slice) prepare(size int64) {
+	readQuietly(s.fd)
+	s.stop = min(s.at.Offset+s.d.cfg.Slice, size)
+	beyond := min(s.stop+lookBeyond, size)
+	known := min(max(s.at.coldUntil, s.at.Offset), beyond)
+	if known > s.at.Offset {
+		s.cold = []span{{s.at.Offset, known}}
+	}
+	s.cold = append(s.cold, cold(s.fd, known, beyond)...)
+	s.res.Next.coldUntil = coldBeyond(s.cold, s.stop)
+	for _, c := range s.cold {
+		if end := min(c.end, s.stop); end > c.off {
+			s.res.Cold += end - c.off
+			_ = unix.Fadvise(s.fd, c.off, end-c.off, unix.FADV_WILLNEED) // a hint
+		}
+	}
+}
+
+// coldBeyond is how far the pages from stop on are cold without a gap; 0 if the first is not.
+func coldBeyond(spans []span, stop int64) int64 {
+	until := stop
+	for _, c := range spans {
+		if c.off <= until {
+			until = max(until, c.end)
+		}
+	}
+	if until == stop {
+		return 0
+	}
+	return until
+}
+
+// cut goes through the elements of the slice.
+func (s *slice) cut(st *unix.Stat_t) error {
+	reader := s.d.readers.Get().(*recipe.ElementReader)
+	defer s.d.readers.Put(reader)
+	src := &source{o: s.o, fd: s.fd, sparse: st.Blocks*512 < st.Size}
+	reader.Open(src, st.Size, s.at.Position)
+	defer reader.Open(nil, 0, recipe.Position{})
+	defer func() { s.advance(reader.Position(), st.Size) }()
+	for reader.Position().Offset < s.stop {
+		off := reader.Position().Offset
+		ref, data, err := reader.Next(s.stop)
+		if err != nil {
+			return err
+		}
+		if ref.Hole {
+			continue
+		}
+		if err := s.chunk(Chunk{ID: ref.ID, Offset: off, Len: len(data)}, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance notes how far the slice came.
+func (s *slice) advance(at recipe.Position, size int64) {
+	s.res.Bytes = at.Offset - s.at.Offset
+	s.res.Next.Position = at
+	s.res.Done = at.Offset >= size
+	s.d.count.hash.Add(1)
+	s.d.count.hashBytes.Add(s.res.Bytes)
+}
+
+// chunk deals with one chunk.
+func (s *slice) chunk(c Chunk, data []byte) error {
+	s.res.Chunks++
+	if s.d.index != nil {
+		s.seen = append(s.seen, c)
+	}
+	if s.want == nil || !s.want(c.ID) {
+		return nil
+	}
+	return s.batch.add(c, data)
+}
+
+// finish looks at the file once more and tells the index what it is.
+func (s *slice) finish(err error) {
+	s.res.Next.stamp, s.res.Next.indexed = s.at.stamp, s.at.indexed
+	var st unix.Stat_t
+	if unix.Fstat(s.fd, &st) != nil || stampOf(s.at.stamp.fs, &st) != s.at.stamp {
+		s.res.Changed = true
+	}
+	if s.d.index == nil || err != nil || s.res.Changed {
+		return
+	}
+	s.res.Next.indexed = s.d.index.add(s.d.scope.FilePath(s.file), s.at, s.seen, s.res.Done)
+}
+
+// source reads an open file for the cutter.
+type source struct {
+	o      *operation
+	fd     int
+	sparse bool // fewer blocks than its size needs: worth asking for holes
+}
+
+// ReadAt reads as io.ReaderAt says.
+func (s *source) ReadAt(p []byte, off int64) (int, error) {
+	if err := s.o.step(); err != nil {
+		return 0, err
+	}
+	return preadFull(s.fd, p, off)
+}
+
+// NextData asks the file system where data follow.
+func (s *source) NextData(off int64) (int64, error) {
+	if !s.sparse {
+		return off, nil
+	}
+	n, err := unix.Seek(s.fd, off, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// batchBytes is how much is handed over at once, if there is so much.
+const batchBytes = 256 << 10
+
+// batchSize is the size of a buffer: any chunk of the profile fits.
+func batchSize(p recipe.Profile) int64 { return max(batchBytes, int64(p.Max)) }
+
+// batch collects chunks until they are handed over.
+type batch struct {
+	d    *Disk
+	o    *operation
+	file File
+	sink Sink
+	res  *HashResult
+	next *Found
+}
+
+// add copies a chunk into the batch. Data may be reused afterwards.
+func (b *batch) add(c Chunk, data []byte) error {
+	if b.next != nil && len(b.next.Data)+len(data) > cap(b.next.buf) {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	if b.next == nil {
+		buf, err := b.d.buffers.get(b.o)
+		if err != nil {
+			return err
+		}
+		b.next = &Found{File: b.file, Data: buf, buf: buf, pool: &b.d.buffers}
+	}
+	b.next.Chunks = append(b.next.Chunks, c)
+	b.next.Data = append(b.next.Data, data...)
+	return nil
+}
+
+// flush hands over what was collected.
+func (b *batch) flush() error {
+	f := b.next
+	if f == nil {
+		return nil
+	}
+	b.next = nil
+	n, size := len(f.Chunks), len(f.Data)
+	told := false
+	err := b.o.tell(func() {
+		told = true
+		b.sink(f)
+	})
+	if !told {
+		f.Release()
+		return err
+	}
+	b.res.Found += n
+	b.res.FoundBytes += int64(size)
+	b.d.count.found.Add(int64(n))
+	b.d.count.foundBytes.Add(int64(size))
+	return err
+}

@@ -1,0 +1,71 @@
+package diskscan
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// span is a range of a file.
+type span struct{ off, end int64 }
+
+// cold lists the ranges between off and end whose pages are not in the page cache, rounded to pages.
+// Where the kernel does not tell, it lists nothing.
+func cold(fd int, off, end int64) []span {
+	page := int64(os.Getpagesize())
+	off &^= page - 1
+	if end <= off {
+		return nil
+	}
+	mem, err := unix.Mmap(fd, off, int(end-off), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil
+	}
+	defer unix.Munmap(mem)
+	here := make([]byte, (int64(len(mem))+page-1)/page)
+	if err := mincore(mem, here); err != nil {
+		return nil
+	}
+	return coldSpans(here, off, page)
+}
+
+// coldSpans turns what mincore says into ranges.
+func coldSpans(here []byte, off, page int64) (spans []span) {
+	for i, h := range here {
+		if h&1 != 0 {
+			continue
+		}
+		at := off + int64(i)*page
+		if n := len(spans); n > 0 && spans[n-1].end == at {
+			spans[n-1].end += page
+		} else {
+			spans = append(spans, span{at, at + page})
+		}
+	}
+	return spans
+}
+
+// drop gives pages back that were cold before they were read.
+func drop(fd int, spans []span, limit int64) {
+	for _, s := range spans {
+		if end := min(s.end, limit); end > s.off {
+			_ = unix.Fadvise(fd, s.off, end-s.off, unix.FADV_DONTNEED) // a hint
+		}
+	}
+}
+
+func total(spans []span) (n int64) {
+	for _, s := range spans {
+		n += s.end - s.off
+	}
+	return n
+}
+
+// readQuietly keeps reads from changing the access time where that is allowed, and tells that they
+// go forward.
+func readQuietly(fd int) {
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_NOATIME) // only the owner may
+	}
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL) // a hint
+}

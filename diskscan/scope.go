@@ -1,0 +1,462 @@
+package diskscan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stagingName is the directory that a transfer keeps unfinished files in. It is never searched.
+const stagingName = ".dfetch"
+
+// ScopeConfig says what may be searched. It is not modified after OpenScope.
+type ScopeConfig struct {
+	Dest     string   // the destination, which need not exist; empty: none
+	File     bool     // the destination is one file
+	Siblings bool     // search what lies beside the destination, on its file system
+	Roots    []string // directories that the user names, searched as they are
+	// Trusted: the recipe's author may learn what the disk holds. Otherwise siblings are searched in the public
+	// scope only, and IndexRoots is ignored.
+	Trusted bool
+	// IndexRoots are directories that index hits may be read from, but that are not searched.
+	IndexRoots []string
+	// Timeout is how long a directory may take to open; zero or negative is 5 seconds.
+	Timeout time.Duration
+	// MaxDirs bounds the directories that are listed; zero or negative is 1<<20.
+	MaxDirs int
+}
+
+// Errors of operations on files and directories. None of them says anything about another file.
+var (
+	ErrOutside    = errors.New("outside the search scope")
+	ErrNotRegular = errors.New("not a regular file")
+	ErrSeen       = errors.New("directory was listed before")
+	ErrTooMany    = errors.New("too many directories")
+)
+
+// Dir names a directory of a scope.
+type Dir struct {
+	Root int    // its root, a number that the scope gave
+	Path string // slash path below the root; "" for the root itself
+}
+
+// File names a regular file as a listing showed it.
+type File struct {
+	Dir   Dir
+	Name  string
+	Size  int64
+	MTime int64 // nanoseconds since 1970
+	Ino   uint64
+}
+
+// Refusal is a directory that can't be searched, and why.
+type Refusal struct {
+	Path string
+	Err  error
+}
+
+// root is an open directory below which files are found.
+type root struct {
+	path   string // absolute, without symlinks
+	fd     int
+	dev    uint64
+	ino    uint64
+	fs     uint64 // identity of the file system across restarts, as far as there is one
+	public bool   // only what the world may read
+	start  bool   // is searched; otherwise index hits alone are read from it
+	except string // this name directly in it is not entered
+	only   string // if not empty, this name directly in it is all there is
+}
+
+// Scope is what may be searched: open directories and rules. It is safe for concurrent use until Close.
+type Scope struct {
+	roots   []root
+	refused []Refusal
+	opener  opener
+	maxDirs int
+
+	mu   sync.Mutex
+	seen map[seenDir]struct{}
+}
+
+// seenDir is a directory that was listed. A public listing does not replace a full one.
+type seenDir struct {
+	dev, ino uint64
+	public   bool
+}
+
+// OpenScope opens the roots. What can't be opened, is on a file system that is never searched or
+// does not answer in time is left out, see Refused. A scope without any root is not an error.
+func OpenScope(ctx context.Context, cfg ScopeConfig) *Scope {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.MaxDirs <= 0 {
+		cfg.MaxDirs = 1 << 20
+	}
+	s := &Scope{maxDirs: cfg.MaxDirs, seen: map[seenDir]struct{}{}}
+	if cfg.Dest != "" {
+		s.addDest(ctx, &cfg)
+	}
+	for _, path := range cfg.Roots {
+		s.add(ctx, cfg.Timeout, path, root{start: true})
+	}
+	if cfg.Trusted {
+		for _, path := range cfg.IndexRoots {
+			s.add(ctx, cfg.Timeout, path, root{})
+		}
+	}
+	return s
+}
+
+// addDest adds the destination and what lies beside it.
+func (s *Scope) addDest(ctx context.Context, cfg *ScopeConfig) {
+	dest, err := filepath.Abs(cfg.Dest)
+	if err != nil {
+		s.refuse(cfg.Dest, err)
+		return
+	}
+	if cfg.File {
+		s.addFileDest(ctx, cfg, dest)
+		return
+	}
+	own := s.addQuietly(ctx, cfg.Timeout, dest, root{start: true})
+	if own != nil {
+		dest = own.path
+	}
+	if cfg.Siblings && dest != "/" {
+		s.addBeside(ctx, cfg, dest, own)
+	}
+}
+
+// addFileDest adds the file itself, what lies beside it, and what lies beside its directory.
+func (s *Scope) addFileDest(ctx context.Context, cfg *ScopeConfig, dest string) {
+	own := s.addQuietly(ctx, cfg.Timeout, filepath.Dir(dest), root{start: true, only: filepath.Base(dest)})
+	if own == nil || !cfg.Siblings {
+		return
+	}
+	s.addBeside(ctx, cfg, filepath.Join(own.path, filepath.Base(dest)), own)
+	if own.path != "/" {
+		s.addBeside(ctx, cfg, own.path, own)
+	}
+}
+
+// addBeside adds the directory that holds path, but for path itself. It must be on own's file system.
+func (s *Scope) addBeside(ctx context.Context, cfg *ScopeConfig, path string, own *root) {
+	r, err := openRoot(ctx, cfg.Timeout, filepath.Dir(path))
+	switch {
+	case errors.Is(err, unix.ENOENT):
+	case err != nil:
+		s.refuse(filepath.Dir(path), err)
+	case own != nil && own.dev != r.dev:
+		unix.Close(r.fd)
+	default:
+		r.start, r.public, r.except = true, !cfg.Trusted, filepath.Base(path)
+		s.roots = append(s.roots, r)
+	}
+}
+
+// addQuietly is add, but a directory that does not exist is no refusal.
+func (s *Scope) addQuietly(ctx context.Context, timeout time.Duration, path string, as root) *root {
+	r := s.add(ctx, timeout, path, as)
+	if n := len(s.refused); r == nil && n > 0 && errors.Is(s.refused[n-1].Err, unix.ENOENT) {
+		s.refused = s.refused[:n-1]
+	}
+	return r
+}
+
+// add opens a directory as a root with the rules of as. The result is valid until the next add.
+func (s *Scope) add(ctx context.Context, timeout time.Duration, path string, as root) *root {
+	r, err := openRoot(ctx, timeout, path)
+	if err != nil {
+		s.refuse(path, err)
+		return nil
+	}
+	r.start, r.only = as.start, as.only
+	s.roots = append(s.roots, r)
+	return &r
+}
+
+func (s *Scope) refuse(path string, err error) {
+	s.refused = append(s.refused, Refusal{Path: path, Err: err})
+}
+
+// openRoot opens a directory, on a goroutine that is left behind if it takes too long.
+func openRoot(ctx context.Context, timeout time.Duration, path string) (root, error) {
+	type opened struct {
+		root root
+		err  error
+	}
+	result := make(chan opened)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%s did not answer for %v: %w", path, timeout, ErrStalled))
+	defer cancel()
+	go func() {
+		r, err := openRootNow(path)
+		select {
+		case result <- opened{r, err}:
+		case <-ctx.Done():
+			if err == nil {
+				unix.Close(r.fd)
+			}
+		}
+	}()
+	select {
+	case o := <-result:
+		return o.root, o.err
+	case <-ctx.Done():
+		return root{}, context.Cause(ctx)
+	}
+}
+
+func openRootNow(path string) (root, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return root{}, err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return root{}, err
+	}
+	fd, err := openAt(unix.AT_FDCWD, path, dirFlags)
+	if err != nil {
+		return root{}, err
+	}
+	r, err := describeRoot(fd, path)
+	if err != nil {
+		unix.Close(fd)
+	}
+	return r, err
+}
+
+func describeRoot(fd int, path string) (root, error) {
+	if err := searchable(fd); err != nil {
+		return root{}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return root{}, err
+	}
+	return root{path: path, fd: fd, dev: st.Dev, ino: st.Ino, fs: fsIdentity(fd, st.Dev)}, nil
+}
+
+// fsIdentity is what the index knows a file system by.
+func fsIdentity(fd int, dev uint64) uint64 {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(fd, &st); err != nil {
+		return dev
+	}
+	if id := uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32; id != 0 {
+		return id
+	}
+	return dev
+}
+
+// Refused lists what was to be searched and can't be.
+func (s *Scope) Refused() []Refusal { return s.refused }
+
+// Starts are the directories that a search begins with: the destination, the user's, the siblings'.
+func (s *Scope) Starts() []Dir {
+	var dirs []Dir
+	for i := range s.roots {
+		if s.roots[i].start && !s.roots[i].public {
+			dirs = append(dirs, Dir{Root: i})
+		}
+	}
+	for i := range s.roots {
+		if s.roots[i].start && s.roots[i].public {
+			dirs = append(dirs, Dir{Root: i})
+		}
+	}
+	return dirs
+}
+
+// Path is the absolute path of a directory.
+func (s *Scope) Path(d Dir) string { return filepath.Join(s.roots[d.Root].path, d.Path) }
+
+// FilePath is the absolute path of a file.
+func (s *Scope) FilePath(f File) string { return filepath.Join(s.Path(f.Dir), f.Name) }
+
+// Device is the number of the device that a directory lies on.
+func (s *Scope) Device(d Dir) uint64 { return s.roots[d.Root].dev }
+
+// Public says whether a directory is searched for what the world may read only.
+func (s *Scope) Public(d Dir) bool { return s.roots[d.Root].public }
+
+// Close closes the roots. No operation may be under way.
+func (s *Scope) Close() {
+	for i := range s.roots {
+		unix.Close(s.roots[i].fd)
+	}
+	s.roots = nil
+}
+
+// skips says whether an entry of a directory is outside the scope by its name alone.
+func (r *root) skips(dir, name string, isDir bool) bool {
+	switch {
+	case name == stagingName:
+		return true
+	case dir == "" && name == r.except && name != "":
+		return true
+	case dir == "" && r.only != "" && name != r.only:
+		return true
+	}
+	return r.public && isDir && strings.HasPrefix(name, ".")
+}
+
+// publicFile and publicDir are the permission bits that the world must have.
+const (
+	publicFile = 0o004
+	publicDir  = 0o005
+)
+
+// allows says whether what was opened may be read.
+func (r *root) allows(st *unix.Stat_t) bool {
+	switch {
+	case st.Dev != r.dev:
+		return false
+	case !r.public:
+		return true
+	case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+		return st.Mode&publicDir == publicDir
+	}
+	return st.Mode&publicFile == publicFile
+}
+
+// openDir opens a directory of the scope.
+func (s *Scope) openDir(d Dir, st *unix.Stat_t) (int, error) {
+	return s.open(d, d.Path, dirFlags, st)
+}
+
+// openFile opens a regular file of the scope and looks at it.
+func (s *Scope) openFile(f File, st *unix.Stat_t) (int, error) {
+	fd, err := s.open(f.Dir, join(f.Dir.Path, f.Name), fileFlags, st)
+	if err != nil {
+		return -1, err
+	}
+	if !isRegular(st) {
+		unix.Close(fd)
+		return -1, ErrNotRegular
+	}
+	return fd, nil
+}
+
+// open opens a path below a root if the scope's rules let it.
+func (s *Scope) open(d Dir, rel string, flags int, st *unix.Stat_t) (int, error) {
+	r := &s.roots[d.Root]
+	if err := r.checkNames(rel, flags&unix.O_DIRECTORY != 0); err != nil {
+		return -1, err
+	}
+	if r.public {
+		return s.openPublic(r, rel, flags, st)
+	}
+	fd, err := s.opener.open(r.fd, rel, flags)
+	if err != nil {
+		return -1, err
+	}
+	return fd, r.admit(fd, st)
+}
+
+// admit looks at what was opened; it closes what may not be read.
+func (r *root) admit(fd int, st *unix.Stat_t) error {
+	err := unix.Fstat(fd, st)
+	if err == nil && !r.allows(st) {
+		err = ErrOutside
+	}
+	if err != nil {
+		unix.Close(fd)
+	}
+	return err
+}
+
+// checkNames applies the rules on names to all components of a path.
+func (r *root) checkNames(rel string, isDir bool) error {
+	dir := ""
+	for rest := rel; rest != ""; {
+		name, more, below := strings.Cut(rest, "/")
+		if name == ".." || r.skips(dir, name, below || isDir) {
+			return ErrOutside
+		}
+		dir, rest = name, more
+	}
+	return nil
+}
+
+// openPublic opens component by component, since each directory on the way must be open to the world.
+func (s *Scope) openPublic(r *root, rel string, flags int, st *unix.Stat_t) (int, error) {
+	if rel == "" {
+		fd, err := s.opener.open(r.fd, "", flags)
+		if err != nil {
+			return -1, err
+		}
+		return fd, unix.Fstat(fd, st)
+	}
+	dir, rest := r.fd, rel
+	for {
+		name, more, below := strings.Cut(rest, "/")
+		want := flags
+		if below {
+			want = dirFlags
+		}
+		next, err := s.opener.open(dir, name, want)
+		closeUnless(dir, r.fd)
+		if err != nil {
+			return -1, err
+		}
+		if err := r.admit(next, st); err != nil || !below {
+			return next, err
+		}
+		dir, rest = next, more
+	}
+}
+
+// enter notes that a directory is listed. The error is ErrSeen if it was before.
+func (s *Scope) enter(r *root, st *unix.Stat_t) error {
+	if r.only != "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := seenDir{st.Dev, st.Ino, r.public}
+	_, full := s.seen[seenDir{st.Dev, st.Ino, false}]
+	if _, same := s.seen[key]; same || full {
+		return ErrSeen
+	}
+	if len(s.seen) >= s.maxDirs {
+		return ErrTooMany
+	}
+	s.seen[key] = struct{}{}
+	return nil
+}
+
+// locate finds the root that a file is to be opened through, one without restrictions if there is one.
+func (s *Scope) locate(abs string) (File, bool) {
+	best := -1
+	for i := range s.roots {
+		r := &s.roots[i]
+		if !within(abs, r.path) || r.checkNames(strings.TrimPrefix(abs[len(r.path):], "/"), false) != nil {
+			continue
+		}
+		if best < 0 || s.roots[best].public && !r.public {
+			best = i
+		}
+	}
+	if best < 0 {
+		return File{}, false
+	}
+	rel := strings.TrimPrefix(abs[len(s.roots[best].path):], "/")
+	dir, name := filepath.Split(rel)
+	return File{Dir: Dir{Root: best, Path: strings.TrimSuffix(dir, "/")}, Name: name}, name != ""
+}
+
+// within says whether abs lies below the directory dir.
+func within(abs, dir string) bool {
+	if dir == "/" {
+		return strings.HasPrefix(abs, "/")
+	}
+	return strings.HasPrefix(abs, dir) && strings.HasPrefix(abs[len(dir):], "/")
+}

@@ -1,0 +1,208 @@
+package diskscan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// home makes a destination with neighbours, public and private ones.
+func home(t *testing.T) (base string) {
+	t.Helper()
+	base = filepath.Join(t.TempDir(), "home")
+	for name, mode := range map[string]os.FileMode{
+		"dest/a": 0o600, "dest/.git/config": 0o600, "dest/.dfetch/x/staged": 0o644, "dest/sub/b": 0o644,
+		"old/a": 0o644, "old/secret": 0o600, "old/group": 0o640, "old/.dfetch/y/staged": 0o644,
+		".ssh/known": 0o644, "old/.cache/z": 0o644, "private/letter": 0o644, "beside": 0o644, "diary": 0o600, ".profile": 0o644,
+		"../outside": 0o644,
+	} {
+		path := filepath.Join(base, name)
+		write(t, path, []byte(name))
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(base, "private"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"old/out": "../../outside", "old/up": "../..", "dest/out": "../../outside"} {
+		if err := os.Symlink(target, filepath.Join(base, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return base
+}
+
+func TestScope(t *testing.T) {
+	dest := []string{"dest/.git/config", "dest/a", "dest/sub/b"}
+	public := []string{".profile", "beside", "old/a"}
+	private := []string{".ssh/known", "diary", "old/.cache/z", "old/group", "old/secret", "private/letter"}
+	for _, tt := range []struct {
+		name  string
+		scope ScopeConfig
+		want  [][]string
+	}{
+		{"destination alone", ScopeConfig{Dest: "dest"}, [][]string{dest}},
+		{"untrusted with siblings", ScopeConfig{Dest: "dest", Siblings: true}, [][]string{dest, public}},
+		{"trusted with siblings", ScopeConfig{Dest: "dest", Siblings: true, Trusted: true}, [][]string{dest, public, private}},
+		{"destination that does not exist", ScopeConfig{Dest: "old/new", Siblings: true}, [][]string{{"old/a"}}},
+		{"nothing exists", ScopeConfig{Dest: "none/new", Siblings: true}, nil},
+		{"user's own words", ScopeConfig{Roots: []string{"old"}}, [][]string{{"old/.cache/z", "old/a", "old/group", "old/secret"}}},
+		{"same root twice", ScopeConfig{Roots: []string{"dest", "dest/sub"}}, [][]string{dest}},
+		{"file", ScopeConfig{Dest: "old/secret", File: true}, [][]string{{"old/secret"}}},
+		{
+			"file with siblings", ScopeConfig{Dest: "old/secret", File: true, Siblings: true},
+			[][]string{{".profile", "beside", "dest/sub/b", "old/a", "old/secret"}},
+		},
+		{"new file", ScopeConfig{Dest: "old/new", File: true, Siblings: true}, [][]string{{".profile", "beside", "dest/sub/b", "old/a"}}},
+		{"index roots are not searched", ScopeConfig{Dest: "dest", Trusted: true, IndexRoots: []string{"old"}}, [][]string{dest}},
+	} {
+		for _, stepwise := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/stepwise=%v", tt.name, stepwise), func(t *testing.T) {
+				base := home(t)
+				t.Chdir(base)
+				d := open(t, tt.scope, Config{})
+				d.scope.opener.stepwise = stepwise
+				want := slices.Concat(tt.want...)
+				slices.Sort(want)
+				got := paths(d, listAll(t, d), base)
+				if !slices.Equal(got, want) {
+					t.Errorf("searched %q\nwant     %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+// What a listing would not show can't be opened either, whoever names it.
+func TestScopeOpensNothingElse(t *testing.T) {
+	base := home(t)
+	t.Chdir(base)
+	d := open(t, ScopeConfig{Dest: "dest", Siblings: true}, Config{})
+	for _, name := range []string{
+		"outside", "home/diary", "home/old/secret", "home/old/group", "home/.ssh/known", "home/old/.cache/z",
+		"home/private/letter", "home/old/out", "home/old/up/outside", "home/dest/.dfetch/x/staged", "home/dest/out",
+	} {
+		f, ok := d.scope.locate(filepath.Join(filepath.Dir(base), name))
+		if !ok {
+			continue
+		}
+		if _, err := d.Hash(t.Context(), f, HashState{}, nil, nil); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+	for _, rel := range []string{"..", "../outside", "dest/../old/a", "dest/a", "old/../../outside", "private/letter", "diary"} {
+		f := File{Dir: Dir{Root: 1}, Name: rel}
+		if _, err := d.Hash(t.Context(), f, HashState{}, nil, nil); err == nil {
+			t.Errorf("%s was read through the siblings' root", rel)
+		}
+	}
+	if f, ok := d.scope.locate(filepath.Join(base, "old/a")); !ok {
+		t.Error("a public file is not found")
+	} else if _, err := d.Hash(t.Context(), f, HashState{}, nil, nil); err != nil {
+		t.Errorf("a public file can't be read: %v", err)
+	}
+}
+
+// A directory whose permissions are taken away between its listing and the reading stays unread.
+func TestPublicScopeIsCheckedAtEachOpening(t *testing.T) {
+	base := home(t)
+	d := open(t, ScopeConfig{Dest: filepath.Join(base, "dest"), Siblings: true}, Config{})
+	files := listAll(t, d)
+	i := slices.IndexFunc(files, func(f File) bool { return f.Dir.Path == "old" })
+	if err := os.Chmod(filepath.Join(base, "old"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Hash(t.Context(), files[i], HashState{}, nil, nil); !errors.Is(err, ErrOutside) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestScopeLeavesOutWhatIsNotSearched(t *testing.T) {
+	s := OpenScope(t.Context(), ScopeConfig{Roots: []string{"/proc/self", "/sys", "/nowhere"}})
+	defer s.Close()
+	if len(s.Refused()) != 3 || len(s.Starts()) != 0 {
+		t.Errorf("refused %v, starts %v", s.Refused(), s.Starts())
+	}
+	d, err := New(Config{Scope: OpenScope(t.Context(), ScopeConfig{Roots: []string{"/"}})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.scope.Close()
+	defer d.Close()
+	for _, dir := range []string{"proc", "sys"} {
+		if _, err := d.Stat(t.Context(), Dir{Path: dir}, 0); !errors.Is(err, unix.EXDEV) {
+			t.Errorf("%s: %v, want a refusal to cross the mount", dir, err)
+		}
+		if _, err := openStepwise(d.scope.roots[0].fd, dir, dirFlags); err != unix.EXDEV {
+			t.Errorf("%s: %v by steps, want a refusal to cross the mount", dir, err)
+		}
+	}
+}
+
+// A public listing of a directory does not keep a full one from being made.
+func TestFullListingAfterPublicOne(t *testing.T) {
+	base := home(t)
+	d := open(t, ScopeConfig{Dest: filepath.Join(base, "dest"), Siblings: true, Roots: []string{filepath.Join(base, "old")}}, Config{})
+	public, full := Dir{Root: 1, Path: "old"}, Dir{Root: 2}
+	for _, dir := range []Dir{public, full} {
+		if _, err := d.Stat(t.Context(), dir, 0); err != nil {
+			t.Errorf("%v: %v", dir, err)
+		}
+	}
+	for _, dir := range []Dir{public, full} {
+		if _, err := d.Stat(t.Context(), dir, 0); !errors.Is(err, ErrSeen) {
+			t.Errorf("%v again: %v", dir, err)
+		}
+	}
+}
+
+func TestStatOfLargeDirectory(t *testing.T) {
+	dir := t.TempDir()
+	const n = 3*statBatch + 17
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("file-%d", i)), []byte{1}, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
+	seen := map[string]bool{}
+	for from, calls := int64(0), 0; ; calls++ {
+		res, err := d.Stat(t.Context(), Dir{}, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(res.Files) > 2*statBatch || calls > n {
+			t.Fatalf("%d entries at once, call %d", len(res.Files), calls)
+		}
+		for _, f := range res.Files {
+			seen[f.Name] = true
+		}
+		if from = res.Next; from == 0 {
+			break
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d files listed, want %d", len(seen), n)
+	}
+	if s := d.Stats(); s.Stat != 1 || s.Entries != n {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func FuzzParseDirents(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 24, 0, 8, 'a', 0, 0, 0, 0})
+	f.Add(make([]byte, 40))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for _, e := range parseDirents(raw, nil) {
+			if e.name == "" || e.name == "." || e.name == ".." || len(e.name) > len(raw) {
+				t.Errorf("entry %q", e.name)
+			}
+		}
+	})
+}

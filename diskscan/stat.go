@@ -1,0 +1,169 @@
+package diskscan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// statBatch is how many entries one Stat looks at.
+const statBatch = 4096
+
+// FileInfo is a regular file of a listing.
+type FileInfo struct {
+	Name  string
+	Size  int64
+	MTime int64 // nanoseconds since 1970
+	Ino   uint64
+}
+
+// StatResult is what one Stat found.
+type StatResult struct {
+	Dir     Dir
+	Files   []FileInfo // regular files that may be read, the empty ones left out
+	Dirs    []Dir      // directories below, not opened yet
+	Next    int64      // where to go on; 0: the directory is done
+	Entries int        // that were looked at
+	Errors  int        // entries that could not be looked at
+	Skipped int        // entries outside the scope, and what is neither directory nor file
+	Cost    time.Duration
+}
+
+// File is the file of a listing that one of its FileInfos describes.
+func (r *StatResult) File(fi FileInfo) File {
+	return File{Dir: r.Dir, Name: fi.Name, Size: fi.Size, MTime: fi.MTime, Ino: fi.Ino}
+}
+
+// listing is the memory that one Stat works in.
+type listing struct {
+	buf     []byte
+	entries []dirent
+}
+
+var listings = sync.Pool{New: func() any { return &listing{buf: make([]byte, 64<<10)} }}
+
+// Stat lists a directory from a place that an earlier Stat of it named, 0 for its start, and looks at
+// some thousands of its entries. An error means that nothing can be listed: the directory may not be read
+// (fs.ErrPermission), is gone, lies outside the scope (ErrOutside), or was listed before (ErrSeen).
+func (d *Disk) Stat(ctx context.Context, dir Dir, from int64) (StatResult, error) {
+	start := time.Now()
+	var res StatResult
+	err := d.run(ctx, d.scope.Device(dir), func(o *operation) error {
+		got, err := d.list(o, dir, from)
+		return errors.Join(err, o.tell(func() { res = got }))
+	})
+	res.Dir, res.Cost = dir, time.Since(start)
+	d.countStat(&res, from, err)
+	return res, err
+}
+
+func (d *Disk) countStat(res *StatResult, from int64, err error) {
+	c := &d.count
+	switch {
+	case err == nil:
+		if from == 0 {
+			c.stat.Add(1)
+		}
+	case isDenied(err):
+		c.denied.Add(1)
+	case errors.Is(err, ErrSeen), errors.Is(err, ErrOutside):
+		c.skipped.Add(1)
+	default:
+		c.errors.Add(1)
+	}
+	c.entries.Add(int64(res.Entries))
+	c.errors.Add(int64(res.Errors))
+	c.skipped.Add(int64(res.Skipped))
+}
+
+func isDenied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
+
+// list does the work of Stat.
+func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err error) {
+	r := &d.scope.roots[dir.Root]
+	var st unix.Stat_t
+	fd, err := d.scope.openDir(dir, &st)
+	if err != nil {
+		return res, err
+	}
+	defer unix.Close(fd)
+	if from == 0 {
+		err = d.scope.enter(r, &st)
+	} else {
+		_, err = unix.Seek(fd, from, unix.SEEK_SET)
+	}
+	if err != nil {
+		return res, err
+	}
+	if r.only != "" {
+		d.look(&res, r, dir, fd, &dirent{name: r.only})
+		return res, nil
+	}
+	l := listings.Get().(*listing)
+	defer listings.Put(l)
+	if err := l.fill(o, fd, &res); err != nil {
+		return res, err
+	}
+	for i := range l.entries {
+		if i%64 == 0 {
+			if err := o.step(); err != nil {
+				return res, err
+			}
+		}
+		d.look(&res, r, dir, fd, &l.entries[i])
+	}
+	return res, nil
+}
+
+// fill reads entries until there are enough, and sorts them in the order in which inodes tend to lie on disks.
+func (l *listing) fill(o *operation, fd int, res *StatResult) error {
+	l.entries = l.entries[:0]
+	for end := false; !end && len(l.entries) < statBatch; {
+		if err := o.step(); err != nil {
+			return err
+		}
+		var err error
+		if l.entries, end, err = readDirents(fd, l.buf, l.entries); err != nil {
+			return err
+		}
+		if n := len(l.entries); n > 0 {
+			res.Next = l.entries[n-1].next
+		}
+		if end {
+			res.Next = 0
+		}
+	}
+	res.Entries = len(l.entries)
+	slices.SortFunc(l.entries, func(a, b dirent) int { return cmp.Compare(a.ino, b.ino) })
+	return nil
+}
+
+// look puts an entry where it belongs.
+func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
+	kind := e.kind
+	var st unix.Stat_t
+	if kind == unix.DT_REG || kind == unix.DT_UNKNOWN {
+		if err := statAt(fd, e.name, &st); err != nil {
+			if !errors.Is(err, unix.ENOENT) {
+				res.Errors++
+			}
+			return
+		}
+		kind = uint8(st.Mode & unix.S_IFMT >> 12)
+	}
+	switch {
+	case r.skips(dir.Path, e.name, kind == unix.DT_DIR):
+		res.Skipped++
+	case kind == unix.DT_DIR:
+		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name)})
+	case kind != unix.DT_REG || !r.allows(&st):
+		res.Skipped++
+	case st.Size > 0:
+		res.Files = append(res.Files, FileInfo{Name: e.name, Size: st.Size, MTime: mtimeOf(&st), Ino: st.Ino})
+	}
+}

@@ -1,0 +1,41 @@
+package diskscan
+
+import "sync/atomic"
+
+// Stats are what a Disk has done so far.
+type Stats struct {
+	Stat       int64 `json:"stat"`        // directories listed
+	Entries    int64 `json:"entries"`     // of these directories
+	Hash       int64 `json:"hash"`        // slices of files cut and hashed
+	HashBytes  int64 `json:"hash_bytes"`  // their bytes, holes included
+	CacheCheck int64 `json:"cache_check"` // sweeps through the index
+	CheckedIDs int64 `json:"checked_ids"` // ids that were looked up
+	CacheRead  int64 `json:"cache_read"`  // runs read because of index hits
+	ReadBytes  int64 `json:"read_bytes"`  // bytes of these runs, gaps included
+	Found      int64 `json:"found"`       // chunks handed over
+	FoundBytes int64 `json:"found_bytes"`
+	Stale      int64 `json:"stale"`     // index hits whose file had changed, or whose bytes were others
+	Changed    int64 `json:"changed"`   // files that changed while they were read
+	Denied     int64 `json:"denied"`    // entries that may not be read
+	Skipped    int64 `json:"skipped"`   // entries outside the scope, neither directory nor file, or seen before
+	Errors     int64 `json:"errors"`    // operations that failed otherwise
+	Abandoned  int64 `json:"abandoned"` // operations that did not come back in time
+	Running    int64 `json:"running"`   // operations under way, abandoned ones included
+}
+
+type counters struct {
+	stat, entries, hash, hashBytes, check, checked, read, readBytes, found, foundBytes atomic.Int64
+	stale, changed, denied, skipped, errors, abandoned, running                        atomic.Int64
+}
+
+// Stats returns the counts so far.
+func (d *Disk) Stats() Stats {
+	c := &d.count
+	return Stats{
+		Stat: c.stat.Load(), Entries: c.entries.Load(), Hash: c.hash.Load(), HashBytes: c.hashBytes.Load(),
+		CacheCheck: c.check.Load(), CheckedIDs: c.checked.Load(), CacheRead: c.read.Load(), ReadBytes: c.readBytes.Load(),
+		Found: c.found.Load(), FoundBytes: c.foundBytes.Load(), Stale: c.stale.Load(), Changed: c.changed.Load(),
+		Denied: c.denied.Load(), Skipped: c.skipped.Load(), Errors: c.errors.Load(),
+		Abandoned: c.abandoned.Load(), Running: c.running.Load(),
+	}
+}
