@@ -143,3 +143,22 @@ func longestRun(a, b []uint64) int {
 	}
 	return best
 }
+
+// Promise is how much a directory is worth looking into for what may lie further down: if its end is
+// a part of the wanted directory's path, the rest of that path may follow below it. It is the
+// commonality that the wanted directory's counterpart would have, less hopDecay for each step down
+// to it; 0 without such an end. It allocates nothing.
+func Promise(wanted, dir []uint64) float64 {
+	wanted, dir = wanted[:min(len(wanted), maxDepth)], dir[:min(len(dir), maxDepth)]
+	best := 0.0
+	for i := range len(wanted) - 1 {
+		run := commonEnd(wanted[:i+1], dir)
+		if run == 0 {
+			continue
+		}
+		below := len(wanted) - 1 - i
+		longer := max(len(wanted), len(dir)+below)
+		best = max(best, hopPowers[below]*float64(run+below)/float64(longer))
+	}
+	return best
+}

@@ -159,7 +159,8 @@ func (s *sourceDirs) nearExact(dirs []uint64) (sum, best float64) {
 		if here == 0 {
 			continue
 		}
-		p := Commonality(s.comps(&buf, node), dirs)
+		wanted := s.comps(&buf, node)
+		p := max(Commonality(wanted, dirs), Promise(wanted, dirs))
 		sum += p * here
 		best = max(best, p)
 	}
