@@ -172,7 +172,7 @@ func (c *BuildConfig) validate() error {
 	case c.Mask > MaskFull:
 		return bad("", "unknown metadata mask %d", c.Mask)
 	}
-	return c.Profile.Validate()
+	return errors.Join(replaceable(c.Out), c.Profile.Validate())
 }
 
 // setReuse drops a recipe that can't be used again, and finds out how old it is.

@@ -238,16 +238,35 @@ func TestBuildOfOneFile(t *testing.T) {
 	}
 }
 
-// manyFiles is a tree with enough directories and files to make batches and node segments.
-func manyFiles(t testing.TB) string {
+// A run as root must not put a recipe in the place of a device.
+func TestBuildReplacesOnlyFiles(t *testing.T) {
+	dir := makeTree(t, map[string]string{"f": "x"})
+	out := filepath.Join(t.TempDir(), "out")
+	must(t, unix.Mkfifo(out, 0o600))
+	if _, _, err := Build(t.Context(), BuildConfig{Path: dir, Out: out}); err == nil || !strings.Contains(err.Error(), out) {
+		t.Errorf("a fifo is replaced: %v", err)
+	}
+	if st, err := os.Lstat(out); err != nil || st.Mode().Type() != fs.ModeNamedPipe {
+		t.Errorf("the fifo is now %v, %v", st, err)
+	}
+}
+
+// wideFiles is a directory with enough files to make batches and node segments.
+func wideFiles() map[string]string {
 	files := make(map[string]string)
+	for i := range 5000 {
+		files[fmt.Sprintf("wide/%d", i)] = ""
+	}
+	return files
+}
+
+// manyFiles is a wide tree that has many directories, and files of many sizes, besides.
+func manyFiles(t testing.TB) string {
+	files := wideFiles()
 	rng := rand.New(rand.NewPCG(9, 9))
 	for i := range 1500 {
 		size := []int{0, 5, 49, 300, 9000, 70_000}[rng.IntN(6)]
 		files[fmt.Sprintf("d%d/e%d/f%d", rng.IntN(40), rng.IntN(3), i)] = randomText(uint64(i), size)
-	}
-	for i := range 5000 {
-		files[fmt.Sprintf("wide/%d", i)] = ""
 	}
 	files["large"] = randomText(77, 2<<20)
 	files["holed"] = string(holed(rng, []byte(randomText(78, 3<<20))))
@@ -488,7 +507,7 @@ func TestBuildFileBecomesFifo(t *testing.T) {
 }
 
 func TestBuildCanceled(t *testing.T) {
-	dir := manyFiles(t)
+	dir := makeTree(t, wideFiles())
 	out := t.TempDir()
 	open := openFDs(t)
 	for _, after := range []uint64{0, 3000} {
@@ -521,7 +540,9 @@ func openFDs(t *testing.T) int {
 }
 
 func TestBuildProgress(t *testing.T) {
-	dir := manyFiles(t)
+	files := wideFiles()
+	files["large"] = randomText(1, 2<<20)
+	dir := makeTree(t, files)
 	var last Progress
 	_, stats := buildTree(t, BuildConfig{Path: dir, Progress: func(p Progress) {
 		if p.Files < last.Files || p.Bytes < last.Bytes {

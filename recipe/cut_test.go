@@ -86,7 +86,7 @@ func holed(rng *rand.Rand, data []byte) []byte {
 
 func TestCutIsTheSameHoweverItIsSplit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	sizes := []int{0, 1, 4095, MinHole - 1, MinHole, MinHole + 1, 2*MinHole + 4095, 700_000}
+	sizes := []int{0, 1, 4095, MinHole - 1, MinHole, MinHole + 1, 2*MinHole + 4095, 450_000}
 	for _, character := range append(sampleCharacters, "zero") {
 		for _, size := range sizes {
 			for round := range 2 {

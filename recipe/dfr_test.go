@@ -118,7 +118,7 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	for range 300 {
+	for range 150 {
 		bad := bytes.Clone(raw)
 		at := r.IntN(len(bad))
 		bad[at] ^= 1 << r.IntN(8)
@@ -127,7 +127,7 @@ func TestDamagedFilesAreRefused(t *testing.T) {
 			t.Fatalf("bit at %d: error does not name the file: %v", at, err)
 		}
 	}
-	for range 100 {
+	for range 50 {
 		cut := raw[:r.IntN(len(raw))]
 		if err := readAll(cut); err == nil {
 			t.Fatalf("file cut to %d of %d bytes is read", len(cut), len(raw))

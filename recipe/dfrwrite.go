@@ -15,8 +15,11 @@ import (
 
 // WriteFile writes a .dfr file: all nodes below root, each distinct one once, taken from nodes, or the
 // root alone if nodes is nil. The file appears under its name when it is complete and on disk; until
-// then, and after an error, what was there stays.
+// then, and after an error, what was there stays. What is there and no regular file is refused.
 func WriteFile(ctx context.Context, path string, root *Root, nodes Nodes, as []Attachment) (err error) {
+	if err := replaceable(path); err != nil {
+		return err
+	}
 	tmp := path + ".tmp-" + rand.Text()[:8]
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -38,6 +41,15 @@ func WriteFile(ctx context.Context, path string, root *Root, nodes Nodes, as []A
 		return err
 	}
 	syncDir(filepath.Dir(path))
+	return nil
+}
+
+// replaceable refuses to put a file in the place of a device, a directory and the like.
+func replaceable(path string) error {
+	st, err := os.Stat(path)
+	if err == nil && !st.Mode().IsRegular() {
+		return &os.PathError{Op: "replace", Path: path, Err: errors.New("not a regular file")}
+	}
 	return nil
 }
 

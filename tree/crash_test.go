@@ -204,7 +204,7 @@ func TestKilledAtEachRecord(t *testing.T) {
 	for name, mode := range map[string]Fsync{"end": FsyncEnd, "none": FsyncNone, "file": FsyncFile} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for at := 1; ; at++ {
+			for at := 1; ; at += crashStep {
 				dest := filepath.Join(t.TempDir(), "d")
 				if !killed(t, startChild(t, dest, mode, at)) {
 					if at < 20 {
@@ -228,11 +228,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 
 func TestKilledAtRandomMoments(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	rounds := 200
-	if testing.Short() {
-		rounds = 20
-	}
-	for range rounds {
+	for range crashRounds {
 		dest := filepath.Join(t.TempDir(), "d")
 		cmd := startChild(t, dest, Fsync(rng.IntN(3)), 0)
 		timer := time.AfterFunc(time.Duration(rng.IntN(30_000))*time.Microsecond, func() { cmd.Process.Kill() })

@@ -1,0 +1,8 @@
+//go:build !race
+
+package tree
+
+const (
+	crashStep   = 1
+	crashRounds = 200
+)
