@@ -39,6 +39,8 @@ type File struct {
 	fresh    Extent             // written since the last early write-back, as one range
 	freshN   int64
 	ended    bool
+
+	forgotten bool // by the journal, whose lock it belongs to
 }
 
 // Path is the slash path below the destination.

@@ -261,6 +261,10 @@ func (j *journal) record(f *File) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if f.forgotten {
+		f.pending = nil
+		return nil
+	}
 	if !f.inLog {
 		f.inLog = true
 		j.live[f.number] = f
@@ -310,10 +314,12 @@ func (j *journal) keep(f *File) error {
 	return j.whole(f, fd)
 }
 
-// forget drops a file that is in place or not staged any more.
+// forget drops a file that is in place or not staged any more. What the syncer still has to record of it
+// is dropped as well.
 func (j *journal) forget(f *File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	f.forgotten = true
 	delete(j.live, f.number)
 	delete(j.loaded, f.number)
 	delete(j.names, f.number)

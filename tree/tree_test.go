@@ -199,6 +199,18 @@ func TestTreeIsMade(t *testing.T) {
 	}
 }
 
+// TestStagingGoes: files that come in pieces too small for a record of their own leave nothing behind.
+func TestStagingGoes(t *testing.T) {
+	for _, mode := range []Fsync{FsyncEnd, FsyncNone, FsyncFile} {
+		dest := t.TempDir()
+		w := world{file("pieces", strings.Repeat("piece", 1000), 0o644)}
+		cfg := w.config(dest)
+		cfg.Fsync = mode
+		w.mustGet(t, cfg)
+		w.check(t, dest)
+	}
+}
+
 func TestSecondGetIsLocked(t *testing.T) {
 	w := basicWorld()
 	cfg := w.config(t.TempDir())
