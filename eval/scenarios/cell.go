@@ -63,7 +63,9 @@ func (s *Scenario) Groups() (groups [][]Cell) {
 func (s *Scenario) group(c Cell) (cells []Cell) {
 	for _, peer := range s.Peers {
 		c.Peer = peer
-		cells = append(cells, c)
+		if hasParts(c.Name(), s.Only) {
+			cells = append(cells, c)
+		}
 	}
 	return cells
 }

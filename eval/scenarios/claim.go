@@ -33,12 +33,13 @@ type Selector struct {
 
 // Matches tells whether a cell of this name is picked.
 func (s Selector) Matches(cell string) bool {
-	name := cell + "/"
-	if !strings.Contains(name, "/peer="+s.Peer+"/") {
-		return false
-	}
-	for _, p := range s.Parts {
-		if !strings.Contains(name, "/"+p+"/") {
+	return hasParts(cell, []string{"peer=" + s.Peer}) && hasParts(cell, s.Parts)
+}
+
+// hasParts tells whether a cell's name has all of these parts.
+func hasParts(cell string, parts []string) bool {
+	for _, p := range parts {
+		if !strings.Contains(cell+"/", "/"+p+"/") {
 			return false
 		}
 	}

@@ -40,6 +40,9 @@ type Scenario struct {
 	// Changes are lines of a netlab script, without their "at".
 	Changes []string
 	Claims  []Claim
+	// Only limits Groups to cells whose names have all of these parts. It is no
+	// key of the file; the command line sets it.
+	Only []string
 }
 
 // Load parses every scenario that is compiled in, in the order of their names.

@@ -1,0 +1,59 @@
+// Command lab runs the evaluation: scenarios on emulated networks, and their
+// report.
+//
+//	lab list                   the scenarios, their cells and the peers
+//	lab run -suite NAME …      runs the cells of a suite that the result file lacks
+//	lab report FILE …          tables, figures and a page out of result files
+//	lab bench FILE …           result files as Go benchmark lines, for benchstat
+//	lab e2e …                  dfetch beside rsync on this machine, without links
+//
+// lab run needs root and /dev/net/tun. Programs that are not installed leave
+// named gaps; eval/setup.sh installs them. "lab COMMAND -h" lists flags. The
+// commands httpd and tracker are servers that lab run starts for other programs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// commands are what the first argument may be.
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"list":    listCommand,
+	"run":     runCommand,
+	"report":  reportCommand,
+	"bench":   benchCommand,
+	"e2e":     e2eCommand,
+	"httpd":   httpdCommand,
+	"tracker": trackerCommand,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	err := dispatch(ctx, os.Args[1:])
+	stop()
+	if errors.Is(err, flag.ErrHelp) {
+		err = nil
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("want a command: list, run, report, bench or e2e")
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		return fmt.Errorf("no command %q: want list, run, report, bench or e2e", args[0])
+	}
+	return command(ctx, args[1:])
+}

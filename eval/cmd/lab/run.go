@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"dfetch/eval/dataset"
+	"dfetch/eval/netlab"
+	"dfetch/eval/peer"
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+	"dfetch/eval/trial"
+)
+
+// runFlags are the flags of lab run.
+type runFlags struct {
+	suite, only, peers, out, work, dfetch string
+	seed                                  uint64
+	budget                                time.Duration
+	rounds                                int
+}
+
+func (f *runFlags) parse(args []string) error {
+	set := flag.NewFlagSet("lab run", flag.ContinueOnError)
+	set.StringVar(&f.suite, "suite", "smoke", "suite of scenarios, or a scenario's name")
+	set.StringVar(&f.only, "only", "", "run only cells whose names have all of these parts, separated by commas: state=empty,net=t1")
+	set.StringVar(&f.peers, "peers", "", "run only these peers, separated by commas")
+	set.StringVar(&f.out, "o", "eval/results/lab.jsonl", "result file; cells that it has are not run again")
+	set.StringVar(&f.work, "work", "eval/out", "folder for data sets and runs")
+	set.StringVar(&f.dfetch, "dfetch", "bin/dfetch", "the dfetch to measure")
+	set.Uint64Var(&f.seed, "seed", 1, "of the order of the runs")
+	set.DurationVar(&f.budget, "budget", 0, "begin no run that may end later than this")
+	set.IntVar(&f.rounds, "rounds", 0, "at most so many rounds of each scenario")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	if set.NArg() > 0 {
+		return fmt.Errorf("run: unexpected %q", set.Arg(0))
+	}
+	return nil
+}
+
+func runCommand(ctx context.Context, args []string) error {
+	var f runFlags
+	if err := f.parse(args); err != nil {
+		return err
+	}
+	list, err := f.selected()
+	if err != nil {
+		return err
+	}
+	if err := netlab.Supported(); err != nil {
+		return err
+	}
+	debug.SetGCPercent(50) // the figures of memory are better while the lab is small
+	bench, err := f.bench()
+	if err != nil {
+		return err
+	}
+	left, err := trial.Run(ctx, trial.Config{
+		Bench: bench, File: f.out, Seed: f.seed, Budget: f.budget, Rounds: f.rounds,
+		Note: func(line string) { fmt.Fprintln(os.Stderr, line) },
+	}, list)
+	if err == nil && left > 0 {
+		fmt.Fprintf(os.Stderr, "the budget left %d runs over; the same command goes on with them\n", left)
+	}
+	return err
+}
+
+// selected are the scenarios of the suite, with the peers and cells asked for.
+func (f *runFlags) selected() ([]*scenarios.Scenario, error) {
+	all, err := scenarios.Load()
+	if err != nil {
+		return nil, err
+	}
+	var out []*scenarios.Scenario
+	for _, s := range all {
+		if s.Name != f.suite && !slices.Contains(s.Suites, f.suite) {
+			continue
+		}
+		if f.peers != "" {
+			wanted := strings.Split(f.peers, ",")
+			s.Peers = slices.DeleteFunc(s.Peers, func(p string) bool { return !slices.Contains(wanted, p) })
+		}
+		s.Only = nonEmpty(strings.Split(f.only, ","))
+		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no suite or scenario %q; see lab list", f.suite)
+	}
+	return out, nil
+}
+
+func nonEmpty(list []string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+}
+
+// bench makes the folders and finds the programs.
+func (f *runFlags) bench() (*trial.Bench, error) {
+	networks, err := scenarios.Networks()
+	if err != nil {
+		return nil, err
+	}
+	work, err := filepath.Abs(f.work)
+	if err != nil {
+		return nil, err
+	}
+	dfetch, err := program(f.dfetch)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	b := &trial.Bench{
+		Networks: networks, Store: &dataset.Store{Dir: filepath.Join(work, "data")}, Work: filepath.Join(work, "runs"),
+		Dfetch: dfetch, Lab: self, Where: result.Here("."),
+	}
+	// Runs that were killed left their folders; no other lab may use this one.
+	err = errors.Join(os.RemoveAll(b.Work), os.MkdirAll(b.Work, 0o777),
+		os.MkdirAll(b.Store.Dir, 0o777), os.MkdirAll(filepath.Dir(f.out), 0o777))
+	return b, err
+}
+
+// program returns the absolute path of a program that must be there.
+func program(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is not there; make build makes it", path)
+	}
+	return abs, nil
+}
+
+func listCommand(_ context.Context, _ []string) error {
+	all, err := scenarios.Load()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		cells := len(s.Groups()) * len(s.Peers)
+		fmt.Fprintf(os.Stdout, "%-10s  %-60s  suites %s; %d cells, %d rounds, box %v\n",
+			s.Name, s.Title, strings.Join(s.Suites, " "), cells, s.Repeat, s.Box)
+	}
+	fmt.Fprintln(os.Stdout, "peers:", strings.Join(peer.Names(), " "))
+	return nil
+}
+
+func httpdCommand(ctx context.Context, args []string) error {
+	if len(args) != 3 {
+		return errors.New("httpd: want ADDRESS SRC PUB")
+	}
+	return peer.ServeFiles(ctx, args[0], args[1], args[2])
+}
+
+func benchCommand(_ context.Context, args []string) error {
+	results, err := readAll(args)
+	if err != nil {
+		return err
+	}
+	return result.WriteBenchmarks(os.Stdout, results)
+}
+
+// readAll reads result files.
+func readAll(names []string) (all []result.Result, err error) {
+	if len(names) == 0 {
+		return nil, errors.New("want result files")
+	}
+	for _, name := range names {
+		if _, err := os.Stat(name); err != nil {
+			return nil, err
+		}
+		results, err := result.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results...)
+	}
+	return all, nil
+}

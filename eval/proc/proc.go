@@ -1,0 +1,221 @@
+package proc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"dfetch/eval/result"
+)
+
+// Process is a program that runs.
+type Process struct {
+	cmd   *exec.Cmd
+	floor int64 // this process's own peak when the program started
+	done  chan struct{}
+	usage result.Usage
+	err   error
+
+	stderr tail
+}
+
+// Start starts cmd. Its standard error is kept for messages, unless cmd has a
+// place for it. The program is waited for; it must end by itself, by cmd's
+// context or by Stop.
+func Start(cmd *exec.Cmd) (*Process, error) {
+	p := &Process{cmd: cmd, floor: peak("self"), done: make(chan struct{})}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &p.stderr
+	}
+	if cmd.WaitDelay == 0 {
+		cmd.WaitDelay = 2 * time.Second // a grandchild may hold standard error open
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go p.wait()
+	return p, nil
+}
+
+// PID returns the program's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Done is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the program's end and returns what it used; the error is about
+// how it ended and quotes its standard error. It may be called more than once.
+func (p *Process) Wait() (result.Usage, error) {
+	<-p.done
+	return p.usage, p.err
+}
+
+// Stop asks the program to end, kills it if it has not after five seconds, and
+// returns what it used. How it ended is no error.
+func (p *Process) Stop() result.Usage {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+		p.cmd.Process.Kill()
+		<-p.done
+	}
+	return p.usage
+}
+
+// Run starts cmd and waits for it.
+func Run(cmd *exec.Cmd) (result.Usage, error) {
+	p, err := Start(cmd)
+	if err != nil {
+		return result.Usage{}, err
+	}
+	return p.Wait()
+}
+
+func (p *Process) wait() {
+	defer close(p.done)
+	ended := make(chan struct{})
+	sampled := make(chan int64, 1)
+	go func() { sampled <- samplePeak(strconv.Itoa(p.PID()), ended) }()
+	err := p.cmd.Wait()
+	close(ended)
+	p.usage = p.used(<-sampled)
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		p.err = p.explain(err)
+	}
+}
+
+func (p *Process) explain(err error) error {
+	p.stderr.mu.Lock()
+	defer p.stderr.mu.Unlock()
+	if text := bytes.TrimSpace(p.stderr.kept); len(text) > 0 {
+		return fmt.Errorf("%s: %w: %s", p.cmd.Args[0], err, text)
+	}
+	return fmt.Errorf("%s: %w", p.cmd.Args[0], err)
+}
+
+func (p *Process) used(sampled int64) result.Usage {
+	state := p.cmd.ProcessState
+	u := result.Usage{CPU: (state.UserTime() + state.SystemTime()).Seconds(), PeakBytes: sampled}
+	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
+		u.DiskRead = r.Inblock * 512
+		if most := r.Maxrss << 10; most > p.floor {
+			u.PeakBytes = max(u.PeakBytes, most)
+		}
+	}
+	return u
+}
+
+// samplePeak looks at a process's peak memory until ended is closed.
+func samplePeak(pid string, ended <-chan struct{}) (most int64) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return most
+		case <-tick.C:
+			most = max(most, peak(pid))
+		}
+	}
+}
+
+// peak returns VmHWM of a process, 0 if it is gone.
+func peak(pid string) int64 {
+	text, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := bytes.Cut(text, []byte("VmHWM:"))
+	if !ok {
+		return 0
+	}
+	number, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+	n, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}
+
+// tail keeps the last bytes that a program wrote.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+const tailBytes = 600
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, b...)
+	if extra := len(t.kept) - tailBytes; extra > 0 {
+		t.kept = append(t.kept[:0], t.kept[extra:]...)
+	}
+	return len(b), nil
+}
+
+// AwaitPort waits until the process's network namespace has a socket that
+// listens on the TCP port, or is bound to the UDP port.
+func (p *Process) AwaitPort(ctx context.Context, network string, port int) error {
+	return p.await(ctx, fmt.Sprintf("listen on %s port %d", network, port), func() bool {
+		return bound(p.PID(), network, port) || bound(p.PID(), network+"6", port)
+	})
+}
+
+// AwaitLine waits until the program has written a line to a file, and returns it.
+func (p *Process) AwaitLine(ctx context.Context, name string) (line string, err error) {
+	err = p.await(ctx, "write a line", func() bool {
+		text, _ := os.ReadFile(name) // none yet is as good as an error
+		first, _, ok := bytes.Cut(text, []byte("\n"))
+		line = string(first)
+		return ok
+	})
+	return line, err
+}
+
+// await looks every 10 ms whether something has come true.
+func (p *Process) await(ctx context.Context, what string, ready func() bool) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ready() {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it could %s: %w", p.cmd.Args[0], what, p.err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not %s: %w", p.cmd.Args[0], what, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// bound looks for a socket in the tables that the kernel shows of a process's
+// namespace: state 0A is a TCP socket that listens, 07 a bound UDP one.
+func bound(pid int, network string, port int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, network))
+	if err != nil {
+		return false
+	}
+	state := "0A"
+	if network[:3] == "udp" {
+		state = "07"
+	}
+	suffix := fmt.Appendf(nil, ":%04X", port)
+	for line := range bytes.Lines(text) {
+		f := bytes.Fields(line)
+		if len(f) > 3 && bytes.HasSuffix(f[1], suffix) && string(f[3]) == state {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"dfetch/eval/dataset"
+	"dfetch/eval/netlab"
+	"dfetch/eval/peer"
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+)
+
+// Bench runs single cells. Its fields must be set; it may be used for several
+// cells at once.
+type Bench struct {
+	Networks map[string]netlab.Settings
+	Store    *dataset.Store
+	// Work is a folder for the runs' own folders, which they remove.
+	Work string
+	// Dfetch and Lab are absolute paths of the programs.
+	Dfetch, Lab string
+	Where       result.Where
+}
+
+// Run measures one cell. Whatever goes wrong is in the result.
+func (b *Bench) Run(ctx context.Context, cell scenarios.Cell, round int) result.Result {
+	r := result.Result{
+		Cell: cell.Name(), Group: cell.Group(), Peer: cell.Peer, Round: round, Outcome: result.OK,
+		Started: time.Now().UTC().Truncate(time.Second), Load: result.LoadAverage(), Where: b.Where,
+	}
+	err := b.run(ctx, cell, &r)
+	if missing := (result.Missing{}); errors.As(err, &missing) {
+		r.Outcome, r.Reason = result.Gap, missing.Reason
+	} else if err != nil {
+		r.Outcome, r.Reason = result.Failed, err.Error()
+	}
+	return r
+}
+
+// run is a run from an empty folder to the verdict.
+func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) (err error) {
+	p, ok := peer.Find(cell.Peer)
+	if !ok {
+		return result.Missingf("the lab knows no peer %s", cell.Peer)
+	}
+	set, err := b.Store.Source(ctx, cell.Scenario.Data, cell.Size)
+	if err != nil {
+		return err
+	}
+	r.Bytes, r.Files = set.Bytes, set.Files
+	dir, err := os.MkdirTemp(b.Work, "run-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	job := peer.Job{Set: set, Scratch: filepath.Join(dir, "s"), Dfetch: b.Dfetch, Lab: b.Lab, Rate: b.Networks[cell.Net].Down.Rate}
+	for i := range cell.Scenario.Receivers {
+		job.Receivers = append(job.Receivers, peer.Receiver{Dir: filepath.Join(dir, fmt.Sprintf("r%d", i+1))})
+	}
+	if err := p.Check(job); err != nil {
+		return err
+	}
+	if err := prepare(ctx, cell, job); err != nil {
+		return err
+	}
+	lab, err := b.topology(cell, p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lab.Close()) }()
+	job.Sender = lab.Sender
+	for i, h := range lab.Receivers {
+		job.Receivers[i].Host = h
+	}
+	return b.measure(ctx, cell, p, job, lab, r)
+}
+
+// prepare makes the folders and the receivers' initial states.
+func prepare(ctx context.Context, cell scenarios.Cell, job peer.Job) error {
+	if err := os.Mkdir(job.Scratch, 0o777); err != nil {
+		return err
+	}
+	if err := dataset.Cache(job.Set.Dir, true); err != nil {
+		return err
+	}
+	for i, to := range job.Receivers {
+		if err := os.Mkdir(to.Dir, 0o777); err != nil {
+			return err
+		}
+		if err := job.Set.Populate(ctx, cell.StateOf(i), to.Dir); err != nil {
+			return err
+		}
+		if err := dataset.Cache(to.Dir, cell.Cache == "warm"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// topology builds the cell's network. Networks are written from the receiver's
+// side; netlab's point to point, uplink and thin wires from the sender's.
+func (b *Bench) topology(cell scenarios.Cell, p peer.Peer) (*netlab.Topology, error) {
+	cfg := netlab.Config{Seed: 1}
+	if t, ok := p.(peer.Tuned); ok {
+		cfg.CongestionControl = t.CongestionControl()
+	}
+	s := cell.Scenario
+	net := b.Networks[cell.Net]
+	switch s.Topology {
+	case "star":
+		wires := make([]netlab.Settings, s.Receivers)
+		for i := range wires {
+			wires[i] = net
+		}
+		return netlab.Star(cfg, fromSender(b.Networks[s.Uplink]), wires)
+	case "sites":
+		return netlab.Sites(cfg, fromSender(net), b.Networks[s.Local], 1, s.Receivers)
+	}
+	return netlab.PointToPoint(cfg, fromSender(net))
+}
+
+// fromSender turns a network of a receiver's view round.
+func fromSender(s netlab.Settings) netlab.Settings {
+	return netlab.Settings{Up: s.Down, Down: s.Up}
+}
+
+// measure starts the peer, times the receivers and judges what they have.
+func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, job peer.Job, lab *netlab.Topology, r *result.Result) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	session, err := p.Start(ctx, job)
+	if err != nil {
+		return err
+	}
+	before, err := sent(lab)
+	if err != nil {
+		return errors.Join(err, closed(session))
+	}
+	err = b.timed(ctx, cell, session, job, lab, r)
+	after, countErr := sent(lab)
+	r.WireDown, r.WireUp = after.down-before.down, after.up-before.up
+	r.LateMax = after.late.Seconds()
+	r.Sender = session.Close()
+	if err = errors.Join(err, countErr); err != nil || r.Outcome != result.OK {
+		return err
+	}
+	for _, to := range job.Receivers {
+		if err := job.Set.Verify(to.Dest()); err != nil {
+			r.Outcome, r.Reason = result.Wrong, err.Error()
+			return nil
+		}
+	}
+	return tell(session, len(job.Receivers), r)
+}
+
+func closed(s peer.Session) error { s.Close(); return nil }
+
+// traffic is what the sender's wire carried.
+type traffic struct {
+	down, up int64
+	late     time.Duration
+}
+
+func sent(lab *netlab.Topology) (t traffic, err error) {
+	c, err := lab.Wires[0].Counters()
+	t.down = c.Up.InBytes - c.Up.QueueDropBytes
+	t.up = c.Down.InBytes - c.Down.QueueDropBytes
+	t.late = max(c.Up.LateMax, c.Down.LateMax)
+	return t, err
+}
+
+// tell adds what a session tells of its first receiver, and sums up all of them.
+func tell(session peer.Session, receivers int, r *result.Result) error {
+	teller, ok := session.(peer.Storyteller)
+	if !ok {
+		return nil
+	}
+	r.Sources = map[string]int64{}
+	for i := range receivers {
+		sources, timeline, err := teller.Story(i)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			r.Timeline = timeline
+		}
+		for name, n := range sources {
+			r.Sources[name] += n
+		}
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+)
+
+// Config is what Run needs besides cells.
+type Config struct {
+	// Bench runs one cell; it must be set.
+	Bench *Bench
+	// File is where results are appended, and read to see what is done.
+	File string
+	// Seed fixes the order.
+	Seed uint64
+	// Budget ends the session: no run begins that may outlast it. Zero means
+	// no end.
+	Budget time.Duration
+	// Rounds limits every scenario's rounds. Zero leaves them.
+	Rounds int
+	// Note is told what happens, a line at a time; it must be set.
+	Note func(line string)
+}
+
+// task is one run to do.
+type task struct {
+	cell  scenarios.Cell
+	round int
+}
+
+func (t task) key() string { return fmt.Sprintf("%s#%d", t.cell.Name(), t.round) }
+
+// machine is how many shares the machine has: 1 to 16 divide it near enough.
+const machine = 720720
+
+func (t task) weight() int64 { return machine / int64(t.cell.Scenario.Share) }
+
+// Run runs what is not done yet, and returns how many runs the budget left over.
+func Run(ctx context.Context, cfg Config, list []*scenarios.Scenario) (left int, err error) {
+	tasks, err := cfg.pending(list)
+	if err != nil {
+		return 0, err
+	}
+	cfg.Note(fmt.Sprintf("%d runs to do", len(tasks)))
+	s := &sessions{cfg: cfg, sem: semaphore.NewWeighted(machine), begun: time.Now(), total: len(tasks)}
+	for _, t := range tasks {
+		if s.broken() != nil || ctx.Err() != nil {
+			break
+		}
+		if err := s.sem.Acquire(ctx, t.weight()); err != nil {
+			break
+		}
+		if !cfg.fits(t, time.Since(s.begun)) {
+			s.sem.Release(t.weight())
+			left++
+			continue
+		}
+		s.group.Go(func() { s.one(ctx, t) })
+	}
+	s.group.Wait()
+	if ctx.Err() != nil {
+		return left, context.Cause(ctx)
+	}
+	return left, s.broken()
+}
+
+// fits tells whether a run may begin after so much of the budget.
+func (cfg Config) fits(t task, spent time.Duration) bool {
+	return cfg.Budget == 0 || spent+t.cell.Scenario.Box <= cfg.Budget
+}
+
+// sessions are runs under way.
+type sessions struct {
+	cfg   Config
+	sem   *semaphore.Weighted
+	group sync.WaitGroup
+	begun time.Time
+
+	mu          sync.Mutex
+	total, done int
+	err         error
+}
+
+// one runs a task and writes its result.
+func (s *sessions) one(ctx context.Context, t task) {
+	defer s.sem.Release(t.weight())
+	r := s.cfg.Bench.Run(ctx, t.cell, t.round)
+	if ctx.Err() != nil {
+		return // an interrupted run is no result
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	if err := result.Append(s.cfg.File, r); err != nil && s.err == nil {
+		s.err = err
+	}
+	s.cfg.Note(fmt.Sprintf("%4d/%d  %-9s %8.2f s  %s  %s", s.done, s.total, r.Outcome, r.Seconds, r.Cell, r.Reason))
+}
+
+func (s *sessions) broken() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// pending lists what the result file does not have, in the order of the runs.
+func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
+	earlier, err := result.Read(cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	done := map[string]bool{}
+	for _, r := range earlier {
+		if r.Outcome != result.Gap && r.Outcome != result.Failed {
+			done[fmt.Sprintf("%s#%d", r.Cell, r.Round)] = true
+		}
+	}
+	var out []task
+	for _, t := range order(list, cfg.Seed, cfg.Rounds) {
+		if !done[t.key()] {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
+// order is all tasks in the order of the runs.
+func order(list []*scenarios.Scenario, seed uint64, limit int) (tasks []task) {
+	for round := 1; ; round++ {
+		r := rand.New(rand.NewPCG(seed, uint64(round)))
+		var groups [][]scenarios.Cell
+		for _, s := range list {
+			if round <= s.Repeat && (limit == 0 || round <= limit) {
+				groups = append(groups, s.Groups()...)
+			}
+		}
+		if len(groups) == 0 {
+			return tasks
+		}
+		r.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
+		for _, g := range groups {
+			r.Shuffle(len(g), func(i, j int) { g[i], g[j] = g[j], g[i] })
+			for _, c := range g {
+				tasks = append(tasks, task{c, round})
+			}
+		}
+	}
+}
