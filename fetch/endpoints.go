@@ -26,6 +26,9 @@ const (
 	firstRedial = time.Second
 )
 
+// ErrNoSender: something is missing and no sender was named that could bring it.
+var ErrNoSender = errors.New("no sender is known")
+
 // dialers keeps the connections to the endpoints up.
 type dialers struct {
 	cfg    *Config
@@ -60,7 +63,7 @@ func (d *dialers) start(ctx context.Context) {
 		all.Wait()
 		err := errors.Join(errs...)
 		if err == nil {
-			err = errors.New("no sender is known")
+			err = ErrNoSender
 		}
 		d.mu.Lock()
 		d.ended = err

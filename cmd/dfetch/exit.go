@@ -106,6 +106,8 @@ var knownErrors = []struct {
 	{sources.ErrStalled, exitStalled},
 	{sources.ErrChanged, exitChanged},
 	{sources.ErrNotHeld, exitMissing},
+	{fetch.ErrNoSender, exitMissing},
+	{recipe.ErrNotFound, exitMissing},
 	{sources.ErrCorrupt, exitProtocol},
 	{wire.ErrFrame, exitProtocol},
 	{sources.ErrClosed, exitSocket},
@@ -137,6 +139,9 @@ func codeOfKind(err error) int {
 		return exitFileIO
 	}
 	n, isNet := errors.AsType[net.Error](err)
+	if number, ok := n.(unix.Errno); ok && !networkErrnos[number] {
+		return exitFileIO
+	}
 	switch {
 	case isNet && n.Timeout(), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return exitTimeout
@@ -144,6 +149,13 @@ func codeOfKind(err error) int {
 		return exitSocket
 	}
 	return exitFileIO
+}
+
+// networkErrnos are the error numbers that only sockets give. Every number has the methods of net.Error.
+var networkErrnos = map[unix.Errno]bool{
+	unix.ECONNREFUSED: true, unix.ECONNRESET: true, unix.ECONNABORTED: true, unix.EPIPE: true, unix.ETIMEDOUT: true,
+	unix.EHOSTUNREACH: true, unix.EHOSTDOWN: true, unix.ENETUNREACH: true, unix.ENETDOWN: true, unix.ENETRESET: true,
+	unix.ENOTCONN: true, unix.EADDRINUSE: true, unix.EADDRNOTAVAIL: true,
 }
 
 // isRecipeError tells whether a recipe was malformed or over a limit.

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/sources"
 	"dfetch/sources/wire"
@@ -34,6 +35,11 @@ func TestCodeOf(t *testing.T) {
 		{noSpace, exitSpace},
 		{fmt.Errorf("write: %w", noSpace), exitSpace},
 		{refused, exitSocket},
+		{fmt.Errorf("make staging directory: %w", unix.EROFS), exitFileIO},
+		{fmt.Errorf("make staging directory: %w", unix.ENOTDIR), exitFileIO},
+		{fmt.Errorf("write: %w", unix.ECONNRESET), exitSocket},
+		{fetch.ErrNoSender, exitMissing},
+		{fmt.Errorf("dir node: %w", recipe.ErrNotFound), exitMissing},
 		{late, exitTimeout},
 		{context.DeadlineExceeded, exitTimeout},
 		{context.Canceled, exitInterrupted},
