@@ -17,6 +17,7 @@ type source struct {
 	name  nameRef
 	dir   uint32 // node of sourceDirs
 	links uint32 // first of its groups: link + 1
+	solo  uint32 // group of the chunks that occur in no other file: group + 1
 	size  int64
 	mtime int64
 }
@@ -71,6 +72,9 @@ func (g *groups) addSource(f *SourceFile) SourceID {
 
 // of returns the group of a set of sources. Two sets whose hashes collide share one.
 func (g *groups) of(srcs []SourceID) GroupID {
+	if len(srcs) == 1 {
+		return GroupID(g.ofOne(srcs[0]))
+	}
 	srcs = srcs[:min(len(srcs), maxGroupSources)]
 	var h uint64
 	for _, s := range srcs {
@@ -82,10 +86,23 @@ func (g *groups) of(srcs []SourceID) GroupID {
 	id := g.list.add(group{first: uint32(srcs[0]), open: 1})
 	g.bySet[h] = id
 	for _, s := range srcs {
-		src := g.sources.at(uint32(s))
-		src.links = g.links.add(link{group: id, next: src.links}) + 1
+		g.join(id, s)
 	}
 	return GroupID(id)
+}
+
+func (g *groups) ofOne(s SourceID) uint32 {
+	src := g.sources.at(uint32(s))
+	if src.solo == 0 {
+		src.solo = g.list.add(group{first: uint32(s), open: 1}) + 1
+		g.join(src.solo-1, s)
+	}
+	return src.solo - 1
+}
+
+func (g *groups) join(id uint32, s SourceID) {
+	src := g.sources.at(uint32(s))
+	src.links = g.links.add(link{group: id, next: src.links}) + 1
 }
 
 // want changes what is wanted of a group.

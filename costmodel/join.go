@@ -11,23 +11,24 @@ const (
 )
 
 // maxJoined bounds the source files that one key may bring up for a candidate.
-const maxJoined = 16
+const maxJoined = 8
 
 // joinEntry is source i's entry under key k, at i·joinKeys+k. It is a link of the chain of its bucket.
 type joinEntry struct {
 	next uint32 // entry + 1
-	tag  uint32 // of the key; 0 if the source has no such key
+	tag  uint32 // of the key; 0 if it is in no chain
 }
 
 // joins finds source files by key. Entries are never removed.
 type joins struct {
 	heads   []uint32 // entry + 1, by bucket
+	linked  int
 	entries table[joinEntry]
 }
 
 // add files the next source under its keys; a zero key is left out.
 func (j *joins) add(keys *[joinKeys]uint64) {
-	if j.entries.n+joinKeys > len(j.heads) {
+	if j.linked+joinKeys > 2*len(j.heads) {
 		j.grow()
 	}
 	for _, key := range keys {
@@ -47,17 +48,30 @@ func tagOf(key uint64) uint32 {
 	return uint32(mix(key, key)>>16) | 1
 }
 
+// link puts an entry into its chain, unless that has all that find returns of the key.
 func (j *joins) link(i uint32) {
 	e := j.entries.at(i)
 	head := &j.heads[j.bucket(e.tag)]
+	same := 0
+	for at := *head; at != 0; {
+		other := j.entries.at(at - 1)
+		if other.tag == e.tag {
+			if same++; same == maxJoined {
+				e.tag = 0
+				return
+			}
+		}
+		at = other.next
+	}
 	e.next, *head = *head, i+1
+	j.linked++
 }
 
 // bucket leaves the lowest bit out: it is always set.
 func (j *joins) bucket(tag uint32) uint32 { return tag >> 1 & uint32(len(j.heads)-1) }
 
 func (j *joins) grow() {
-	j.heads = make([]uint32, max(1024, 2*len(j.heads)))
+	j.heads, j.linked = make([]uint32, max(1024, 2*len(j.heads))), 0
 	for i := range uint32(j.entries.n) {
 		if j.entries.at(i).tag != 0 {
 			j.link(i)
@@ -65,7 +79,7 @@ func (j *joins) grow() {
 	}
 }
 
-// find appends the sources under key k to found, at most maxJoined of them and the latest first.
+// find appends the sources under key k to found, at most maxJoined of them.
 func (j *joins) find(found []uint32, k int, key uint64) []uint32 {
 	if len(j.heads) == 0 || key == 0 {
 		return found

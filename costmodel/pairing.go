@@ -10,7 +10,7 @@ const maxPairs = 4
 const exactSources = 64
 
 // maxFound bounds the source files that are compared with a file.
-const maxFound = 128
+const maxFound = 64
 
 // maxLinks bounds the groups of a source file that are looked at.
 const maxLinks = 16
@@ -39,7 +39,8 @@ func (p *Planner) match(f *file, n *Name) {
 	}
 }
 
-// findSources returns the source files to compare with a file, ascending.
+// findSources returns the source files to compare with a file, ascending. Those with a worse key are
+// looked for only if there are none with a better one.
 func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uint32 {
 	found := p.found[:0]
 	if exact {
@@ -50,10 +51,15 @@ func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uin
 	}
 	j := &p.groups.joins
 	keys := sourceKeys(n, dirs, f.size)
-	for _, k := range [...]int{joinTail2, joinTail1, joinName, joinSize} {
-		found = j.find(found, k, keys[k])
+	found = j.find(found, joinTail2, keys[joinTail2])
+	if len(found) == 0 {
+		found = j.find(found, joinTail1, keys[joinTail1])
 	}
-	found = j.findPrefixes(found, n)
+	if len(found) == 0 {
+		found = j.find(found, joinName, keys[joinName])
+		found = j.findPrefixes(found, n)
+	}
+	found = j.find(found, joinSize, keys[joinSize])
 	slices.Sort(found)
 	return slices.Compact(found)
 }
