@@ -122,9 +122,23 @@ func samplePeak(pid string, ended <-chan struct{}) (most int64) {
 		case <-ended:
 			return most
 		case <-tick.C:
-			most = max(most, peak(pid))
+			most = max(most, familyPeak(pid, 0))
 		}
 	}
+}
+
+// familyPeak is the largest peak among a process and its children, to a depth
+// that ends a loop of process ids used anew.
+func familyPeak(pid string, depth int) int64 {
+	most := peak(pid)
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil || depth > 4 {
+		return most
+	}
+	for child := range bytes.FieldsSeq(children) {
+		most = max(most, familyPeak(string(child), depth+1))
+	}
+	return most
 }
 
 // peak returns VmHWM of a process, 0 if it is gone.

@@ -1,0 +1,74 @@
+package report
+
+import (
+	"slices"
+
+	"dfetch/eval/result"
+)
+
+// adaptive is the peer whose regret is told: dfetch as people run it.
+const adaptive = "dfetch"
+
+// Regret is how one cell of dfetch stands against the best single way.
+type Regret struct {
+	Group string
+	// Best is the peer with the least time among the others that ended well.
+	Best string
+	// Ours and BestSeconds are medians. Ratio is Ours ÷ BestSeconds; where dfetch
+	// was stopped it is a lower bound, and Bound is set.
+	Ours, BestSeconds, Ratio float64
+	Bound                    bool
+}
+
+// Regrets returns the regret of every group in which dfetch ran and another way
+// ended well, in the order of the tables.
+func Regrets(summaries []result.Summary) (out []Regret) {
+	for _, g := range grids(summaries) {
+		for _, group := range g.groups {
+			if r, ok := g.regret(group); ok {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+func (g *grid) regret(group string) (r Regret, ok bool) {
+	ours, ok := g.at(group, adaptive)
+	if !ok || ours.N == 0 {
+		return r, false
+	}
+	r = Regret{Group: group, Ours: ours.Seconds, Bound: ours.Outcome != result.OK}
+	for _, peer := range g.peers {
+		s, ok := g.at(group, peer)
+		if peer == adaptive || !ok || s.Outcome != result.OK {
+			continue
+		}
+		if r.Best == "" || s.Seconds < r.BestSeconds {
+			r.Best, r.BestSeconds = peer, s.Seconds
+		}
+	}
+	if r.Best == "" || r.BestSeconds <= 0 {
+		return r, false
+	}
+	r.Ratio = r.Ours / r.BestSeconds
+	return r, true
+}
+
+// goal is the regret that no cell should exceed.
+const goal = 1.10
+
+// verdict sums up a list of regrets.
+func verdict(list []Regret) (within, total int, median, worst float64) {
+	var ratios []float64
+	for _, r := range list {
+		ratios = append(ratios, r.Ratio)
+		if r.Ratio <= goal && !r.Bound {
+			within++
+		}
+	}
+	if len(ratios) == 0 {
+		return 0, 0, 0, 0
+	}
+	return within, len(ratios), result.Median(ratios), slices.Max(ratios)
+}

@@ -1,0 +1,133 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+)
+
+// Report is what results say, ready to be written.
+type Report struct {
+	Sections []Section
+	Regrets  []Regret
+	Figures  []Figure // of all results together
+	Machines []string
+	Runs     int
+}
+
+// Section is one scenario's part.
+type Section struct {
+	Name, Title string
+	Common      string // what all its cells share
+	Times       table
+	Costs       table
+	Claims      table
+	Gaps        []string
+	Figures     []Figure
+}
+
+// New makes a report. Scenarios give titles and the paper's claims; results of
+// scenarios that are not among them are shown under their names.
+func New(results []result.Result, list []*scenarios.Scenario) *Report {
+	summaries := result.Summarize(results)
+	r := &Report{Regrets: Regrets(summaries), Machines: machines(results), Runs: len(results)}
+	byName := map[string]*scenarios.Scenario{}
+	for _, s := range list {
+		byName[s.Name] = s
+	}
+	for _, g := range grids(summaries) {
+		r.Sections = append(r.Sections, section(g, byName[g.name]))
+	}
+	if f, ok := heat(summaries); ok {
+		r.Figures = append(r.Figures, f)
+	}
+	return r
+}
+
+func section(g *grid, s *scenarios.Scenario) Section {
+	sec := Section{
+		Name: g.name, Title: g.name, Common: strings.Join(g.common(), ", "),
+		Times: g.times(), Costs: g.costs(), Gaps: g.gaps(), Figures: g.figures(),
+	}
+	if s != nil {
+		sec.Title = s.Title
+		if len(s.Claims) > 0 {
+			sec.Claims = g.claims(s.Claims)
+		}
+	}
+	return sec
+}
+
+// figures draws what the grid is about.
+func (g *grid) figures() (out []Figure) {
+	timed := 0
+	g.each(func(int, int, result.Summary) { timed++ })
+	if timed == 0 {
+		return nil
+	}
+	if axis := g.axis(); axis != "" {
+		out = append(out, lines(g, axis))
+	} else {
+		out = append(out, bars(g))
+	}
+	if len(g.groups) > 1 {
+		return out
+	}
+	for _, peer := range g.peers {
+		if cell, ok := g.at(g.groups[0], peer); ok && cell.N > 0 {
+			if f, ok := timeline(g.name+"-"+peer, cell); ok {
+				f.Title = "Bytes by source: " + peer
+				out = append(out, f)
+			}
+		}
+	}
+	return out
+}
+
+// machines lists what the results were made on.
+func machines(results []result.Result) (out []string) {
+	for _, r := range results {
+		line := fmt.Sprintf("%s, %d cores, Linux %s, commit %s", r.Machine, r.CPUs, r.Kernel, r.Commit)
+		if !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// regretTable lists the regrets, the worst first.
+func (r *Report) regretTable() table {
+	t := table{head: []string{"cell", "dfetch, s", "best single way", "its time, s", "regret"}}
+	list := slices.Clone(r.Regrets)
+	slices.SortStableFunc(list, func(a, b Regret) int {
+		switch {
+		case a.Ratio > b.Ratio:
+			return -1
+		case a.Ratio < b.Ratio:
+			return 1
+		}
+		return 0
+	})
+	for _, g := range list {
+		ratio := number(g.Ratio)
+		if g.Bound {
+			ratio = "> " + ratio
+		}
+		t.rows = append(t.rows, []string{groupLabel(g.Group), number(g.Ours), g.Best, number(g.BestSeconds), ratio})
+	}
+	return t
+}
+
+// summary is the regret in one sentence.
+func (r *Report) summary() string {
+	within, total, median, worst := verdict(r.Regrets)
+	if total == 0 {
+		return "No cell has both dfetch and another way yet."
+	}
+	return fmt.Sprintf("Regret is dfetch's time ÷ the best single way's in the same cell. Of %d cells, %d are within %.2f; the median is %s, the worst %s.",
+		total, within, goal, number(median), number(worst))
+}

@@ -1,0 +1,186 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"dfetch/eval/result"
+)
+
+// table is rows of text with a header.
+type table struct {
+	head []string
+	rows [][]string
+}
+
+// grid is a scenario's summaries by group and peer.
+type grid struct {
+	name   string
+	groups []string
+	peers  []string
+	cells  map[string]result.Summary // by cell name
+}
+
+// grids splits summaries into scenarios, each in the order in which its groups
+// are to be shown.
+func grids(summaries []result.Summary) (out []*grid) {
+	byName := map[string]*grid{}
+	for _, s := range summaries {
+		name, _, _ := strings.Cut(s.Cell, "/")
+		g := byName[name]
+		if g == nil {
+			g = &grid{name: name, cells: map[string]result.Summary{}}
+			byName[name] = g
+			out = append(out, g)
+		}
+		g.cells[s.Cell] = s
+		if !slices.Contains(g.groups, s.Group) {
+			g.groups = append(g.groups, s.Group)
+		}
+	}
+	slices.SortFunc(out, func(a, b *grid) int { return strings.Compare(a.name, b.name) })
+	for _, g := range out {
+		g.finish(summaries)
+	}
+	return out
+}
+
+func (g *grid) finish(summaries []result.Summary) {
+	slices.SortFunc(g.groups, compareGroups)
+	var own []result.Summary
+	for _, s := range summaries {
+		if _, ok := g.cells[s.Cell]; ok {
+			own = append(own, s)
+		}
+	}
+	g.peers = result.Peers(own)
+}
+
+// at returns the summary of a group and peer.
+func (g *grid) at(group, peer string) (result.Summary, bool) {
+	s, ok := g.cells[group+"/peer="+peer]
+	return s, ok
+}
+
+// label is a group's name without the scenario and without the parts that all
+// groups of the grid share.
+func (g *grid) label(group string) string {
+	var kept []string
+	for _, p := range strings.Split(group, "/")[1:] {
+		if len(g.groups) == 1 || !g.shared(p) {
+			_, value, _ := strings.Cut(p, "=")
+			kept = append(kept, value)
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+func (g *grid) shared(part string) bool {
+	for _, group := range g.groups {
+		if !strings.Contains(group+"/", "/"+part+"/") {
+			return false
+		}
+	}
+	return true
+}
+
+// common are the parts that all groups share.
+func (g *grid) common() (parts []string) {
+	for _, p := range strings.Split(g.groups[0], "/")[1:] {
+		if g.shared(p) {
+			parts = append(parts, strings.Replace(p, "=", " ", 1))
+		}
+	}
+	return parts
+}
+
+// times is the table of seconds.
+func (g *grid) times() table {
+	return g.table("seconds", func(s result.Summary) string {
+		if s.N < 2 {
+			return number(s.Seconds)
+		}
+		return fmt.Sprintf("%s [%s–%s]", number(s.Seconds), number(s.Least), number(s.Most))
+	})
+}
+
+// costs is the table of what a run takes besides time.
+func (g *grid) costs() table {
+	return g.table("MB down + up; CPU s of receiver + sender; peak MB of both; MB read from disk", func(s result.Summary) string {
+		return fmt.Sprintf("%s + %s; %s + %s; %s + %s; %s", wire(s.WireDown), wire(s.WireUp),
+			number(s.CPU), number(s.SenderCPU), megabytes(s.Memory), megabytes(s.SenderMemory), megabytes(s.DiskRead))
+	})
+}
+
+// table shows one figure of every cell.
+func (g *grid) table(what string, show func(result.Summary) string) table {
+	t := table{head: append([]string{what}, g.peers...)}
+	for _, group := range g.groups {
+		row := []string{g.label(group)}
+		for _, peer := range g.peers {
+			s, ok := g.at(group, peer)
+			switch {
+			case !ok:
+				row = append(row, "")
+			case s.Outcome == result.OK:
+				row = append(row, show(s))
+			case s.Outcome == result.TimeBox:
+				row = append(row, "> "+number(s.Seconds))
+			default:
+				row = append(row, string(s.Outcome))
+			}
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
+}
+
+// gaps lists why cells have no figure, each reason once.
+func (g *grid) gaps() (lines []string) {
+	cells := map[string]int{}
+	var order []string
+	for _, group := range g.groups {
+		for _, peer := range g.peers {
+			s, ok := g.at(group, peer)
+			if !ok || s.Outcome == result.OK || s.Outcome == result.TimeBox {
+				continue
+			}
+			line := fmt.Sprintf("%s: %s: %s", peer, s.Outcome, s.Reason)
+			if s.Outcome != result.Gap {
+				line = fmt.Sprintf("%s, %s: %s: %s", peer, g.label(group), s.Outcome, s.Reason)
+			}
+			if cells[line]++; cells[line] == 1 {
+				order = append(order, line)
+			}
+		}
+	}
+	for _, line := range order {
+		if cells[line] > 1 {
+			line += fmt.Sprintf(" (%d cells)", cells[line])
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// number shows three significant digits or so.
+func number(v float64) string {
+	switch {
+	case v >= 99.95:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 9.995:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}
+
+func megabytes(v float64) string { return number(v / 1e6) }
+
+// wire shows link bytes, where a link was measured.
+func wire(v float64) string {
+	if v < 0 {
+		return "–"
+	}
+	return megabytes(v)
+}
