@@ -31,8 +31,8 @@ func (j *joins) add(keys *[joinKeys]uint64) {
 	if j.linked+joinKeys > 2*len(j.heads) {
 		j.grow()
 	}
-	for _, key := range keys {
-		e := joinEntry{tag: tagOf(key)}
+	for k, key := range keys {
+		e := joinEntry{tag: tagOf(k, key)}
 		i := j.entries.add(e)
 		if key != 0 {
 			j.link(i)
@@ -41,11 +41,11 @@ func (j *joins) add(keys *[joinKeys]uint64) {
 }
 
 // tagOf also chooses the bucket, so that growing needs no keys.
-func tagOf(key uint64) uint32 {
+func tagOf(k int, key uint64) uint32 {
 	if key == 0 {
 		return 0
 	}
-	return uint32(mix(key, key)>>16) | 1
+	return uint32(mix(key, uint64(k))>>16) | 1
 }
 
 // link puts an entry into its chain, unless that has all that find returns of the key.
@@ -84,7 +84,7 @@ func (j *joins) find(found []uint32, k int, key uint64) []uint32 {
 	if len(j.heads) == 0 || key == 0 {
 		return found
 	}
-	tag, left := tagOf(key), maxJoined
+	tag, left := tagOf(k, key), maxJoined
 	for i := j.heads[j.bucket(tag)]; i != 0 && left > 0 && len(found) < cap(found); {
 		e := j.entries.at(i - 1)
 		if e.tag == tag && (i-1)%joinKeys == uint32(k) {
