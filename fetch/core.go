@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sort"
 	"time"
+
+	"dfetch/costmodel"
 )
 
 // CoreConfig sets the core's limits. Zero values mean the defaults.
@@ -14,6 +16,10 @@ type CoreConfig struct {
 	Grace       time.Duration // queueing that a window allows for beside the round trip; 0 = 25 ms
 	MinLease    time.Duration // a lease lasts at least this long; 0 = 2 s
 	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
+	Search      bool          // look for chunks on the disk
+	SearchDepth int           // disk operations at one time; 0 = 2
+	NoPressure  bool          // search whatever the disk and the network do (to compare with)
+	DiskOrder   costmodel.Order
 }
 
 func (c CoreConfig) withDefaults() CoreConfig {
@@ -27,6 +33,9 @@ func (c CoreConfig) withDefaults() CoreConfig {
 	def(&c.MinWindow, 128<<10)
 	def((*int64)(&c.Grace), int64(25*time.Millisecond))
 	def((*int64)(&c.MinLease), int64(2*time.Second))
+	if c.SearchDepth == 0 {
+		c.SearchDepth = 2
+	}
 	return c
 }
 
@@ -45,29 +54,43 @@ type chunk struct {
 	held    uint64 // sources that have been asked and have not answered
 	tried   uint64 // sources that can't bring it
 	len     uint32
+	group   uint32 // number of its file
 	state   chunkState
 	queued  bool // stands in Core.again
+	asked   bool // some source has been asked for it
+}
+
+// fresh says whether a chunk is wanted and was never asked for.
+func (ch *chunk) fresh() bool {
+	return ch.state == chunkWanted && !ch.asked && !ch.queued
 }
 
 // Core is the pure part of the control loop. It is not safe for concurrent use.
 type Core struct {
-	cfg      CoreConfig
-	chunks   []chunk // by ordinal; the settled ones at the front are cut off now and then
-	settled  int     // chunks[:settled] are done or lost
-	fresh    int     // chunks[fresh:] have never been asked
-	again    []uint64
-	sources  []source
-	planDone bool
-	inflight int64
-	wanted   int       // chunks neither done nor lost
-	tokens   float64   // bytes that MaxRate allows to ask for now
-	filledAt time.Time // when tokens was right
-	actions  []Action
+	cfg         CoreConfig
+	chunks      []chunk // by ordinal; the settled ones at the front are cut off now and then
+	settled     int     // chunks[:settled] are done or lost
+	fresh       int     // chunks[fresh:] have never been asked
+	again       []uint64
+	sources     []source
+	planDone    bool
+	inflight    int64
+	wanted      int       // chunks neither done nor lost
+	unasked     int       // of them, never asked for
+	wantedBytes int64     // their lengths
+	search      *search   // nil without one
+	tokens      float64   // bytes that MaxRate allows to ask for now
+	filledAt    time.Time // when tokens was right
+	actions     []Action
 }
 
 // NewCore makes a core.
 func NewCore(cfg CoreConfig) *Core {
-	return &Core{cfg: cfg.withDefaults()}
+	c := &Core{cfg: cfg.withDefaults()}
+	if cfg.Search {
+		c.search = newSearch(c.cfg)
+	}
+	return c
 }
 
 // Done says whether everything that was planned has come or was given up, and no more will be planned.
@@ -80,7 +103,7 @@ func (c *Core) Waiting() int { return c.wanted }
 func (c *Core) Step(now time.Time, ev Event) {
 	switch ev.Kind {
 	case EvPlanned:
-		c.plan(ev.First, ev.Lens)
+		c.plan(ev)
 	case EvPlanDone:
 		c.planDone = true
 	case EvUp:
@@ -92,16 +115,38 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.sources[ev.Source].sample(ev.RTT)
 	case EvArrived:
 		c.arrived(now, ev.Source, ev.Ranges)
+	case EvFound:
+		c.found(ev.Ranges)
 	case EvFailed:
 		c.failed(now, ev.Source, ev.Ranges, ev.Why)
+	default:
+		c.searchStep(now, ev)
 	}
 }
 
-func (c *Core) plan(first uint64, lens []uint32) {
-	for i, n := range lens {
-		c.chunks = append(c.chunks, chunk{ordinal: first + uint64(i), len: n})
+func (c *Core) plan(ev Event) {
+	for i, n := range ev.Lens {
+		c.chunks = append(c.chunks, chunk{ordinal: ev.First + uint64(i), len: n, group: ev.Group})
+		c.wantedBytes += int64(n)
 	}
-	c.wanted += len(lens)
+	c.wanted += len(ev.Lens)
+	c.unasked += len(ev.Lens)
+	if c.search != nil {
+		c.search.planned(ev)
+	}
+}
+
+// settle notes that a chunk is done or lost.
+func (c *Core) settle(ch *chunk, state chunkState) {
+	if !ch.asked {
+		c.unasked--
+	}
+	ch.state = state
+	c.wanted--
+	c.wantedBytes -= int64(ch.len)
+	if c.search != nil {
+		c.search.settled(ch)
+	}
 }
 
 // find is the place of an ordinal in c.chunks, or of the next higher one.
@@ -122,15 +167,29 @@ func (c *Core) each(rs []Range, f func(ch *chunk)) {
 func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
 	s := &c.sources[id]
 	bit := uint64(1) << id
-	var cancel map[SourceID][]Range // sources that were asked for the same chunks
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
 		s.arrived(now, int64(ch.len))
+	})
+	c.done(rs)
+	s.endLeases(rs)
+	c.trim()
+}
+
+// found takes in chunks that the disk had.
+func (c *Core) found(rs []Range) {
+	c.done(rs)
+	c.trim()
+}
+
+// done settles chunks, and takes back what other sources have been asked for of them.
+func (c *Core) done(rs []Range) {
+	var cancel map[SourceID][]Range
+	c.each(rs, func(ch *chunk) {
 		if ch.state != chunkWanted {
 			return
 		}
-		ch.state = chunkDone
-		c.wanted--
+		c.settle(ch, chunkDone)
 		for m := ch.held; m != 0; m &= m - 1 {
 			if cancel == nil {
 				cancel = map[SourceID][]Range{}
@@ -144,8 +203,6 @@ func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
 			c.actions = append(c.actions, Action{Kind: ActCancel, Source: SourceID(o), Ranges: rs})
 		}
 	}
-	s.endLeases(rs)
-	c.trim()
 }
 
 // answer notes that a source has answered for a chunk, well or badly.
@@ -200,8 +257,7 @@ func (c *Core) enqueue(ch *chunk) {
 }
 
 func (c *Core) giveUp(ch *chunk, why Why) {
-	ch.state = chunkLost
-	c.wanted--
+	c.settle(ch, chunkLost)
 	if n := len(c.actions); n > 0 && c.actions[n-1].Kind == ActGiveUp && c.actions[n-1].Why == why {
 		c.actions[n-1].Ranges = appendOrdinal(c.actions[n-1].Ranges, ch.ordinal)
 		return

@@ -10,6 +10,7 @@ import (
 func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.expire(now)
 	c.refill(now)
+	c.reorder(now)
 	for c.tokens > 0 {
 		id, ok := c.bestSource()
 		if !ok || !c.ask(now, id) {
@@ -17,8 +18,17 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 		}
 	}
 	c.endgame(now)
+	again := c.searchNext(now)
 	actions, c.actions = c.actions, nil
-	return actions, c.nextDeadline()
+	return actions, earlier(c.nextDeadline(), again)
+}
+
+// earlier is the first of two times, of which the zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // refill adds what MaxRate allows since the last time, up to a tenth of a second's worth.
@@ -105,13 +115,20 @@ func (c *Core) pick(id SourceID, limit int64) (ranges []Range, chunks, bytes int
 	bit := uint64(1) << id
 	take := func(ch *chunk) {
 		ch.held |= bit
+		if !ch.asked {
+			ch.asked = true
+			c.unasked--
+		}
 		ranges = appendOrdinal(ranges, ch.ordinal)
 		chunks++
 		bytes += int64(ch.len)
 	}
 	c.pickAgain(bit, limit, &bytes, take)
+	if c.search != nil {
+		c.pickOrdered(limit, &bytes, take)
+	}
 	for ; c.fresh < len(c.chunks) && bytes < limit; c.fresh++ {
-		if ch := &c.chunks[c.fresh]; ch.state == chunkWanted && ch.held == 0 && !ch.queued {
+		if ch := &c.chunks[c.fresh]; ch.fresh() {
 			take(ch)
 		}
 	}
@@ -168,7 +185,7 @@ func (c *Core) expire(now time.Time) {
 // endgame gives a source with nothing to do the last open lease of a slower one as well, if it would
 // end it sooner.
 func (c *Core) endgame(now time.Time) {
-	if !c.planDone || c.fresh < len(c.chunks) {
+	if !c.planDone || c.unasked > 0 {
 		return
 	}
 	for i := range c.sources {

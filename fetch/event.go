@@ -3,6 +3,8 @@ package fetch
 import (
 	"fmt"
 	"time"
+
+	"dfetch/backpressure"
 )
 
 // SourceID numbers the sources of a transfer, 0 … maxSources-1, in the order in which they came up.
@@ -37,6 +39,20 @@ const (
 	EvFailed EventKind = "failed"
 	// EvSample: a source's round trip was measured.
 	EvSample EventKind = "sample"
+
+	// EvFile: a file is needed whose chunks are planned next. Files are numbered from 0 in this order.
+	EvFile EventKind = "file"
+	// EvRoot: a directory of the disk, numbered ID, that the search may start from. Root is its path.
+	EvRoot EventKind = "root"
+	// EvStated: directory ID was listed, with Files numbered from FirstFile and Dirs from FirstDir. More:
+	// it goes on.
+	EvStated EventKind = "stated"
+	// EvHashed: a slice of file ID was hashed. What it had was told by EvFound before.
+	EvHashed EventKind = "hashed"
+	// EvFound: chunks in Ranges were found on the disk, verified and written.
+	EvFound EventKind = "found"
+	// EvDisk: what the kernel says about the disk.
+	EvDisk EventKind = "disk"
 )
 
 // Why is the class of a failure: it decides whether the same source may be asked again.
@@ -61,6 +77,38 @@ type Event struct {
 	Why    Why           `json:"why,omitempty"`
 	RTT    time.Duration `json:"rtt,omitempty"`
 	Name   string        `json:"name,omitempty"`
+
+	Group     uint32                   `json:"g,omitempty"` // EvPlanned: the file's number
+	File      *WantedFile              `json:"file,omitempty"`
+	ID        uint32                   `json:"id,omitempty"`
+	Root      []string                 `json:"root,omitempty"`
+	Device    uint8                    `json:"dev,omitempty"`
+	FirstFile uint32                   `json:"ff,omitempty"`
+	Files     []DiskFile               `json:"files,omitempty"`
+	FirstDir  uint32                   `json:"fd,omitempty"`
+	Dirs      []string                 `json:"dirs,omitempty"`
+	More      bool                     `json:"more,omitempty"`
+	Seconds   float64                  `json:"sec,omitempty"`   // what the operation took
+	Units     int64                    `json:"units,omitempty"` // entries listed, or bytes hashed
+	Found     int                      `json:"found,omitempty"` // wanted chunks in the slice
+	Cached    bool                     `json:"cached,omitempty"`
+	Failed    bool                     `json:"failed,omitempty"` // it can't be read any further
+	Sample    *backpressure.DiskSample `json:"sample,omitempty"`
+}
+
+// WantedFile is a file that is needed, with the place that it will have on this machine.
+type WantedFile struct {
+	Dirs  []string `json:"dirs"`
+	Name  string   `json:"name"`
+	Size  int64    `json:"size"`
+	MTime int64    `json:"mtime"`
+}
+
+// DiskFile is a file that a listing showed.
+type DiskFile struct {
+	Name  string `json:"n"`
+	Size  int64  `json:"s"`
+	MTime int64  `json:"m"`
 }
 
 // ActionKind says what to do.
@@ -76,6 +124,10 @@ const (
 	ActDrop ActionKind = "drop"
 	// ActGiveUp: no source has Ranges; Why is the last reason.
 	ActGiveUp ActionKind = "give-up"
+	// ActStat: list directory ID of the disk.
+	ActStat ActionKind = "stat"
+	// ActHash: hash the slice of file ID that begins at Offset.
+	ActHash ActionKind = "hash"
 )
 
 // Action is a decision of the core, for the shell to carry out.
@@ -84,6 +136,8 @@ type Action struct {
 	Source SourceID   `json:"s,omitempty"`
 	Ranges []Range    `json:"r,omitempty"`
 	Why    Why        `json:"why,omitempty"`
+	ID     uint32     `json:"id,omitempty"`
+	Offset int64      `json:"off,omitempty"`
 }
 
 // String is the action on one line, as `dfetch replay` prints it.
@@ -91,6 +145,10 @@ func (a Action) String() string {
 	switch a.Kind {
 	case ActGiveUp:
 		return fmt.Sprintf("%s %s (%s)", a.Kind, formatRanges(a.Ranges), a.Why)
+	case ActStat:
+		return fmt.Sprintf("%s directory %d", a.Kind, a.ID)
+	case ActHash:
+		return fmt.Sprintf("%s file %d from %d", a.Kind, a.ID, a.Offset)
 	case ActDrop:
 		return fmt.Sprintf("%s source %d", a.Kind, a.Source)
 	default:

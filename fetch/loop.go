@@ -15,12 +15,13 @@ var errNoSource = errors.New("no source is left")
 
 // loop drives a core: it turns actions into calls and results into events.
 type loop struct {
-	rec   *recorder
-	mail  *mailbox
-	win   *window
-	write func(c claimed, data []byte) // brings verified bytes to a place
-	lost  func(c claimed, why Why)     // a place's bytes will not come
-	stats *counters
+	rec    *recorder
+	mail   *mailbox
+	win    *window
+	write  func(c claimed, data []byte) // brings verified bytes to a place
+	lost   func(c claimed, why Why)     // a place's bytes will not come
+	stats  *counters
+	search *searcher // nil unless the core searches
 
 	mu      sync.Mutex
 	sources []*attached // by SourceID
@@ -131,7 +132,7 @@ func untilWake(now, wake time.Time) time.Duration {
 func (l *loop) orphaned() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended == nil || l.rec.core.upMask() != 0 || !l.rec.core.planDone {
+	if l.ended == nil || l.rec.core.upMask() != 0 || !l.rec.core.planDone || l.rec.core.searching() {
 		return nil
 	}
 	return fmt.Errorf("%w: %d chunks are missing: %w", errNoSource, l.rec.core.Waiting(), l.ended)
@@ -149,6 +150,10 @@ func (l *loop) carryOut(actions []Action) {
 			l.source(a.Source).Cancel(l.win.wants(a.Ranges))
 		case ActDrop:
 			go l.source(a.Source).Close()
+		case ActStat:
+			l.search.stat(a.ID)
+		case ActHash:
+			l.search.hash(a.ID)
 		case ActGiveUp:
 			for _, c := range l.win.claim(l.win.wants(a.Ranges), nil) {
 				l.lost(c, a.Why)

@@ -48,6 +48,10 @@ type planner struct {
 	win     *window
 	post    func(...Event)
 	stats   *counters
+	// place: the path of the destination, for the search; nil without one.
+	place []string
+	files uint32 // told to the core
+
 	// checksum: a live file is right when its content is, not when its size and time are.
 	checksum bool
 
@@ -141,6 +145,7 @@ func (p *planner) planFile(ctx context.Context, j *job) error {
 		}
 	}
 	f := j.file.file
+	p.announce(j)
 	ord, lead := j.ordinal, true
 	return recipe.Chunks(ctx, p.nodes, &j.entry, func(off int64, r recipe.Ref) error {
 		if r.Hole {
@@ -162,6 +167,19 @@ func (p *planner) planFile(ctx context.Context, j *job) error {
 		lead = false
 		return p.plan(ctx, want, at)
 	})
+}
+
+// announce tells the search which file the next chunks belong to.
+func (p *planner) announce(j *job) {
+	if p.place == nil {
+		return
+	}
+	p.flush()
+	names := components("/" + j.file.path)
+	p.post(Event{Kind: EvFile, File: &WantedFile{
+		Dirs: append(slices.Clip(p.place), names[:len(names)-1]...), Name: names[len(names)-1], Size: j.entry.Size, MTime: j.entry.MTime,
+	}})
+	p.files++
 }
 
 // rehash says whether a staged range that the journal does not vouch for holds the chunk.
@@ -226,7 +244,7 @@ func (p *planner) plan(ctx context.Context, want sources.Want, at place) error {
 		p.flush()
 	}
 	if len(p.batch.Lens) == 0 {
-		p.batch = Event{Kind: EvPlanned, First: want.Ordinal}
+		p.batch = Event{Kind: EvPlanned, First: want.Ordinal, Group: max(p.files, 1) - 1}
 	}
 	p.batch.Lens = append(p.batch.Lens, want.Len)
 	if p.win.full() {

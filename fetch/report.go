@@ -61,6 +61,11 @@ func (t *transfer) report(err error) *Report {
 		Rejected: uint64(t.dial.rejectedChunks()), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
 		FilesRight: t.result.RightFiles, FilesWritten: t.result.Files, Deleted: t.result.Deleted, Failed: t.result.FailedCount,
 	}
+	d := t.found
+	r.DiskOps = DiskOps{
+		Stat: uint64(d.Stat), Hash: uint64(d.Hash), HashBytes: uint64(d.HashBytes),
+		CacheCheck: uint64(d.CacheCheck), CacheRead: uint64(d.CacheRead),
+	}
 	if t.root != nil {
 		r.Recipe = recipe.FormatID(t.root.Hash, t.cfg.Recipe)
 		r.Files, r.Bytes, r.Chunks = t.root.Counts.Files, t.root.Counts.Bytes, t.root.Counts.Chunks

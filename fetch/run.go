@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"dfetch/diskscan"
 	"dfetch/recipe"
 	"dfetch/sources"
 	"dfetch/tree"
@@ -32,6 +33,7 @@ type Config struct {
 	Fsync     tree.Fsync
 	Checksum  bool
 	Select    Selection // the part of the recipe that is wanted
+	Search    SearchConfig
 	Delete    bool
 	MaxDelete int // as in tree.Config
 	// MaxSize refuses recipes of a tree with more content bytes; 0 is no limit.
@@ -86,6 +88,7 @@ type transfer struct {
 	root   *recipe.Root // of the part that is wanted
 	tree   *tree.Tree
 	result tree.Result
+	found  diskscan.Stats
 
 	mu     sync.Mutex
 	lost   map[Why]int      // chunks given up
@@ -107,7 +110,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 func newTransfer(cfg Config) *transfer {
 	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}, left: map[string]error{}}
-	t.rec = newRecorder(CoreConfig{MaxRate: cfg.MaxRate}, cfg.Trace, t.start)
+	t.rec = newRecorder(CoreConfig{
+		MaxRate: cfg.MaxRate, Search: !cfg.Search.Off, NoPressure: cfg.Search.NoPressure, DiskOrder: cfg.Search.Order,
+	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
 	t.loop.write, t.loop.lost = t.write, t.giveUp
@@ -246,7 +251,7 @@ func (t *transfer) fill(ctx context.Context, feed *nodeFeed) error {
 	if err != nil {
 		return err
 	}
-	if err := t.load(ctx, feed); err != nil {
+	if err := t.load(ctx, feed, dest); err != nil {
 		return errors.Join(err, t.tree.Abort())
 	}
 	t.result, err = t.tree.Finish(ctx)
@@ -271,7 +276,7 @@ func (t *transfer) leaveOut(path string, err error) {
 const maxLeft = 1000
 
 // load plans and fetches. When it returns, no source writes any more, or all has been written.
-func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
+func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -279,6 +284,15 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
 	p := &planner{
 		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
 		checksum: t.cfg.Checksum, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
+	}
+	if !t.cfg.Search.Off {
+		s, err := t.startSearch(inner, dest)
+		if err != nil {
+			return err
+		}
+		defer func() { cancel(errEnded); t.found = s.stop() }()
+		t.loop.search = s
+		p.place = t.place(dest)
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {
@@ -291,6 +305,18 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed) error {
 		t.dial.closeAll()
 	}
 	return err
+}
+
+// place is the absolute path, by names, of the directory that the entries' paths begin in.
+func (t *transfer) place(dest string) []string {
+	abs, err := filepath.Abs(dest)
+	if err != nil {
+		abs = dest
+	}
+	if t.root.Top.Type != recipe.TypeDir {
+		abs = filepath.Dir(abs)
+	}
+	return append([]string{}, components(abs)...)
 }
 
 func (t *transfer) plan(ctx context.Context, p *planner) error {

@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// noSearch keeps a test's destination from finding the source, which lies beside it.
+var noSearch = SearchConfig{Off: true}
+
 // served is a tree that a server in this process serves.
 type served struct {
 	file *recipe.File
@@ -133,7 +136,7 @@ func TestTreeArrives(t *testing.T) {
 	writeTree(t, src, 1, someFiles)
 	s := serveTree(t, src, 0)
 	var trace bytes.Buffer
-	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Trace: &trace, Progress: func(Snapshot) {}}
+	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Trace: &trace, Progress: func(Snapshot) {}}
 	r := run(t, cfg)
 	sameTree(t, src, dst)
 	checkSum(t, r)
@@ -161,7 +164,7 @@ func TestRepeatedContentComesOnce(t *testing.T) {
 		os.WriteFile(filepath.Join(src, fmt.Sprintf("copy%d", i)), data, 0o644)
 	}
 	s := serveTree(t, src, 0)
-	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+	r := run(t, Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
 	sameTree(t, src, dst)
 	checkSum(t, r)
 	if wire := r.Sources["sender"].WireBytes; wire > 2*300_000 {
@@ -177,7 +180,7 @@ func TestKnownNodesAreNotFetchedAgain(t *testing.T) {
 		sizes[fmt.Sprintf("d%02d/f%d", i%40, i)] = 100
 	}
 	writeTree(t, src, 1, sizes)
-	cfg := Config{Dest: dst, CacheDir: cache}
+	cfg := Config{Search: noSearch, Dest: dst, CacheDir: cache}
 	fetchNow := func() *Report {
 		s := serveTree(t, src, 0)
 		cfg.Recipe, cfg.Endpoints = s.file.ID(), []Endpoint{s.ep}
@@ -198,7 +201,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 	writeTree(t, src, 1, map[string]int{"big": 40_000_000})
 	s := serveTree(t, src, 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 20e6}
+	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 20e6}
 	cfg.Progress = func(s Snapshot) {
 		if s.Done > 10_000_000 {
 			cancel()
@@ -268,7 +271,7 @@ func TestLostConnectionIsMadeAgain(t *testing.T) {
 	s := serveTree(t, src, 0)
 	c := cutAfter(t, s.ep.Addrs[0], 5_000_000)
 	s.ep.Addrs = []string{c.l.Addr().String()}
-	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+	r := run(t, Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
 	sameTree(t, src, dst)
 	checkSum(t, r)
 	if c.conns.Load() < 2 {
@@ -286,7 +289,7 @@ func TestTwoSenders(t *testing.T) {
 	// The second one lies about one file and has lost another.
 	writeTree(t, copied, 2, map[string]int{"d/mid": someFiles["d/mid"]})
 	os.Remove(filepath.Join(copied, "d/e/small"))
-	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{second, s.ep}, Dest: dst})
+	r := run(t, Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{second, s.ep}, Dest: dst})
 	sameTree(t, src, dst)
 	checkSum(t, r)
 }
@@ -296,7 +299,7 @@ func TestChangedFileIsNamed(t *testing.T) {
 	writeTree(t, src, 1, someFiles)
 	s := serveTree(t, src, 0)
 	os.Truncate(filepath.Join(src, "d/mid"), 100)
-	r, err := Run(t.Context(), Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+	r, err := Run(t.Context(), Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
 	if !errors.Is(err, ErrChanged) || !errors.Is(err, tree.ErrPartial) || r.Failed != 1 {
 		t.Fatalf("%v, report %+v", err, r)
 	}
@@ -319,7 +322,7 @@ func TestPartOfATree(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serveTree(t, src, recipe.MaskUnix)
-	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Select: Selection{Path: "d/e"}}
+	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Select: Selection{Path: "d/e"}}
 	_, err := Run(t.Context(), cfg)
 	if !errors.Is(err, errOutside) || !errors.Is(err, tree.ErrPartial) {
 		t.Fatalf("error: %v", err)
@@ -335,7 +338,7 @@ func TestSecondGetIsToldWhoHoldsTheDestination(t *testing.T) {
 	src, dst := t.TempDir(), t.TempDir()
 	writeTree(t, src, 1, map[string]int{"big": 4_000_000})
 	s := serveTree(t, src, 0)
-	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 4e6}
+	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 4e6}
 	second := make(chan error, 1)
 	var once sync.Once
 	cfg.Progress = func(Snapshot) {
@@ -356,7 +359,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "none")
 	writeTree(t, src, 1, someFiles)
 	s := serveTree(t, src, 0)
-	p, err := DryRun(t.Context(), Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+	p, err := DryRun(t.Context(), Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,8 +375,51 @@ func TestTooLarge(t *testing.T) {
 	src := t.TempDir()
 	writeTree(t, src, 1, someFiles)
 	s := serveTree(t, src, 0)
-	_, err := Run(t.Context(), Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: t.TempDir(), MaxSize: 1000})
+	_, err := Run(t.Context(), Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: t.TempDir(), MaxSize: 1000})
 	if !errors.Is(err, ErrTooLarge) {
 		t.Error(err)
+	}
+}
+
+// TestSearchFindsAMovedTree: where the network is slow, content that lies beside the destination under
+// other names is found, and most of it does not cross the network.
+func TestSearchFindsAMovedTree(t *testing.T) {
+	src := t.TempDir()
+	sizes := map[string]int{}
+	for i := range 60 {
+		sizes[fmt.Sprintf("v2/part%d/file%d.dat", i%7, i)] = 20_000 + 3000*i
+	}
+	writeTree(t, src, 1, sizes)
+	s := serveTree(t, src, 0)
+	home := t.TempDir()
+	old := filepath.Join(home, "old-version-1.2", "deep")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(old), 0o755), os.Chmod(home, 0o755), os.Rename(filepath.Join(src, "v2"), old)); err != nil {
+		t.Fatal(err)
+	}
+	writeTree(t, src, 1, sizes) // the sender's files stand where they were
+	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 1e6})
+	sameTree(t, src, filepath.Join(home, "new"))
+	checkSum(t, r)
+	if disk := r.Sources["disk"].Bytes; disk*10 < r.Bytes*8 {
+		t.Errorf("%d of %d bytes came from the disk: %+v", disk, r.Bytes, r)
+	}
+	if r.DiskOps.Stat == 0 || r.DiskOps.Hash == 0 {
+		t.Errorf("disk operations: %+v", r.DiskOps)
+	}
+}
+
+// TestPrivateFilesAreNotSearched: what lies beside the destination and is not everybody's to read
+// is not looked into.
+func TestPrivateFilesAreNotSearched(t *testing.T) {
+	src, home := t.TempDir(), t.TempDir()
+	writeTree(t, src, 1, map[string]int{"secret": 400_000})
+	s := serveTree(t, src, 0)
+	writeTree(t, filepath.Join(home, "beside"), 1, map[string]int{"secret": 400_000})
+	if err := errors.Join(os.Chmod(home, 0o755), os.Chmod(filepath.Join(home, "beside", "secret"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 1e6})
+	if r.Sources["disk"].Bytes != 0 || r.DiskOps.HashBytes != 0 {
+		t.Errorf("a private file was read: %+v", r)
 	}
 }

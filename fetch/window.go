@@ -137,6 +137,30 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 	return out
 }
 
+// wantsID says whether a chunk is open.
+func (w *window) wantsID(id recipe.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.byID[id]
+	return ok
+}
+
+// claimID settles a chunk by what it is; false if nobody waits for it.
+func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	number, ok := w.byID[id]
+	if !ok || w.slots[number-w.base].want.Len != n {
+		return claimed{}, false
+	}
+	s := &w.slots[number-w.base]
+	s.claimed = true
+	c := claimed{want: s.want, place: s.place, more: s.more}
+	w.settle(s, number)
+	w.trim()
+	return c, true
+}
+
 func (w *window) settle(s *slot, number int) {
 	if w.byID[s.want.ID] == number {
 		delete(w.byID, s.want.ID)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dfetch/costmodel"
 	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/tree"
@@ -31,6 +32,8 @@ type getFlags struct {
 	tokenFile string
 	trace     string
 	filesFrom string
+	search    fetch.SearchConfig
+	order     string
 	rules     []fetch.Rule
 	report    string
 	json      bool
@@ -60,7 +63,12 @@ the same command goes on from what was verified.`,
 
 func (f *getFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.from, "from", nil, "sources to use, of dest and sender (default: all that the address offers)")
+	fl.StringSliceVar(&f.from, "from", nil, "sources to use, of dest, disk and sender (default: all that there are)")
+	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this directory as well (repeat)")
+	fl.BoolVar(&f.search.Off, "no-search", false, "don't look for content elsewhere on this machine")
+	fl.BoolVar(&f.search.Trusted, "trust-recipe", false, "search private files beside DEST too: the recipe's author may learn what they hold")
+	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
+	fl.StringVar(&f.order, "disk-order", "cpc", "order of the search: cpc, bfs or allstats (to compare with)")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be fetched, and change nothing")
 	fl.BoolVar(&f.checksum, "checksum", false, "read the files at DEST instead of trusting size and time")
 	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk: none, end (before files get their names, in batches) or file (each one)")
@@ -83,6 +91,9 @@ func (f *getFlags) add(cmd *cobra.Command) {
 // fsyncModes are the values of --fsync.
 var fsyncModes = map[string]tree.Fsync{"none": tree.FsyncNone, "end": tree.FsyncEnd, "file": tree.FsyncFile}
 
+// diskOrders are the values of --disk-order.
+var diskOrders = map[string]costmodel.Order{"cpc": costmodel.ByCPC, "bfs": costmodel.BFS, "allstats": costmodel.AllStats}
+
 func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 	cfg := fetch.Config{
 		Checksum: f.checksum, Delete: f.delete, MaxSize: uint64(f.maxSize), MaxRate: float64(f.bwlimit),
@@ -99,7 +110,10 @@ func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 			cfg.MaxDelete = -1
 		}
 	}
-	cfg.Verbose = f.verbose
+	cfg.Verbose, cfg.Search = f.verbose, f.search
+	if cfg.Search.Order, ok = diskOrders[f.order]; !ok {
+		return cfg, usagef("--disk-order %q: want cpc, bfs or allstats", f.order)
+	}
 	var err error
 	if cfg.Select, err = f.selection(); err != nil {
 		return cfg, err
@@ -147,19 +161,23 @@ func (f *getFlags) selection() (fetch.Selection, error) {
 	return s, nil
 }
 
-// useSender says whether --from allows the sender.
-func (f *getFlags) useSender() (bool, error) {
-	sender := len(f.from) == 0
+// sources says which sources --from allows.
+func (f *getFlags) sources() (sender, disk bool, err error) {
+	if len(f.from) == 0 {
+		return true, true, nil
+	}
 	for _, s := range f.from {
 		switch s {
 		case "dest":
+		case "disk":
+			disk = true
 		case "sender":
 			sender = true
 		default:
-			return false, usagef("--from %q: want dest or sender", s)
+			return false, false, usagef("--from %q: want dest, disk or sender", s)
 		}
 	}
-	return sender, nil
+	return sender, disk, nil
 }
 
 func get(cmd *cobra.Command, f *getFlags, args []string) error {
@@ -176,10 +194,11 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 		return err
 	}
 	defer o.close()
-	sender, err := f.useSender()
+	sender, disk, err := f.sources()
 	if err != nil {
 		return err
 	}
+	cfg.Search.Off = cfg.Search.Off || !disk
 	cfg.Recipe, cfg.Local, cfg.Dest = o.id, o.file, args[len(args)-1]
 	cfg.Select.Path = o.path
 	if sender {

@@ -1,0 +1,325 @@
+package fetch
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"dfetch/backpressure"
+	"dfetch/costmodel"
+)
+
+// search is the core's part that looks for chunks on the receiver's own disk: what it wants, in
+// groups by file; what it knows of the disk; and whether the disk is worth its time now.
+type search struct {
+	planner *costmodel.Planner
+	disk    *backpressure.Disk
+	worth   backpressure.Worth
+	groups  []group
+	dirs    []uint32 // the shell's number of each costmodel.DirID
+	files   []uint32 // the same of each costmodel.FileID
+	running []running
+	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
+	pos     int      // order[:pos] has been asked for
+	planAt  time.Time
+	waiting bool // an operation is worth doing, now or later
+}
+
+// group is the chunks of one wanted file.
+type group struct {
+	id    costmodel.GroupID
+	known bool   // the cost model has it
+	first uint64 // ordinal of its next chunk in order, and the end of them
+	end   uint64
+}
+
+// running is an operation that has been given to the shell.
+type running struct {
+	op costmodel.Op
+	id uint32 // the shell's number of the directory or file
+}
+
+func newSearch(cfg CoreConfig) *search {
+	return &search{
+		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles}, costmodel.NewCosts()),
+		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
+	}
+}
+
+// maxDiskFiles bounds the files, and the directories, of the disk that are kept in mind.
+const maxDiskFiles = 256 << 10
+
+// searchStep takes in the events of the disk.
+func (c *Core) searchStep(now time.Time, ev Event) {
+	s := c.search
+	if s == nil {
+		return
+	}
+	switch ev.Kind {
+	case EvFile:
+		s.addGroup(ev)
+	case EvRoot:
+		s.addRoot(ev)
+	case EvStated:
+		s.stated(now, ev)
+	case EvHashed:
+		s.hashed(now, ev)
+	case EvDisk:
+		s.disk.Sample(now, *ev.Sample)
+	}
+}
+
+func (s *search) addGroup(ev Event) {
+	f := ev.File
+	src, ok := s.planner.AddSource(costmodel.SourceFile{Path: costmodel.NewPath(f.Dirs, f.Name), Size: f.Size, MTime: f.MTime})
+	g := group{known: ok}
+	if ok {
+		g.id = s.planner.Group(src)
+	}
+	s.groups = append(s.groups, g)
+}
+
+// planned notes chunks of the group that was added last, or of an earlier one.
+func (s *search) planned(ev Event) {
+	if int(ev.Group) >= len(s.groups) {
+		return
+	}
+	g := &s.groups[ev.Group]
+	if g.first == g.end {
+		g.first = ev.First
+	}
+	g.end = ev.First + uint64(len(ev.Lens))
+	if g.known {
+		var bytes int64
+		for _, n := range ev.Lens {
+			bytes += int64(n)
+		}
+		s.planner.Want(g.id, len(ev.Lens), bytes)
+	}
+}
+
+// settled notes that a chunk is no longer wanted.
+func (s *search) settled(ch *chunk) {
+	if int(ch.group) < len(s.groups) && s.groups[ch.group].known {
+		s.planner.Arrived(s.groups[ch.group].id, 1, int64(ch.len))
+	}
+}
+
+func (s *search) addRoot(ev Event) {
+	if id, ok := s.planner.AddRoot(ev.Root, costmodel.Device(ev.Device)); ok {
+		s.setDir(id, ev.ID)
+	}
+}
+
+func (s *search) setDir(id costmodel.DirID, number uint32) {
+	for int(id) >= len(s.dirs) {
+		s.dirs = append(s.dirs, math.MaxUint32)
+	}
+	s.dirs[id] = number
+}
+
+func (s *search) setFile(id costmodel.FileID, number uint32) {
+	for int(id) >= len(s.files) {
+		s.files = append(s.files, math.MaxUint32)
+	}
+	s.files[id] = number
+}
+
+// take ends a running operation.
+func (s *search) take(kind costmodel.OpKind, id uint32) (costmodel.Op, bool) {
+	i := slices.IndexFunc(s.running, func(r running) bool { return r.op.Kind == kind && r.id == id })
+	if i < 0 {
+		return costmodel.Op{}, false
+	}
+	op := s.running[i].op
+	s.running = slices.Delete(s.running, i, i+1)
+	return op, true
+}
+
+// stated takes in a listing, or a part of it: More says that the rest follows.
+func (s *search) stated(now time.Time, ev Event) {
+	i := slices.IndexFunc(s.running, func(r running) bool { return r.op.Kind == costmodel.OpStat && r.id == ev.ID })
+	if i < 0 {
+		return
+	}
+	op := s.running[i].op
+	for k, name := range ev.Dirs {
+		if id, ok := s.planner.AddDir(costmodel.DirID(op.ID), name, op.Dev); ok {
+			s.setDir(id, ev.FirstDir+uint32(k))
+		}
+	}
+	for k, f := range ev.Files {
+		if id, ok := s.planner.AddFile(costmodel.DirID(op.ID), f.Name, f.Size, f.MTime); ok {
+			s.setFile(id, ev.FirstFile+uint32(k))
+		}
+	}
+	if !ev.More {
+		s.end(now, op, ev)
+		s.running = slices.Delete(s.running, i, i+1)
+	}
+}
+
+func (s *search) hashed(now time.Time, ev Event) {
+	if op, ok := s.take(costmodel.OpHash, ev.ID); ok {
+		s.end(now, op, ev)
+	}
+}
+
+func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
+	took := time.Duration(ev.Seconds * float64(time.Second))
+	s.disk.SearchEnded(now, took)
+	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Failed: ev.Failed}
+	if ev.Cached {
+		res.Residency = costmodel.Cached
+	}
+	s.planner.Done(op, res)
+}
+
+// netRate is the rate of all sources together; negative while it is unknown, 0 without a source.
+func (c *Core) netRate() float64 {
+	var sum float64
+	up := false
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() {
+			up = true
+			sum += s.rate
+		}
+	}
+	switch {
+	case !up:
+		return 0
+	case sum == 0:
+		return -1
+	}
+	return sum
+}
+
+// searching says whether the disk may still bring something.
+func (c *Core) searching() bool {
+	return c.search != nil && (c.search.waiting || len(c.search.running) > 0)
+}
+
+// searchNext starts the disk operations that are worth it now. It says when to ask again.
+func (c *Core) searchNext(now time.Time) time.Time {
+	s := c.search
+	if s == nil || c.wanted == 0 {
+		return time.Time{}
+	}
+	rate := c.netRate()
+	if rate > 0 {
+		s.planner.SetNetwork(1 / rate)
+	}
+	for {
+		op, again, ok := s.next(now, c, rate)
+		if !ok {
+			return again
+		}
+		s.start(now, c, op)
+	}
+}
+
+// next is the operation to start now; else when to ask again.
+func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.Time, bool) {
+	if !c.cfg.NoPressure {
+		if v := s.disk.Allow(now, backpressure.Search); !v.Allow {
+			return costmodel.Op{}, v.Again, false
+		}
+	} else if len(s.running) >= c.cfg.SearchDepth {
+		return costmodel.Op{}, time.Time{}, false
+	}
+	op, ok := s.planner.Next(now)
+	if s.waiting = ok && !math.IsInf(op.CPC, 1); !s.waiting {
+		return op, time.Time{}, false
+	}
+	if c.cfg.NoPressure {
+		return op, time.Time{}, true
+	}
+	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate}
+	if op.Kind == costmodel.OpHash {
+		offer.Units = op.Len
+	}
+	v := s.worth.Allow(now, offer)
+	return op, v.Again, v.Allow
+}
+
+func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
+	s.planner.Start(op)
+	a := Action{Offset: op.Offset}
+	switch op.Kind {
+	case costmodel.OpStat:
+		a.Kind, a.ID = ActStat, s.dirs[op.ID]
+	case costmodel.OpHash:
+		a.Kind, a.ID = ActHash, s.files[op.ID]
+	default:
+		s.planner.Done(op, costmodel.Result{Failed: true}) // no index is attached, so there are none
+		return
+	}
+	s.disk.SearchStarted(now)
+	s.running = append(s.running, running{op: op, id: a.ID})
+	c.actions = append(c.actions, a)
+}
+
+// Bounds of planning the order of requests.
+const (
+	orderPause   = 100 * time.Millisecond
+	orderPerFile = 100 * time.Microsecond // a pause for each file to be put in order: 2 % of the time at 2 µs a file
+)
+
+// reorder puts the groups in the order in which the network is asked for them: those that the disk
+// will bring last, or never, come first.
+func (c *Core) reorder(now time.Time) {
+	s := c.search
+	if s == nil || now.Before(s.planAt) || c.unasked == 0 {
+		return
+	}
+	s.planAt = now.Add(max(orderPause, time.Duration(len(s.groups))*orderPerFile))
+	s.planner.Plan(now)
+	s.order, s.pos = s.order[:0], 0
+	eta := make([]float64, len(s.groups))
+	differs := false
+	for i := range s.groups {
+		g := &s.groups[i]
+		if g.first == g.end {
+			continue
+		}
+		eta[i] = math.Inf(1)
+		if g.known {
+			eta[i] = s.planner.ETA(g.id)
+		}
+		s.order = append(s.order, uint32(i))
+		differs = differs || eta[i] != eta[s.order[0]]
+	}
+	if !differs {
+		s.order = s.order[:0]
+		return
+	}
+	slices.SortStableFunc(s.order, func(a, b uint32) int {
+		switch {
+		case eta[a] > eta[b]:
+			return -1
+		case eta[a] < eta[b]:
+			return 1
+		}
+		return 0
+	})
+}
+
+// pickOrdered takes chunks that were never asked for, in the order of the groups.
+func (c *Core) pickOrdered(limit int64, bytes *int64, take func(*chunk)) {
+	s := c.search
+	for s.pos < len(s.order) && *bytes < limit {
+		g := &s.groups[s.order[s.pos]]
+		i := c.find(g.first)
+		for ; i < len(c.chunks) && c.chunks[i].ordinal < g.end && *bytes < limit; i++ {
+			ch := &c.chunks[i]
+			g.first = ch.ordinal + 1
+			if ch.fresh() && ch.group == s.order[s.pos] {
+				take(ch)
+			}
+		}
+		if i == len(c.chunks) || c.chunks[i].ordinal >= g.end {
+			g.first = g.end
+			s.pos++
+		}
+	}
+}
