@@ -14,9 +14,9 @@ import (
 // HashState is how far the hashing of a file has come. The zero value is its start.
 type HashState struct {
 	recipe.Position
-	coldUntil int64  // what lies before was not in the page cache before this file was read
-	stamp     stamp  // of the file when its hashing began
-	indexed   fileID // under which the index knows it
+	coldUntil int64   // what lies before was not in the page cache before this file was read
+	stamp     stamp   // of the file when its hashing began
+	indexed   indexed // what the index was told of it
 }
 
 // Chunk is one chunk where a file has it.
@@ -142,8 +142,8 @@ func (s *slice) run() error {
 // begin compares the file with what it was when its hashing began.
 func (s *slice) begin(st *unix.Stat_t) {
 	now := stampOf(s.d.scope.roots[s.file.Dir.Root].fs, st)
-	if s.at.Offset == 0 && !s.at.InHole {
-		s.at = HashState{stamp: now}
+	if s.at.stamp == (stamp{}) {
+		s.at.stamp = now
 	}
 	s.res.Changed = s.at.stamp != now
 	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
@@ -240,7 +240,7 @@ func (s *slice) finish(err error) {
 	if s.d.index == nil || err != nil || s.res.Changed {
 		return
 	}
-	s.res.Next.indexed = s.d.index.add(s.d.scope.FilePath(s.file), s.at, s.seen, s.res.Done)
+	s.res.Next.indexed = s.d.index.add(s.d.scope.FilePath(s.file), &s.at, s.seen, s.res.Done)
 }
 
 // source reads an open file for the cutter.

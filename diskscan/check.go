@@ -1,0 +1,317 @@
+package diskscan
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// maxHitFiles bounds the files that one Check confirms, maxBriefs the rows of sparse files that it reads.
+const (
+	maxHitFiles = 100_000
+	maxBriefs   = 20_000
+)
+
+// Sweep is what one Check found.
+type Sweep struct {
+	Runs    []Run // by file, then by offset
+	Hits    int   // ids for which a run has a chunk
+	Bytes   int64 // of these
+	Stale   int   // ids whose file has changed or is gone
+	Outside int   // ids whose file lies outside the scope
+	Cost    time.Duration
+}
+
+// Run is a stretch of a file that holds wanted chunks, to be read at one go.
+type Run struct {
+	File   File
+	Offset int64   // of the first chunk
+	Len    int64   // to the end of the last chunk, gaps included
+	Bytes  int64   // of the chunks
+	Chunks []Chunk // by offset
+
+	id    fileID
+	stamp stamp
+}
+
+// Check looks ids up in the index, sorted as they are or not, and confirms by their metadata that the files
+// of the hits are what they were. An id is found in one file at most. Without an index nothing is found.
+func (d *Disk) Check(ctx context.Context, ids []recipe.ID) (Sweep, error) {
+	start := time.Now()
+	var s Sweep
+	d.count.check.Add(1)
+	d.count.checked.Add(int64(len(ids)))
+	hits, err := d.lookup(ctx, ids)
+	if err == nil {
+		err = d.confirm(ctx, hits, &s)
+	}
+	s.Cost = time.Since(start)
+	d.count.stale.Add(int64(s.Stale))
+	if err != nil {
+		d.countError(err)
+	}
+	return s, err
+}
+
+// hits are chunks by the version of the file that they lie in.
+type hits map[fileID][]Chunk
+
+// lookup asks the index, on a goroutine of its own since the index lies on a disk too.
+func (d *Disk) lookup(ctx context.Context, ids []recipe.ID) (h hits, err error) {
+	if d.index == nil || d.index.db == nil {
+		return nil, nil
+	}
+	err = d.run(ctx, indexDevice, func(o *operation) error {
+		got, err := d.index.lookup(o, ids)
+		return errors.Join(err, o.tell(func() { h = got }))
+	})
+	return h, err
+}
+
+// indexDevice stands for the disk of the index among the devices.
+const indexDevice = 0
+
+// lookup finds ids in one sorted sweep.
+func (x *Index) lookup(o *operation, ids []recipe.ID) (hits, error) {
+	if !slices.IsSortedFunc(ids, compareIDs) {
+		ids = slices.Clone(ids)
+		slices.SortFunc(ids, compareIDs)
+	}
+	h := hits{}
+	err := x.db.View(func(txn *badger.Txn) error {
+		for i, id := range ids {
+			if i%64 == 0 {
+				if err := o.step(); err != nil {
+					return err
+				}
+			}
+			if p, ok := x.find(txn, id); ok && len(h) < maxHitFiles {
+				h[p.file] = append(h[p.file], Chunk{ID: id, Offset: p.off, Len: p.len})
+			}
+		}
+		return x.widen(o, txn, h, ids)
+	})
+	return h, err
+}
+
+func compareIDs(a, b recipe.ID) int { return bytes.Compare(a[:], b[:]) }
+
+// find reads the row of a chunk.
+func (x *Index) find(txn *badger.Txn, id recipe.ID) (p place, ok bool) {
+	item, err := txn.Get(chunkKey(x.profile, id))
+	if err != nil {
+		return place{}, false
+	}
+	err = item.Value(func(raw []byte) error {
+		p, ok = decodePlace(raw)
+		return nil
+	})
+	return p, ok && err == nil
+}
+
+// widen looks into the slice rows of the sparse files among the hits: what lies around the chunk that led
+// there. What these rows say of an id is a guess by its first bytes.
+func (x *Index) widen(o *operation, txn *badger.Txn, h hits, ids []recipe.ID) error {
+	found := map[recipe.ID]bool{}
+	for _, chunks := range h {
+		for _, c := range chunks {
+			found[c.ID] = true
+		}
+	}
+	rows := 0
+	for _, file := range sortedFiles(h) {
+		raw, err := read(txn, fileKey(file))
+		row, ok := decodeFile(raw)
+		if err != nil || !ok || !row.sparse {
+			continue
+		}
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: slicePrefix(file), PrefetchValues: true, PrefetchSize: 16})
+		for it.Rewind(); it.Valid() && rows < maxBriefs && err == nil; it.Next() {
+			rows++
+			if err = o.step(); err == nil {
+				err = x.widenBy(it.Item(), file, h, ids, found)
+			}
+		}
+		it.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widenBy adds the chunks of one slice row whose ids are asked for.
+func (x *Index) widenBy(item *badger.Item, file fileID, h hits, ids []recipe.ID, found map[recipe.ID]bool) error {
+	from, ok := sliceOffset(item.Key())
+	if !ok {
+		return nil
+	}
+	return item.Value(func(raw []byte) error {
+		decodeSlice(raw, from, func(b brief) {
+			id, ok := findBrief(ids, b.id)
+			if ok && !found[id] {
+				found[id] = true
+				h[file] = append(h[file], Chunk{ID: id, Offset: b.off, Len: b.len})
+			}
+		})
+		return nil
+	})
+}
+
+// findBrief finds the first of the sorted ids that begins so.
+func findBrief(ids []recipe.ID, b [briefPrefix]byte) (recipe.ID, bool) {
+	i, ok := slices.BinarySearchFunc(ids, b, func(id recipe.ID, b [briefPrefix]byte) int {
+		return bytes.Compare(id[:briefPrefix], b[:])
+	})
+	if !ok {
+		return recipe.ID{}, false
+	}
+	return ids[i], true
+}
+
+func sortedFiles(h hits) []fileID {
+	files := make([]fileID, 0, len(h))
+	for f := range h {
+		files = append(files, f)
+	}
+	slices.Sort(files)
+	return files
+}
+
+// confirm turns the hits in files that are what they were into runs.
+func (d *Disk) confirm(ctx context.Context, h hits, s *Sweep) error {
+	for _, id := range sortedFiles(h) {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		chunks := h[id]
+		row, ok := d.index.file(id)
+		if !ok {
+			s.Stale += len(chunks)
+			d.index.forgetChunks(id, chunks)
+			continue
+		}
+		f, err := d.confirmFile(ctx, &row)
+		switch {
+		case err == nil:
+			s.add(f, id, row.stamp, chunks, d.gap(f.Dir))
+		case errors.Is(err, ErrOutside), isDenied(err):
+			s.Outside += len(chunks)
+		case isGone(err):
+			s.Stale += len(chunks)
+			d.index.forget(id)
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		default:
+			d.countError(err)
+		}
+	}
+	return nil
+}
+
+// errStale says that a file is not what the index knows.
+var errStale = errors.New("file has changed since it was indexed")
+
+// isGone says whether an error means that a file is not there any more as the index knew it.
+func isGone(err error) bool {
+	return errors.Is(err, errStale) || errors.Is(err, ErrNotRegular) ||
+		errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
+}
+
+// confirmFile opens the file of a row through the scope and compares.
+func (d *Disk) confirmFile(ctx context.Context, row *fileRow) (File, error) {
+	f, ok := d.scope.locate(row.path)
+	if !ok {
+		return File{}, ErrOutside
+	}
+	f.Size, f.MTime, f.Ino = row.stamp.size, row.stamp.mtime, row.stamp.ino
+	return f, d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
+		fd, err := d.openAsIndexed(f, row.stamp)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	})
+}
+
+// openAsIndexed opens a file if it looks as the index says.
+func (d *Disk) openAsIndexed(f File, want stamp) (int, error) {
+	var st unix.Stat_t
+	fd, err := d.scope.openFile(f, &st)
+	if err != nil {
+		return -1, err
+	}
+	if stampOf(want.fs, &st) != want || d.scope.roots[f.Dir.Root].fs != want.fs {
+		unix.Close(fd)
+		return -1, errStale
+	}
+	return fd, nil
+}
+
+// maxRun bounds a run, gaps included.
+const maxRun = 8 << 20
+
+// gap is how many bytes between two chunks are read over rather than jumped over, on the device of a directory.
+func (d *Disk) gap(dir Dir) int64 {
+	const unknown, least, most = 256 << 10, 16 << 10, 1 << 20
+	cost, ok := d.DeviceCost(dir)
+	if !ok || cost.PerByte <= 0 {
+		return unknown
+	}
+	return min(max(int64(cost.Seek.Seconds()/cost.PerByte), least), most)
+}
+
+// add makes runs of the chunks of one file.
+func (s *Sweep) add(f File, id fileID, st stamp, chunks []Chunk, gap int64) {
+	slices.SortFunc(chunks, func(a, b Chunk) int { return cmp.Compare(a.Offset, b.Offset) })
+	for _, c := range chunks {
+		if c.Offset+int64(c.Len) > st.size {
+			continue
+		}
+		s.Hits++
+		s.Bytes += int64(c.Len)
+		last := len(s.Runs) - 1
+		if last < 0 || s.Runs[last].id != id || !s.Runs[last].take(c, gap) {
+			s.Runs = append(s.Runs, Run{
+				File: f, Offset: c.Offset, Len: int64(c.Len), Bytes: int64(c.Len), Chunks: []Chunk{c}, id: id, stamp: st,
+			})
+		}
+	}
+}
+
+// take lengthens a run by a chunk that lies close enough behind it.
+func (r *Run) take(c Chunk, gap int64) bool {
+	end := r.Offset + r.Len
+	if c.Offset > end+gap || c.Offset+int64(c.Len)-r.Offset > maxRun {
+		return false
+	}
+	r.Chunks = append(r.Chunks, c)
+	r.Bytes += int64(c.Len)
+	r.Len = max(r.Len, c.Offset+int64(c.Len)-r.Offset)
+	return true
+}
+
+// forgetChunks drops the rows of chunks that lead to a version of a file that is gone.
+func (x *Index) forgetChunks(id fileID, chunks []Chunk) {
+	chunks = slices.Clone(chunks)
+	x.submit(func(b *badger.WriteBatch) error {
+		for _, c := range chunks {
+			raw, err := x.get(chunkKey(x.profile, c.ID))
+			if p, ok := decodePlace(raw); err != nil || !ok || p.file != id {
+				continue
+			}
+			if err := b.Delete(chunkKey(x.profile, c.ID)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

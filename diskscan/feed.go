@@ -1,0 +1,181 @@
+package diskscan
+
+import (
+	"context"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// settleTime is how long a file must have been left alone before its chunks are noted: one that changes in
+// the moment of the reading may keep the times that it has.
+const settleTime = 2 * time.Second
+
+// leaseSize is how many file numbers are noted as given out at once.
+const leaseSize = 1024
+
+// indexed is what the index knows of a file that is being hashed.
+type indexed struct {
+	file   fileID // 0: its chunks are not noted
+	sparse bool
+	known  bool // all of its chunks were noted before
+}
+
+// add notes the chunks of the next slice of a file whose hashing has come to at. done: it was the last one.
+// The chunks belong to the index from now on.
+func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) indexed {
+	in := at.indexed
+	if at.Offset == 0 && !at.InHole {
+		in = x.begin(path, at.stamp)
+	}
+	if in.file == 0 || in.known {
+		return in
+	}
+	row := fileRow{stamp: at.stamp, path: path, done: done, sparse: in.sparse}
+	first := at.Offset == 0
+	ok := x.submit(func(b *badger.WriteBatch) error {
+		if first || done {
+			if err := x.writeFile(b, in.file, &row); err != nil {
+				return err
+			}
+		}
+		return x.writeChunks(b, in, at.Offset, chunks)
+	})
+	if !ok {
+		return indexed{}
+	}
+	return in
+}
+
+// begin decides whether and how a file's chunks are noted, and under which number.
+func (x *Index) begin(path string, s stamp) indexed {
+	used := x.size()
+	age := x.now().UnixNano() - max(s.mtime, s.ctime)
+	if x.db == nil || x.mode == IndexReadOnly || len(path) > maxPath || age < int64(settleTime) {
+		return indexed{}
+	}
+	if id, row, same := x.version(s); same && row.path == path {
+		return indexed{file: id, sparse: row.sparse, known: row.done}
+	}
+	if used >= x.cfg.Max {
+		x.dropped.Add(1)
+		return indexed{}
+	}
+	return indexed{file: fileID(x.next.Add(1) - 1), sparse: used >= x.cfg.Max/4*3}
+}
+
+// writeFile writes the row of a file and makes it the newest version of its inode. The version before is
+// dropped, with all of its chunks.
+func (x *Index) writeFile(b *badger.WriteBatch, id fileID, row *fileRow) error {
+	if err := x.lease(b, id); err != nil {
+		return err
+	}
+	key := inodeKey(x.profile, row.stamp)
+	if raw, err := x.get(key); err == nil && len(raw) == 8 {
+		if old := fileID(binary.BigEndian.Uint64(raw)); old != id {
+			if err := b.Delete(fileKey(old)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.Set(key, binary.BigEndian.AppendUint64(nil, uint64(id))); err != nil {
+		return err
+	}
+	x.rows.Add(2)
+	return b.Set(fileKey(id), row.encode())
+}
+
+// lease notes file numbers as given out before the first of them is used.
+func (x *Index) lease(b *badger.WriteBatch, id fileID) error {
+	if uint64(id) < x.leased {
+		return nil
+	}
+	x.leased = uint64(id) + leaseSize
+	return b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
+}
+
+// writeChunks writes the rows of chunks; in sparse mode those of few, and one that holds all in brief.
+func (x *Index) writeChunks(b *badger.WriteBatch, in indexed, from int64, chunks []Chunk) error {
+	rows := int64(0)
+	for _, c := range chunks {
+		if in.sparse && !isSparse(c.ID) {
+			continue
+		}
+		rows++
+		p := place{file: in.file, off: c.Offset, len: c.Len}
+		if err := b.Set(chunkKey(x.profile, c.ID), p.encode()); err != nil {
+			return err
+		}
+	}
+	if in.sparse && len(chunks) > 0 {
+		brief := encodeSlice(chunks, from)
+		rows += int64(len(brief)/rowBytes) + 1
+		if err := b.Set(sliceKey(in.file, from), brief); err != nil {
+			return err
+		}
+	}
+	x.rows.Add(rows)
+	return nil
+}
+
+// AddRoot notes a directory that the user had indexed.
+func (x *Index) AddRoot(ctx context.Context, path string) error {
+	return x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error {
+		return b.Set(rootKey(path), nil)
+	}})
+}
+
+// RemoveRoot drops a directory, and all files below it that lie in no other indexed directory. It says
+// whether the directory was one that the user had indexed.
+func (x *Index) RemoveRoot(ctx context.Context, path string) (bool, error) {
+	roots, err := x.Roots(ctx)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	var rest []string
+	for _, r := range roots {
+		if r == path {
+			found = true
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	if !found {
+		return false, nil
+	}
+	err = x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error { return b.Delete(rootKey(path)) }})
+	if err != nil {
+		return true, err
+	}
+	return true, x.dropFiles(ctx, func(row *fileRow) bool { return within(row.path, path) && !withinAny(row.path, rest) })
+}
+
+func withinAny(path string, dirs []string) bool {
+	for _, dir := range dirs {
+		if within(path, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// dropFiles drops the versions of files that drop says.
+func (x *Index) dropFiles(ctx context.Context, drop func(*fileRow) bool) error {
+	return x.scan(ctx, []byte{rowFile}, true, func(key, value []byte) error {
+		row, ok := decodeFile(value)
+		if ok && !drop(&row) {
+			return nil
+		}
+		k := []byte(strings.Clone(string(key)))
+		return x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error { return b.Delete(k) }})
+	})
+}
+
+// Holds says whether all chunks of a file, as it looks now, are noted.
+func (x *Index) Holds(path string, s stamp) bool {
+	_, row, same := x.version(s)
+	return same && row.done && row.path == path
+}

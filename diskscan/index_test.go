@@ -1,0 +1,432 @@
+package diskscan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// openIndex opens an index that takes files of this moment for settled.
+func openIndex(t testing.TB, cfg IndexConfig) *Index {
+	t.Helper()
+	cfg.Wait = true
+	x := OpenIndex(cfg)
+	x.now = func() time.Time { return time.Now().Add(time.Hour) }
+	t.Cleanup(func() { x.Close() })
+	return x
+}
+
+func idsOf(chunks []Chunk) (ids []recipe.ID) {
+	for _, c := range chunks {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+// fill hashes all files of a scope into the index.
+func fill(t testing.TB, x *Index, scope ScopeConfig, cfg Config) {
+	t.Helper()
+	cfg.Index = x
+	d := open(t, scope, cfg)
+	for _, f := range listAll(t, d) {
+		hashAll(t, d, f, nil, nil)
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func check(t testing.TB, d *Disk, ids []recipe.ID) Sweep {
+	t.Helper()
+	s, err := d.Check(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// readAll reads all runs of a sweep.
+func readAll(t testing.TB, d *Disk, s Sweep, c *collector) (results []ReadResult) {
+	t.Helper()
+	for _, r := range s.Runs {
+		res, err := d.Read(t.Context(), r, nil, c.take)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, res)
+	}
+	return results
+}
+
+func TestIndexFindsWhatWasHashed(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	a, b := noise("a", 20<<20), noise("b", 40_000)
+	write(t, filepath.Join(dir, "a"), a)
+	write(t, filepath.Join(dir, "sub/b"), b)
+	scope := ScopeConfig{Roots: []string{dir}}
+	x := openIndex(t, IndexConfig{Dir: home})
+	fill(t, x, scope, Config{})
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x = openIndex(t, IndexConfig{Dir: home})
+	if x.Mode() != IndexShared || x.Note() != nil {
+		t.Fatalf("opened %s: %v", x.Mode(), x.Note())
+	}
+	d := open(t, scope, Config{Index: x})
+	want := slices.Concat(refsOf(t, a), refsOf(t, b))
+	s := check(t, d, append(idsOf(want), recipe.ID{1}))
+	if s.Hits != len(want) || s.Bytes != int64(len(a)+len(b)) || s.Stale+s.Outside != 0 {
+		t.Fatalf("%d hits of %d, %+v", s.Hits, len(want), s)
+	}
+	if len(s.Runs) > 5 {
+		t.Errorf("%d runs for two files of 20 MiB in all", len(s.Runs))
+	}
+	var c collector
+	readAll(t, d, s, &c)
+	if len(c.chunks) != len(want) {
+		t.Errorf("%d chunks read, want %d", len(c.chunks), len(want))
+	}
+	for id, data := range c.data {
+		if recipe.BLAKE3.Chunk(data) != id {
+			t.Fatal("bytes of another chunk")
+		}
+	}
+	if got := d.Stats(); got.CacheCheck != 1 || got.CacheRead != int64(len(s.Runs)) || got.CheckedIDs != int64(len(want)+1) {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestRunsMergeNeighbours(t *testing.T) {
+	var s Sweep
+	chunks := []Chunk{{Offset: 2000, Len: 1000}, {Offset: 0, Len: 1000}, {Offset: 100_000, Len: 10}, {Offset: 9_000_000, Len: 999_999}}
+	s.add(File{}, 1, stamp{size: 9_500_000}, chunks, 50_000)
+	if len(s.Runs) != 2 || s.Runs[0].Len != 3000 || s.Runs[0].Bytes != 2000 || s.Runs[1].Offset != 100_000 {
+		t.Errorf("runs %+v", s.Runs)
+	}
+	if s.Hits != 3 {
+		t.Errorf("%d hits: a chunk beyond the file's end counts", s.Hits)
+	}
+}
+
+// A file that changed, moved or vanished is dropped from the index by its row alone.
+func TestStaleFilesAreForgotten(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"changed":  func(p string) error { return os.WriteFile(p, noise("other", 100_000), 0o644) },
+		"vanished": os.Remove,
+		"moved":    func(p string) error { return os.Rename(p, p+"2") },
+		"a fifo":   func(p string) error { return errors.Join(os.Remove(p), unix.Mkfifo(p, 0o644)) },
+		"touched":  func(p string) error { return os.Chtimes(p, time.Time{}, time.Unix(1, 0)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "f")
+			data := noise("x", 100_000)
+			write(t, path, data)
+			x := openIndex(t, IndexConfig{})
+			scope := ScopeConfig{Roots: []string{dir}}
+			fill(t, x, scope, Config{})
+			d := open(t, scope, Config{Index: x})
+			ids := idsOf(refsOf(t, data))
+			before := check(t, d, ids)
+			if before.Hits != len(ids) {
+				t.Fatalf("%d hits, want %d", before.Hits, len(ids))
+			}
+			if err := change(path); err != nil {
+				t.Fatal(err)
+			}
+			if res := readAll(t, d, before, nil); !res[0].Changed {
+				t.Error("the change went unnoticed by Read")
+			}
+			if err := x.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time finds no rows of chunks either
+				if s := check(t, d, ids); s.Hits != 0 || s.Outside != 0 {
+					t.Errorf("%+v", s)
+				}
+				if err := x.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if st, err := x.Stats(t.Context()); err != nil || st.Files != 0 || st.Chunks != 0 {
+				t.Errorf("the index still holds %+v, %v", st, err)
+			}
+		})
+	}
+}
+
+// A file whose metadata were set back lies, and its bytes are found out.
+func TestForgedIndexGivesNoWrongBytes(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	data := noise("x", 200_000)
+	write(t, path, data)
+	x := openIndex(t, IndexConfig{})
+	scope := ScopeConfig{Roots: []string{dir}}
+	fill(t, x, scope, Config{})
+	d := open(t, scope, Config{Index: x})
+	ids := idsOf(refsOf(t, data))
+	s := check(t, d, ids)
+	if err := os.WriteFile(path, noise("other", 200_000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.Runs {
+		s.Runs[i].stamp = stampOf(s.Runs[i].stamp.fs, &st)
+	}
+	var c collector
+	res := readAll(t, d, s, &c)
+	if len(c.chunks) != 0 || res[0].Stale != len(s.Runs[0].Chunks) {
+		t.Errorf("handed over %d chunks: %+v", len(c.chunks), res)
+	}
+}
+
+func TestFreshFilesAreNotIndexed(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("x", 100_000)
+	write(t, filepath.Join(dir, "f"), data)
+	x := openIndex(t, IndexConfig{})
+	x.now = time.Now
+	scope := ScopeConfig{Roots: []string{dir}}
+	fill(t, x, scope, Config{})
+	if s, _ := x.Stats(t.Context()); s.Files != 0 || s.Chunks != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// An untrusted recipe gets nothing of a private file, whatever the index knows of it.
+func TestIndexObeysTheScope(t *testing.T) {
+	base := home(t)
+	secret := noise("secret", 50_000)
+	write(t, filepath.Join(base, "old/secret"), secret)
+	write(t, filepath.Join(filepath.Dir(base), "elsewhere/s"), secret[:40_000])
+	x := openIndex(t, IndexConfig{})
+	fill(t, x, ScopeConfig{Roots: []string{filepath.Dir(base)}}, Config{})
+	ids := idsOf(slices.Concat(refsOf(t, secret), refsOf(t, secret[:40_000])))
+	dest := ScopeConfig{Dest: filepath.Join(base, "dest"), Siblings: true, IndexRoots: []string{filepath.Dir(base)}}
+	if s := check(t, open(t, dest, Config{Index: x}), ids); s.Hits != 0 || s.Outside == 0 {
+		t.Errorf("untrusted: %+v", s)
+	}
+	dest.Trusted = true
+	if s := check(t, open(t, dest, Config{Index: x}), ids); s.Hits == 0 || s.Outside != 0 {
+		t.Errorf("trusted: %+v", s)
+	}
+}
+
+func TestSparseIndex(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("x", 24<<20)
+	write(t, filepath.Join(dir, "f"), data)
+	scope := ScopeConfig{Roots: []string{dir}}
+	x := openIndex(t, IndexConfig{Max: 1 << 20})
+	x.base = 800 << 10 // over three quarters
+	fill(t, x, scope, Config{})
+	all := refsOf(t, data)
+	s, err := x.Stats(t.Context())
+	if err != nil || s.Files != 1 || s.Chunks == 0 || s.Chunks > int64(len(all)/16) {
+		t.Fatalf("%d chunks: %+v, %v", len(all), s, err)
+	}
+	d := open(t, scope, Config{Index: x})
+	sweep := check(t, d, idsOf(all))
+	if sweep.Hits != len(all) {
+		t.Errorf("%d hits of %d", sweep.Hits, len(all))
+	}
+	var c collector
+	readAll(t, d, sweep, &c)
+	if len(c.data) != len(all) {
+		t.Errorf("%d chunks read of %d", len(c.data), len(all))
+	}
+}
+
+func TestFullIndexTakesNoMore(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "f"), noise("x", 1<<20))
+	x := openIndex(t, IndexConfig{Max: 1000})
+	x.base = 2000
+	fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
+	if s, _ := x.Stats(t.Context()); s.Files != 0 || s.Dropped != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A second process goes on in memory, and a third one after the first is through finds what that noted.
+func TestLockedIndex(t *testing.T) {
+	home := t.TempDir()
+	first := openIndex(t, IndexConfig{Dir: home})
+	second := openIndex(t, IndexConfig{Dir: home})
+	if second.Mode() != IndexMemory || !errors.Is(second.Note(), errLocked) {
+		t.Errorf("second is %s: %v", second.Mode(), second.Note())
+	}
+	if err := first.AddRoot(t.Context(), "/a"); err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	third := openIndex(t, IndexConfig{Dir: home})
+	if roots, err := third.Roots(t.Context()); !slices.Equal(roots, []string{"/a"}) || err != nil {
+		t.Errorf("roots %q, %v", roots, err)
+	}
+}
+
+func TestDamagedIndexIsMadeAnew(t *testing.T) {
+	for name, damage := range map[string]func(t *testing.T, dir string){
+		"manifest": func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "badger/MANIFEST"), []byte("garbage"))
+		},
+		"tables": func(t *testing.T, dir string) {
+			files, _ := filepath.Glob(filepath.Join(dir, "badger/*.sst"))
+			for _, f := range files {
+				write(t, f, noise("x", 5000))
+			}
+			if len(files) == 0 {
+				t.Fatal("no tables")
+			}
+		},
+		"interrupted opening": func(t *testing.T, dir string) { write(t, filepath.Join(dir, "opening"), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			x := openIndex(t, IndexConfig{Dir: home})
+			if err := x.AddRoot(t.Context(), "/a"); err != nil {
+				t.Fatal(err)
+			}
+			x.Close()
+			damage(t, home)
+			x = openIndex(t, IndexConfig{Dir: home})
+			if x.Mode() != IndexShared || x.Note() == nil {
+				t.Errorf("opened %s: %v", x.Mode(), x.Note())
+			}
+			if roots, err := x.Roots(t.Context()); len(roots) != 0 || err != nil {
+				t.Errorf("roots %q, %v", roots, err)
+			}
+		})
+	}
+}
+
+// A directory that is no directory costs the index and nothing else.
+func TestImpossibleIndex(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write(t, path, nil)
+	x := openIndex(t, IndexConfig{Dir: path})
+	if x.Mode() != IndexMemory || x.Note() == nil {
+		t.Errorf("opened %s: %v", x.Mode(), x.Note())
+	}
+}
+
+func TestFileNumbersAreNotReused(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	seen := map[fileID]bool{}
+	for i := range 3 {
+		write(t, filepath.Join(dir, "f"), noise(string(rune('a'+i)), 1000))
+		x := openIndex(t, IndexConfig{Dir: home})
+		fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
+		n := 0
+		err := x.scan(t.Context(), []byte{rowFile}, false, func(key, _ []byte) error {
+			n++
+			if id := fileID(key[8]) | fileID(key[7])<<8; seen[id] {
+				t.Errorf("number %d twice", id)
+			} else {
+				seen[id] = true
+			}
+			return nil
+		})
+		if err != nil || n != 1 {
+			t.Errorf("%d versions, %v", n, err)
+		}
+		x.Close()
+	}
+}
+
+func TestIndexRoots(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a/f", "a/b/f", "c/f"} {
+		write(t, filepath.Join(dir, name), noise(name, 1000))
+	}
+	x := openIndex(t, IndexConfig{})
+	fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
+	for _, name := range []string{"a", "a/b"} {
+		if err := x.AddRoot(t.Context(), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := x.RemoveRoot(t.Context(), filepath.Join(dir, "c")); ok || err != nil {
+		t.Errorf("removed what was not added: %v", err)
+	}
+	if ok, err := x.RemoveRoot(t.Context(), filepath.Join(dir, "a")); !ok || err != nil {
+		t.Errorf("not removed: %v", err)
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := x.Stats(t.Context()); s.Files != 2 || s.Roots != 1 { // c/f and a/b/f
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestCheckIsAbandoned(t *testing.T) {
+	x := openIndex(t, IndexConfig{})
+	d := open(t, ScopeConfig{}, Config{Index: x})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := d.Check(ctx, []recipe.ID{{1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzDecodeRows(f *testing.F) {
+	row := fileRow{stamp: stamp{1, 2, 3, -4, 5}, done: true, path: "/a/b"}
+	f.Add(row.encode())
+	f.Add(place{file: 7, off: 1 << 40, len: 16384}.encode())
+	f.Add(encodeSlice([]Chunk{{Offset: 10, Len: 5}, {Offset: 20, Len: 7}}, 3))
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if row, ok := decodeFile(raw); ok {
+			again, ok := decodeFile(row.encode())
+			if !ok || again != row || row.stamp.size < 0 {
+				t.Errorf("file row %+v became %+v", row, again)
+			}
+		}
+		if p, ok := decodePlace(raw); ok {
+			if again, ok := decodePlace(p.encode()); !ok || again != p || p.off < 0 || p.len <= 0 {
+				t.Errorf("place %+v became %+v", p, again)
+			}
+		}
+		var chunks []Chunk
+		end := int64(3)
+		if !decodeSlice(raw, 3, func(b brief) {
+			c := Chunk{Offset: b.off, Len: b.len}
+			copy(c.ID[:], b.id[:])
+			if b.off < end || b.len <= 0 {
+				t.Errorf("chunk at %d, %d bytes, after %d", b.off, b.len, end)
+			}
+			end = b.off + int64(b.len)
+			chunks = append(chunks, c)
+		}) {
+			return
+		}
+		i := 0
+		if !decodeSlice(encodeSlice(chunks, 3), 3, func(b brief) {
+			if b.off != chunks[i].Offset || b.len != chunks[i].Len || !bytes.Equal(b.id[:], chunks[i].ID[:briefPrefix]) {
+				t.Errorf("chunk %d became %+v", i, b)
+			}
+			i++
+		}) || i != len(chunks) {
+			t.Errorf("%d chunks became %d", len(chunks), i)
+		}
+	})
+}

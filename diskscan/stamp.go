@@ -1,0 +1,14 @@
+package diskscan
+
+import "golang.org/x/sys/unix"
+
+// stamp tells versions of files apart.
+type stamp struct {
+	fs, ino      uint64
+	size         int64
+	mtime, ctime int64
+}
+
+func stampOf(fs uint64, st *unix.Stat_t) stamp {
+	return stamp{fs: fs, ino: st.Ino, size: st.Size, mtime: mtimeOf(st), ctime: ctimeOf(st)}
+}
