@@ -21,6 +21,8 @@ const (
 	ReasonFed      = "the present plan still feeds the sources"
 	ReasonCores    = "a core is left to the network"
 	ReasonNetwork  = "the network is faster"
+	ReasonBusy     = "the processor is busy"
+	ReasonEnough   = "the network is not what limits"
 )
 
 var allowed = Verdict{Allow: true}

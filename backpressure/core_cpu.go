@@ -28,6 +28,47 @@ type CPU struct {
 	cfg      CPUConfig
 	planAt   time.Time // not before
 	readable time.Time // network data waited last
+	last     CPUSample
+	sampled  time.Time
+	idle     average // share of the time of all cores
+}
+
+// CPUSample is the time of all cores since the machine started, in any unit; negative if unknown.
+type CPUSample struct {
+	Idle, Total int64
+}
+
+// UnknownCPU is the sample when nothing is known.
+var UnknownCPU = CPUSample{Idle: -1, Total: -1}
+
+// enoughIdle is the share of all cores that must be idle for work that only saves bytes.
+const enoughIdle = 0.25
+
+// Sample takes in how busy the processor has been.
+func (c *CPU) Sample(now time.Time, s CPUSample) {
+	if s.Total < 0 || s.Idle < 0 {
+		c.sampled, c.idle = time.Time{}, average{}
+		return
+	}
+	if !c.sampled.IsZero() {
+		if now.Sub(c.sampled) < sampleWindow || s.Total <= c.last.Total {
+			return
+		}
+		c.idle.add(float64(s.Idle-c.last.Idle) / float64(s.Total-c.last.Total))
+	}
+	c.last, c.sampled = s, now
+}
+
+// AllowCompress says whether to spend time on making what is sent smaller. limited tells that the
+// network is what limits. Without samples the processor counts as idle.
+func (c *CPU) AllowCompress(now time.Time, limited bool) Verdict {
+	switch {
+	case !limited:
+		return refuse(now, ReasonEnough, maxWait)
+	case c.idle.known && c.idle.value < enoughIdle:
+		return refuse(now, ReasonBusy, sampleWindow)
+	}
+	return allowed
 }
 
 // NewCPU makes an idle processor.

@@ -45,6 +45,7 @@ type Disk struct {
 	received  int64   // bytes, ever
 	written   int64   // bytes on disk, ever
 	rate      average // bytes a second while writing
+	writeback int64   // bytes that the kernel is writing
 	inflight  int64
 	searching int
 	held      [works]hold
@@ -75,8 +76,13 @@ func (d *Disk) Written(n int64, busy time.Duration) {
 // Inflight tells how many bytes have been requested of the network and have not come.
 func (d *Disk) Inflight(n int64) { d.inflight = n }
 
+// Writeback tells how many bytes the kernel is writing at this moment, whoever's; negative if unknown.
+// They count against reading and searching only: what is requested of the network is held up by the
+// writer itself when the kernel makes it wait.
+func (d *Disk) Writeback(n int64) { d.writeback = max(0, n) }
+
 // SearchStarted tells that a searching operation is under way.
-func (d *Disk) SearchStarted(now time.Time) {
+func (d *Disk) SearchStarted() {
 	d.searching++
 	d.others.searchStarted()
 }
@@ -84,7 +90,7 @@ func (d *Disk) SearchStarted(now time.Time) {
 // SearchEnded tells that one has ended, and how long it took.
 func (d *Disk) SearchEnded(now time.Time, took time.Duration) {
 	d.searching = max(0, d.searching-1)
-	d.others.searchEnded(now, took, d.searching)
+	d.others.searchEnded(now, took)
 }
 
 // Sample takes in what the kernel says about the disk.
@@ -92,6 +98,15 @@ func (d *Disk) Sample(now time.Time, s DiskSample) { d.others.sample(now, s, d.c
 
 // Backlog is the bytes received and not on disk.
 func (d *Disk) Backlog() int64 { return d.received - d.written }
+
+// backlog is what counts as backlog for a kind of work. Of the bytes being written at most as many as
+// this program wrote are its own.
+func (d *Disk) backlog(w Work) int64 {
+	if w >= Bulk {
+		return d.Backlog()
+	}
+	return d.Backlog() + min(d.writeback, d.written)
+}
 
 // Low is the backlog at which searching stops, High that at which nothing more is requested.
 func (d *Disk) Low() int64 {
@@ -126,7 +141,7 @@ func (d *Disk) Allow(now time.Time, w Work) Verdict {
 // allowBacklog refuses at the limit, and then until the backlog of that moment is gone and half of
 // the limit is free.
 func (d *Disk) allowBacklog(now time.Time, w Work) Verdict {
-	h, limit, backlog := &d.held[w], d.limit(w), d.Backlog()
+	h, limit, backlog := &d.held[w], d.limit(w), d.backlog(w)
 	if backlog >= limit {
 		if !h.on {
 			*h = hold{on: true, until: d.received}

@@ -34,7 +34,7 @@ type others struct {
 
 func (o *others) searchStarted() { o.own = true }
 
-func (o *others) searchEnded(now time.Time, took time.Duration, left int) {
+func (o *others) searchEnded(now time.Time, took time.Duration) {
 	o.ended, o.rest = now, duty*max(took, minWait)
 }
 

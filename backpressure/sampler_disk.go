@@ -2,12 +2,8 @@ package backpressure
 
 import (
 	"bytes"
-	"os"
 	"time"
 )
-
-// maxProcFile bounds what is read of a file of /proc.
-const maxProcFile = 64 << 10
 
 // DiskSampler reads how long anything waited for a disk, and what other programs do there. It is not
 // safe for concurrent use.
@@ -15,24 +11,56 @@ type DiskSampler struct {
 	files       samplerFiles
 	buf         []byte
 	read, wrote int64 // bytes of other programs, the largest seen
+	at          time.Time
+	last        DiskSample
+	writing     int64
 }
 
 // samplerFiles are where the kernel keeps what is sampled.
 type samplerFiles struct {
-	pressure, diskstats, own string
+	pressure, diskstats, own, memory string
 }
 
 // NewDiskSampler reads from /proc.
 func NewDiskSampler() *DiskSampler {
 	return &DiskSampler{
-		files: samplerFiles{"/proc/pressure/io", "/proc/diskstats", "/proc/self/io"},
+		files: samplerFiles{"/proc/pressure/io", "/proc/diskstats", "/proc/self/io", "/proc/meminfo"},
 		buf:   make([]byte, maxProcFile),
 	}
 }
 
-// Sample reads now. What the machine doesn't tell is negative.
-func (s *DiskSampler) Sample() DiskSample {
-	return DiskSample{Stall: s.stall(), Others: s.others()}
+// Sample returns what the machine tells, read at most ten times a second; what it doesn't tell is
+// negative.
+func (s *DiskSampler) Sample(now time.Time) DiskSample {
+	s.refresh(now)
+	return s.last
+}
+
+// Writeback is how many bytes the kernel is writing, read at the same times; negative if unknown.
+func (s *DiskSampler) Writeback(now time.Time) int64 {
+	s.refresh(now)
+	return s.writing
+}
+
+func (s *DiskSampler) refresh(now time.Time) {
+	if !s.at.IsZero() && now.Sub(s.at) < sampleWindow {
+		return
+	}
+	s.at = now
+	s.last = DiskSample{Stall: s.stall(), Others: s.others()}
+	s.writing = s.writeback()
+}
+
+func (s *DiskSampler) writeback() int64 {
+	data, ok := readProc(s.files.memory, s.buf)
+	if !ok {
+		return -1
+	}
+	kib, ok := labelled(data, "\nWriteback:")
+	if !ok {
+		return -1
+	}
+	return kib << 10
 }
 
 // stall is the total of the line "some".
@@ -135,51 +163,4 @@ func virtualDisk(name []byte) bool {
 		}
 	}
 	return false
-}
-
-// labelled is the number after a label.
-func labelled(data []byte, label string) (int64, bool) {
-	rest, ok := afterLabel(data, label)
-	if !ok {
-		return 0, false
-	}
-	return number(rest)
-}
-
-// readProc reads the beginning of a file into buf.
-func readProc(name string, buf []byte) ([]byte, bool) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, false
-	}
-	defer f.Close()
-	n := 0
-	for n < len(buf) {
-		m, err := f.Read(buf[n:])
-		n += m
-		if err != nil || m == 0 {
-			break
-		}
-	}
-	return buf[:n], n > 0
-}
-
-// afterLabel is what follows a label.
-func afterLabel(data []byte, label string) ([]byte, bool) {
-	_, after, ok := bytes.Cut(data, []byte(label))
-	return after, ok
-}
-
-// maxDigits keeps number from overflowing.
-const maxDigits = 18
-
-// number reads the digits at the beginning.
-func number(data []byte) (n int64, ok bool) {
-	for i := 0; i < len(data) && data[i] >= '0' && data[i] <= '9'; i++ {
-		if i == maxDigits {
-			return 0, false
-		}
-		n, ok = 10*n+int64(data[i]-'0'), true
-	}
-	return n, ok
 }

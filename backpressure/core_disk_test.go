@@ -1,0 +1,291 @@
+package backpressure
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+var start = time.Unix(1000, 0)
+
+const mib = 1 << 20
+
+// checkVerdict holds what every verdict must hold: a refusal has a reason and a later time.
+func checkVerdict(t *testing.T, now time.Time, v Verdict) {
+	t.Helper()
+	if v.Allow && (v.Reason != "" || !v.Again.IsZero()) {
+		t.Errorf("allowed with %+v", v)
+	}
+	if !v.Allow && (v.Reason == "" || !v.Again.After(now) || v.Again.After(now.Add(time.Hour))) {
+		t.Errorf("refused with %+v at %v", v, now)
+	}
+}
+
+// As the backlog grows, the kinds of work give way in order, searching at Low and the sender at High.
+func TestOrderOfGivingWay(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	var stopped [works]int64
+	for range 5 * 16 {
+		d.Received(mib / 16)
+		for w := range works {
+			v := d.Allow(start, w)
+			checkVerdict(t, start, v)
+			if !v.Allow && stopped[w] == 0 {
+				stopped[w] = d.Backlog()
+			}
+		}
+	}
+	if stopped[Search] != d.Low() || stopped[Sender] != d.High() {
+		t.Errorf("search stopped at %d, sender at %d; want %d and %d", stopped[Search], stopped[Sender], d.Low(), d.High())
+	}
+	for w := Search; w < Sender; w++ {
+		if stopped[w] >= stopped[w+1] {
+			t.Errorf("work %d stopped at %d, the next at %d", w, stopped[w], stopped[w+1])
+		}
+	}
+}
+
+// Whatever happens, a kind of work is never refused for its backlog while a later one is allowed to
+// go on with a smaller one, and every refusal has its reason and time.
+func TestDiskProperties(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		d := NewDisk(DiskConfig{Depth: 2})
+		now := start
+		for range 2000 {
+			now = now.Add(time.Duration(rng.IntN(int(20 * time.Millisecond))))
+			switch rng.IntN(6) {
+			case 0, 1:
+				d.Received(rng.Int64N(mib))
+			case 2, 3:
+				d.Written(rng.Int64N(mib+mib/4), time.Duration(rng.IntN(int(10*time.Millisecond))))
+			case 4:
+				d.Inflight(rng.Int64N(8 * mib))
+				d.Writeback(rng.Int64N(mib) - 10)
+			case 5:
+				d.Sample(now, DiskSample{Stall: time.Duration(rng.Int64N(1e9)), Others: rng.Int64N(1e9)})
+			}
+			for w := range works {
+				v := d.Allow(now, w)
+				checkVerdict(t, now, v)
+				if v.Allow && d.Backlog() >= d.limit(w) {
+					t.Fatalf("seed %d: work %d allowed with a backlog of %d", seed, w, d.Backlog())
+				}
+			}
+			if d.Backlog() < 0 {
+				t.Fatalf("seed %d: backlog %d", seed, d.Backlog())
+			}
+		}
+		d.Written(1<<40, 0)
+		d.Writeback(0)
+		d.Inflight(0)
+		for w := Read; w < works; w++ {
+			if v := d.Allow(now, w); !v.Allow {
+				t.Fatalf("seed %d: work %d refused with nothing to write: %s", seed, w, v.Reason)
+			}
+		}
+	}
+}
+
+// A backlog that hovers about the limit does not switch the search on and off: after a refusal all of
+// that moment's backlog must be on disk first.
+func TestNoOscillation(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	now, flips, was := start, 0, true
+	for i := range 1000 {
+		now = now.Add(time.Millisecond)
+		if i%2 == 0 {
+			d.Received(d.Low() + 2 - d.Backlog())
+		} else {
+			d.Written(4, time.Microsecond)
+		}
+		if v := d.Allow(now, Search); v.Allow != was {
+			was = v.Allow
+			flips++
+		}
+	}
+	if flips != 1 {
+		t.Errorf("%d changes, want 1", flips)
+	}
+	d.Written(d.held[Search].until-d.written-1, 0)
+	if v := d.Allow(now, Search); v.Allow {
+		t.Error("allowed before the backlog of the refusal was on disk")
+	}
+	d.Received(d.Low()/2 - d.Backlog() + 2)
+	d.Written(1, 0)
+	if v := d.Allow(now, Search); v.Allow {
+		t.Error("allowed before half of the limit was free")
+	}
+	d.Written(1, 0)
+	if v := d.Allow(now, Search); !v.Allow {
+		t.Errorf("still refused: %s", v.Reason)
+	}
+}
+
+// A fast writer may be further behind in bytes: 50 ms of writing.
+func TestLimitFollowsTheWriter(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	if d.Low() != mib {
+		t.Errorf("Low is %d without measurements", d.Low())
+	}
+	for range 50 {
+		d.Received(10 * mib)
+		d.Written(10*mib, 10*time.Millisecond)
+	}
+	if got := d.Low(); got < 49*mib || got > 51*mib {
+		t.Errorf("at 1000 MiB/s Low is %d MiB", got/mib)
+	}
+}
+
+// Bytes in flight are bounded by High, for the network's kinds of work alone.
+func TestInflightBound(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	d.Inflight(d.High())
+	for w := range works {
+		v := d.Allow(start, w)
+		checkVerdict(t, start, v)
+		if v.Allow != (w < Bulk) {
+			t.Errorf("work %d: %+v", w, v)
+		}
+	}
+}
+
+// What the kernel writes holds up searching, never requests.
+func TestWritebackHoldsUpSearching(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	d.Received(100 * mib)
+	d.Written(100*mib, 0)
+	d.Writeback(50 * mib)
+	for w := range works {
+		if v := d.Allow(start, w); v.Allow != (w >= Bulk) {
+			t.Errorf("work %d: %+v", w, v)
+		}
+	}
+}
+
+func TestDepth(t *testing.T) {
+	d := NewDisk(DiskConfig{Depth: 2})
+	for range 2 {
+		if v := d.Allow(start, Search); !v.Allow {
+			t.Fatal(v.Reason)
+		}
+		d.SearchStarted()
+	}
+	if v := d.Allow(start, Search); v.Allow || v.Reason != ReasonDepth {
+		t.Errorf("third operation: %+v", v)
+	}
+	d.SearchEnded(start, time.Millisecond)
+	if v := d.Allow(start, Search); !v.Allow {
+		t.Error(v.Reason)
+	}
+}
+
+// busyDisk plays so many windows in which something waited for half of the time.
+func busyDisk(d *Disk, now time.Time, windows int, others int64) time.Time {
+	s := DiskSample{}
+	if others < 0 {
+		s.Others = -1
+	}
+	for range windows + 1 {
+		d.Sample(now, s)
+		now = now.Add(sampleWindow)
+		s.Stall += sampleWindow / 2
+		if others > 0 {
+			s.Others += others
+		}
+	}
+	return now
+}
+
+// While other programs wait for the disk, the search has at most a tenth of the time.
+func TestOthersGetTheDisk(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	now := busyDisk(d, start, 2, -1)
+	busy, end := time.Duration(0), now.Add(10*time.Second)
+	for now.Before(end) {
+		v := d.Allow(now, Search)
+		checkVerdict(t, now, v)
+		if !v.Allow {
+			now = v.Again
+			continue
+		}
+		d.SearchStarted()
+		now = now.Add(20 * time.Millisecond)
+		busy += 20 * time.Millisecond
+		d.SearchEnded(now, 20*time.Millisecond)
+	}
+	if busy > 1100*time.Millisecond || busy < 500*time.Millisecond {
+		t.Errorf("searched %v of 10 s", busy)
+	}
+}
+
+// The waiting that the search itself causes is not taken for somebody else's.
+func TestOwnWaitingIsNoPressure(t *testing.T) {
+	for name, others := range map[string]int64{"nobody else": 0, "not known": -1} {
+		d := NewDisk(DiskConfig{})
+		d.SearchStarted()
+		now := busyDisk(d, start, 5, others)
+		d.SearchEnded(now, time.Millisecond)
+		if v := d.Allow(now, Search); !v.Allow {
+			t.Errorf("%s: %s", name, v.Reason)
+		}
+	}
+	d := NewDisk(DiskConfig{})
+	d.SearchStarted()
+	now := busyDisk(d, start, 5, 10*mib)
+	d.SearchEnded(now, time.Millisecond)
+	if v := d.Allow(now, Search); v.Allow {
+		t.Error("another program reads 100 MiB/s and waits, and the search goes on")
+	}
+}
+
+// Within a second after the others have gone the search is back.
+func TestPressureEnds(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	now := busyDisk(d, start, 3, -1)
+	d.SearchStarted()
+	d.SearchEnded(now, 50*time.Millisecond)
+	calm := DiskSample{Stall: time.Hour, Others: -1}
+	for range 3 {
+		d.Sample(now, calm)
+		now = now.Add(sampleWindow)
+	}
+	if v := d.Allow(now, Search); !v.Allow {
+		t.Error(v.Reason)
+	}
+}
+
+func TestUnknownIsNoReason(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	now := busyDisk(d, start, 3, -1)
+	d.Sample(now, UnknownDisk)
+	d.Writeback(-1)
+	if v := d.Allow(now, Search); !v.Allow {
+		t.Error(v.Reason)
+	}
+}
+
+func TestVerdictsAllocateNothing(t *testing.T) {
+	d, c, w := NewDisk(DiskConfig{}), NewCPU(CPUConfig{}), Worth{}
+	p := Path{Rate: 1e6, MinRTT: time.Millisecond}
+	if n := testing.AllocsPerRun(100, func() {
+		d.Received(10)
+		d.Allow(start, Search)
+		d.Allow(start, Sender)
+		c.AllowPlan(start, true, true)
+		c.AllowHash(start, 1)
+		p.Allow(start, 1<<20, 1<<14)
+		w.Allow(start, Offer{Cost: 1, Useful: 1, Rate: 1})
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkAllow(b *testing.B) {
+	d := NewDisk(DiskConfig{})
+	d.Received(100 * mib)
+	b.ReportAllocs()
+	for b.Loop() {
+		d.Allow(start, Search)
+	}
+}
