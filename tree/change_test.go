@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"dfetch/recipe"
 )
 
@@ -43,7 +45,7 @@ func TestTypesChange(t *testing.T) {
 	}{
 		{"file to directory", []string{"a"}, world{dir("a", 0o755), file("a/b", "new", 0o644)}},
 		{"empty directory to file", []string{"a/"}, world{file("a", "new", 0o644)}},
-		{"symlink to directory", []string{"a -> /etc"}, world{dir("a", 0o755), file("a/passwd", "mine", 0o644)}},
+		{"symlink to directory", []string{"a -> ../outside"}, world{dir("a", 0o755), file("a/victim", "mine", 0o644)}},
 		{"symlink to file", []string{"a -> b", "b"}, world{file("a", "new", 0o644), file("b", "b2", 0o644)}},
 		{"file to symlink", []string{"a"}, world{symlink("a", "b")}},
 		{"empty directory to symlink", []string{"a/"}, world{symlink("a", "b")}},
@@ -52,12 +54,17 @@ func TestTypesChange(t *testing.T) {
 	} {
 		for _, mode := range []Fsync{FsyncEnd, FsyncNone} {
 			t.Run(c.name+fmt.Sprint(mode), func(t *testing.T) {
-				dest := t.TempDir()
+				base := t.TempDir()
+				dest := filepath.Join(base, "dest")
+				put(t, base, "outside/victim", "dest/")
 				put(t, dest, c.before...)
 				cfg := c.w.config(dest)
 				cfg.Fsync = mode
 				c.w.mustGet(t, cfg)
 				c.w.check(t, dest)
+				if got, _ := os.ReadFile(filepath.Join(base, "outside", "victim")); string(got) != "outside/victim" {
+					t.Errorf("the file outside is %q", got)
+				}
 			})
 		}
 	}
@@ -164,13 +171,15 @@ func TestForgottenFile(t *testing.T) {
 
 func TestDelete(t *testing.T) {
 	w := world{dir("d", 0o755), file("d/keep", "k", 0o644), file("e", "e", 0o644)}
-	before := []string{"d/extra", "d/sub/x", "d/sub/y", "a", "z -> /etc", "f/"}
+	before := []string{"d/extra", "d/sub/x", "d/sub/y", "a", "z -> ../outside", "f/"}
 	for _, c := range []struct {
 		limit   int
 		deleted uint64
 		skipped uint64
 	}{{0, 7, 0}, {7, 7, 0}, {3, 3, 3}, {-1, 0, 6}} {
-		dest := t.TempDir()
+		base := t.TempDir()
+		dest := filepath.Join(base, "dest")
+		put(t, base, "outside/stays", "dest/")
 		put(t, dest, before...)
 		cfg := w.config(dest)
 		cfg.Delete, cfg.MaxDelete = true, c.limit
@@ -187,6 +196,9 @@ func TestDelete(t *testing.T) {
 		}
 		if c.skipped == 0 {
 			w.check(t, dest)
+		}
+		if _, err := os.Stat(filepath.Join(base, "outside", "stays")); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -234,6 +246,24 @@ func TestFileRecipe(t *testing.T) {
 	}
 }
 
+// TestDestIsSpecial: a file recipe never takes the place of a device, fifo or socket.
+func TestDestIsSpecial(t *testing.T) {
+	dest := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(dest, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Dest: dest, Recipe: recipe.ID{5}, Root: &recipe.Root{
+		Version: 1, Mask: recipe.MaskPortable, Top: file("orig", "content", 0o640).entry,
+	}}
+	if tr, err := Open(context.Background(), cfg); !errors.Is(err, errSpecial) {
+		t.Errorf("got %v", err)
+		_ = tr.Abort()
+	}
+	if names, _ := os.ReadDir(filepath.Dir(dest)); len(names) != 1 {
+		t.Errorf("left beside the fifo: %v", names)
+	}
+}
+
 func TestDestIsSymlink(t *testing.T) {
 	real := t.TempDir()
 	dest := filepath.Join(t.TempDir(), "link")
@@ -248,7 +278,7 @@ func TestDestIsSymlink(t *testing.T) {
 func TestStagingOfSomebodyElseIsRefused(t *testing.T) {
 	w := basicWorld()
 	dest := t.TempDir()
-	put(t, dest, ".dfetch -> /tmp")
+	put(t, dest, ".dfetch -> "+t.TempDir())
 	if _, err := Open(context.Background(), w.config(dest)); err == nil || !strings.Contains(err.Error(), DirName) {
 		t.Fatalf("got %v", err)
 	}

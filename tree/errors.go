@@ -29,6 +29,7 @@ var (
 	errNotEmpty   = errors.New("cannot replace a directory that is not empty (--delete would)")
 	errName       = errors.New("not a name that a file can have here")
 	errMount      = errors.New("is a mount point")
+	errSpecial    = errors.New("is a device, fifo or socket")
 	errIncomplete = errors.New("some of their bytes never came")
 )
 

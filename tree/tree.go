@@ -209,8 +209,26 @@ func (t *Tree) openRoot(base string) error {
 	}
 	if !t.single {
 		makeAccessible(fd, &st)
+		return nil
+	}
+	if err := t.sparesSpecial(); err != nil {
+		unix.Close(fd)
+		return err
 	}
 	return nil
+}
+
+// sparesSpecial refuses to put a file recipe in the place of a device, fifo or socket that the user named.
+func (t *Tree) sparesSpecial() error {
+	var st unix.Stat_t
+	if err := statAt(t.root.fd, t.only, &st); err != nil {
+		return nil // there is nothing in the way; what else is wrong shows when the file is made
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFLNK, unix.S_IFDIR:
+		return nil
+	}
+	return wrap("replace", t.cfg.Dest, errSpecial)
 }
 
 // openStaging takes the lock and loads the journal.
