@@ -9,6 +9,7 @@ import (
 
 	"dfetch/fetch"
 	"dfetch/recipe"
+	"dfetch/sources/wire"
 )
 
 // origin is what the words before DEST name: a recipe, and who may have it.
@@ -55,6 +56,9 @@ func (o *origin) add(word, token string) error {
 	if a.Pin == "" {
 		return withCode(exitIdentity, fmt.Errorf("%s: the address names a sender without its pin", a.WithoutToken()))
 	}
+	if err := wire.CheckPin(a.Pin); err != nil {
+		return usagef("%s: %v", a.WithoutToken(), err)
+	}
 	ep := fetch.Endpoint{Addrs: a.Senders, Pin: a.Pin, Token: a.Token}
 	if token != "" {
 		ep.Token = token
@@ -66,7 +70,7 @@ func (o *origin) add(word, token string) error {
 func (o *origin) addFile(path string) error {
 	f, err := recipe.OpenFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return withCode(exitSelection, fmt.Errorf("%s is neither an address (dfetch:…) nor a .dfr file: %w", path, err))
+		return withCode(exitSelection, fmt.Errorf("%q is neither an address (dfetch:…) nor a .dfr file: %w", path, err))
 	}
 	if err != nil {
 		return withCode(exitRecipe, err)
