@@ -10,6 +10,7 @@ type counters struct {
 	writeTime  atomic.Int64  // nanoseconds that workers spent in writing
 	planFiles  atomic.Uint64 // regular files that were planned
 	planBytes  atomic.Uint64 // their sizes
+	planChunks atomic.Uint64 // their chunk references
 	wholeBytes atomic.Uint64 // sizes of files that need no chunks: right, resumed whole, or in the recipe
 	holeBytes  atomic.Uint64 // holes of files that need chunks
 	needBytes  atomic.Uint64 // bytes of chunks that have to come

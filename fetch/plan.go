@@ -85,6 +85,7 @@ func (p *planner) walk(ctx context.Context, jobs chan<- *job) error {
 		if e.Type == recipe.TypeFile {
 			p.stats.planFiles.Add(1)
 			p.stats.planBytes.Add(uint64(e.Size))
+			p.stats.planChunks.Add(e.Chunks())
 		}
 		if f == nil {
 			if e.Type == recipe.TypeFile {

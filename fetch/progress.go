@@ -8,8 +8,8 @@ import (
 // Snapshot is how a transfer stands.
 type Snapshot struct {
 	Elapsed  time.Duration
-	Files    uint64 // regular files of the recipe
-	Bytes    uint64 // content bytes of the recipe
+	Files    uint64 // regular files that are wanted
+	Bytes    uint64 // their content bytes
 	Done     uint64 // of them, in place or staged
 	Planned  bool   // the recipe has been walked: what is missing is known
 	Sources  map[string]SourceReport
@@ -40,10 +40,10 @@ func (t *transfer) showProgress(ctx context.Context) {
 }
 
 func (t *transfer) snapshot(now time.Time, rate *rateMeter) Snapshot {
-	by := t.stats.bySource()
+	by, want := t.stats.bySource(), t.wanted()
 	s := Snapshot{
-		Elapsed: now.Sub(t.start), Files: t.root.Counts.Files,
-		Bytes: t.root.Counts.Bytes, Planned: t.stats.planDone.Load(), Sources: by, Resumed: t.stats.resumed.Load(),
+		Elapsed: now.Sub(t.start), Files: want.Files,
+		Bytes: want.Bytes, Planned: t.stats.planDone.Load(), Sources: by, Resumed: t.stats.resumed.Load(),
 	}
 	t.mu.Lock()
 	s.RecipeIn = uint64(t.nodeIn)

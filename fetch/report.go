@@ -68,7 +68,8 @@ func (t *transfer) report(err error) *Report {
 	}
 	if t.root != nil {
 		r.Recipe = recipe.FormatID(t.root.Hash, t.cfg.Recipe)
-		r.Files, r.Bytes, r.Chunks = t.root.Counts.Files, t.root.Counts.Bytes, t.root.Counts.Chunks
+		c := t.wanted()
+		r.Files, r.Bytes, r.Chunks = c.Files, c.Bytes, c.Chunks
 	}
 	for _, f := range t.result.Failed {
 		r.Failures = append(r.Failures, f.String())
@@ -95,11 +96,34 @@ func (t *transfer) sourceReports() map[string]SourceReport {
 	sender.Bytes += inline
 	sender.WireBytes = uint64(t.dial.wireBytes())
 	out["dest"], out["sender"] = dest, sender
-	if t.root != nil && dest.Bytes+sender.Bytes == t.root.Counts.Bytes {
-		dest.Chunks = t.root.Counts.Chunks - min(sender.Chunks, t.root.Counts.Chunks)
+	if t.root != nil {
+		dest.Chunks = restOf(t.wanted(), out)
 		out["dest"] = dest
 	}
 	return out
+}
+
+// wanted counts what is to be at the destination: what was planned, if that is a part of the recipe and
+// known already, else what the root says.
+func (t *transfer) wanted() recipe.Counts {
+	c := t.root.Counts
+	if s := t.stats; s.planDone.Load() && !t.cfg.Select.all() {
+		c.Files, c.Bytes, c.Chunks = s.planFiles.Load(), s.planBytes.Load(), s.planChunks.Load()
+	}
+	return c
+}
+
+// restOf is how many chunks no source has brought, once all bytes are accounted for.
+func restOf(want recipe.Counts, by map[string]SourceReport) (chunks uint64) {
+	var bytes uint64
+	for _, s := range by {
+		bytes += s.Bytes
+		chunks += s.Chunks
+	}
+	if bytes != want.Bytes {
+		return 0
+	}
+	return want.Chunks - min(chunks, want.Chunks)
 }
 
 // limitedBy guesses what held the transfer back: the processor if it was nearly always busy with this
