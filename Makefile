@@ -23,7 +23,7 @@ LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/dfetch
@@ -75,6 +75,39 @@ fuzz: ## fuzz every target, a minute each (FUZZTIME=60s)
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+# The lab: dfetch and other programs on emulated links; see eval/README.md.
+BUDGET ?= 90m
+SUITE ?= full
+
+.PHONY: lab
+lab: build ## build bin/lab, the evaluation's program
+	CGO_ENABLED=0 $(GO) build $(BUILDFLAGS) -o bin/lab ./eval/cmd/lab
+
+.PHONY: eval
+eval: lab ## run the whole evaluation, as far as BUDGET=90m goes, and go on with it next time (SUITE=full)
+	eval/setup.sh
+	bin/lab run -suite $(SUITE) -budget $(BUDGET) -o eval/out/$(SUITE).jsonl
+	bin/lab report -md eval/out/$(SUITE)/report.md -html eval/out/$(SUITE)/report.html eval/out/$(SUITE).jsonl
+
+.PHONY: eval-quick
+eval-quick: ## run the evaluation's quick part, ten minutes at most
+	$(MAKE) eval SUITE=quick BUDGET=9m
+	@echo "the report is eval/out/quick/report.html"
+
+.PHONY: eval-smoke
+eval-smoke: lab ## see in two minutes that the evaluation works
+	rm -f eval/out/smoke.jsonl
+	bin/lab run -suite smoke -budget 2m -o eval/out/smoke.jsonl
+	bin/lab report eval/out/smoke.jsonl
+
+.PHONY: eval-bench
+eval-bench: lab ## measure dfetch beside rsync on the loopback, with goals (SCALE=1, ROUNDS=5, ONLY=e2e-file)
+	eval/bench_e2e.sh
+
+.PHONY: eval-report
+eval-report: lab ## make docs/performance.md out of the results in eval/results
+	bin/lab report -md docs/performance.md -html eval/out/performance.html eval/results/*.jsonl
 
 .PHONY: install
 install: build ## install program, manual pages and completions below PREFIX (DESTDIR is put before it)

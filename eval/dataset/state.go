@@ -221,7 +221,8 @@ func (e edits) apply(w io.Writer, r io.Reader, size int64) error {
 
 // CopyTree copies a tree's folders, files and symlinks with their times.
 func CopyTree(ctx context.Context, from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+	times := map[string]time.Time{} // of folders, set when they are full
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
@@ -232,6 +233,9 @@ func CopyTree(ctx context.Context, from, to string) error {
 		target := filepath.Join(to, name)
 		switch {
 		case d.IsDir():
+			if info, err := d.Info(); err == nil {
+				times[target] = info.ModTime()
+			}
 			return os.MkdirAll(target, 0o777)
 		case d.Type()&fs.ModeSymlink != 0:
 			link, err := os.Readlink(path)
@@ -242,6 +246,10 @@ func CopyTree(ctx context.Context, from, to string) error {
 		}
 		return CopyFile(path, target)
 	})
+	for dir, t := range times {
+		err = errors.Join(err, os.Chtimes(dir, time.Time{}, t))
+	}
+	return err
 }
 
 // CopyFile copies a file with its time and mode; its folder is made. Holes stay

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"dfetch/eval/scenarios"
@@ -26,6 +27,9 @@ func random(name string) (*rand.ChaCha8, *rand.Rand) {
 	return c, rand.New(c)
 }
 
+// writers are kept, since trees have a million files.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 1<<20) }}
+
 // create makes a file of its own folder, filled by fill, with this time.
 func create(path string, t time.Time, fill func(w *bufio.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -35,7 +39,9 @@ func create(path string, t time.Time, fill func(w *bufio.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(f, 1<<20)
+	w := writers.Get().(*bufio.Writer)
+	defer writers.Put(w)
+	w.Reset(f)
 	err = fill(w)
 	return errors.Join(err, w.Flush(), f.Close(), os.Chtimes(path, t, t))
 }

@@ -13,7 +13,8 @@
 //	aria2         16 connections over HTTP; aria2-bt a torrent with a tracker
 //	curl          one connection over HTTP; curl-bbr
 //	uftp          UDP at 95 % of the link's rate, which it is told
-//	dfetch        with --fsync none; the variants in dfetch.go
+//	dfetch        with --fsync none; dfetch-fsync as it comes; see the list of all;
+//	              dfetch-recipe only describes the set
 //
 // HTTP is served by this module's own file server (see ServeFiles), which uses
 // sendfile, so that no web server needs to be installed.

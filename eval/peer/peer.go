@@ -29,6 +29,18 @@ type Receiver struct {
 // Dest is the receiver's destination folder.
 func (r Receiver) Dest() string { return filepath.Join(r.Dir, dataset.Dest) }
 
+// Loopback is this machine without an emulated network. Its address is one that
+// other servers hardly use.
+type Loopback struct{}
+
+// Addr4 implements Host.
+func (Loopback) Addr4() netip.Addr { return netip.AddrFrom4([4]byte{127, 77, 0, 1}) }
+
+// Command implements Host.
+func (Loopback) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, name, args...)
+}
+
 // Job is what is to be transferred, and between whom.
 type Job struct {
 	Set       dataset.Set
@@ -59,6 +71,10 @@ type Session interface {
 	// Close stops what Start started and returns what that used.
 	Close() result.Usage
 }
+
+// Judge is a session that itself tells whether receiver i has what it was to
+// have, because that is not the set at the destination.
+type Judge interface{ Judge(i int) error }
 
 // Tuned is a peer that wants another TCP congestion control than cubic on all
 // hosts.
@@ -101,6 +117,7 @@ var all = map[string]Peer{
 	"dfetch":            dfetch{flags: []string{"--fsync", "none"}},
 	"dfetch-bbr":        bbr{dfetch{flags: []string{"--fsync", "none"}}},
 	"dfetch-fsync":      dfetch{},
+	"dfetch-recipe":     recipeOnly{},
 	"dfetch-net":        dfetch{flags: []string{"--fsync", "none", "--from", "sender"}, needs: []string{"sender"}},
 	"dfetch-udp":        dfetch{flags: []string{"--fsync", "none", "--from", "udp"}, needs: []string{"udp"}},
 	"dfetch-nopressure": dfetch{flags: []string{"--fsync", "none", "--no-pressure"}, needs: []string{"--no-pressure"}},

@@ -36,6 +36,9 @@ func (s Section) markdown(b *strings.Builder, figureDir string) {
 		fmt.Fprintf(b, "Scenario `%s`: %s.\n\n", s.Name, s.Common)
 	}
 	markdownTable(b, s.Times)
+	if len(s.Goals.rows) > 0 {
+		markdownTable(b, s.Goals)
+	}
 	if len(s.Claims.rows) > 0 {
 		markdownTable(b, s.Claims)
 	}
@@ -50,6 +53,19 @@ func (s Section) markdown(b *strings.Builder, figureDir string) {
 	b.WriteString("<details><summary>What the runs took besides time</summary>\n\n")
 	markdownTable(b, s.Costs)
 	b.WriteString("</details>\n")
+}
+
+// GoalTables writes the tables of goals alone, with the times they are from.
+func (r *Report) GoalTables() string {
+	var b strings.Builder
+	for _, s := range r.Sections {
+		if len(s.Goals.rows) > 0 {
+			fmt.Fprintf(&b, "%s\n\n", s.Title)
+			markdownTable(&b, s.Goals)
+			markdownTable(&b, s.Times)
+		}
+	}
+	return b.String()
 }
 
 func markdownTable(b *strings.Builder, t table) {

@@ -48,6 +48,7 @@ figure{margin:1em 0;overflow-x:auto}
 {{range .Sections}}<h2 id="{{.Name}}">{{.Title}}</h2>
 <p>Scenario {{.Name}}: {{.Common}}.</p>
 {{template "table" .Times}}
+{{if .Goals.Rows}}{{template "table" .Goals}}{{end}}
 {{if .Claims.Rows}}{{template "table" .Claims}}{{end}}
 {{template "figures" .Figures}}
 {{if .Gaps}}<p>Not measured:</p><ul>{{range .Gaps}}<li>{{.}}</li>{{end}}</ul>{{end}}

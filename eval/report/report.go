@@ -25,6 +25,7 @@ type Section struct {
 	Times       table
 	Costs       table
 	Claims      table
+	Goals       table
 	Gaps        []string
 	Figures     []Figure
 }
@@ -56,6 +57,9 @@ func section(g *grid, s *scenarios.Scenario) Section {
 		sec.Title = s.Title
 		if len(s.Claims) > 0 {
 			sec.Claims = g.claims(s.Claims)
+		}
+		if len(s.Goals) > 0 {
+			sec.Goals = g.goals(s.Goals)
 		}
 	}
 	return sec

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +17,8 @@ import (
 //	MB/s A @ PART           its throughput
 //	ratio A / B @ PART      the ratio of two times
 //	difference A - B @ PART their difference in seconds
+//	receiver-MiB A @ PART   the peak memory of a receiver's process
+//	sender-MiB A @ PART     that of a sender's
 //
 // A and B are peers, each with parts of a cell's name that must be there, such
 // as rsync,state=empty; the PART after the @ holds for both and may be "any".
@@ -23,6 +26,16 @@ type Claim struct {
 	Text, Paper string
 	Kind        string
 	A, B        Selector
+}
+
+// Bound reads Paper as a goal's limit: "<= 1.15" or ">= 750".
+func (c Claim) Bound() (limit float64, atMost bool, err error) {
+	operator, text, _ := strings.Cut(c.Paper, " ")
+	limit, err = strconv.ParseFloat(text, 64)
+	if err != nil || operator != "<=" && operator != ">=" {
+		return 0, false, fmt.Errorf("%q: want <= or >= and a number", c.Paper)
+	}
+	return limit, operator == "<=", nil
 }
 
 // Selector picks cells: of one peer, with all of these parts in their names.
@@ -61,7 +74,7 @@ func parseClaim(v string) (Claim, error) {
 }
 
 // operators are what stands between the operands of each kind of formula.
-var operators = map[string]string{"seconds": "", "MB/s": "", "ratio": "/", "difference": "-"}
+var operators = map[string]string{"seconds": "", "MB/s": "", "ratio": "/", "difference": "-", "receiver-MiB": "", "sender-MiB": ""}
 
 func (c *Claim) parseFormula(text string) error {
 	expression, where, ok := strings.Cut(text, "@")
@@ -71,7 +84,7 @@ func (c *Claim) parseFormula(text string) error {
 	}
 	operator, known := operators[fields[0]]
 	if !known {
-		return fmt.Errorf("%q: want seconds, MB/s, ratio or difference", fields[0])
+		return fmt.Errorf("%q: want a kind of formula", fields[0])
 	}
 	c.Kind = fields[0]
 	switch {

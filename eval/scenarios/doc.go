@@ -16,8 +16,9 @@
 //	cache      axis: warm or cold, the receiver's old files (default warm)
 //	disk-load  axis: percent of the time that a writer keeps the disk busy
 //	load-after when that writer starts, after the receivers' start
-//	topology   p2p (default), star or sites; uplink names the sender's network in
-//	           a star, local the receivers' in sites
+//	topology   p2p (default), star, sites, or loopback, which is no emulated
+//	           network at all; uplink names the sender's network in a star, local
+//	           the receivers' in sites
 //	receivers  how many, 1 to 64
 //	peer       axis: the ways to transfer (see package peer)
 //	repeat     rounds; box is the time that one run may take
@@ -25,6 +26,7 @@
 //	           one only where a slow link leaves the machine idle
 //	at         a change of the link, may be given several times: 5s both rate=5M
 //	claim      what the paper says, may be given several times (see Claim)
+//	goal       what dfetch is to reach, likewise
 //
 // Sizes are decimal (KB, MB, GB) or binary (KiB, MiB, GiB).
 package scenarios

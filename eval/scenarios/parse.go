@@ -30,7 +30,7 @@ type Scenario struct {
 	// DiskLoads are percents of time; 0 is no load.
 	DiskLoads []int
 	LoadAfter time.Duration
-	// Topology is p2p, star or sites. Uplink and Local name networks.
+	// Topology is p2p, star, sites or loopback. Uplink and Local name networks.
 	Topology, Uplink, Local string
 	Receivers               int
 	Peers                   []string
@@ -40,6 +40,7 @@ type Scenario struct {
 	// Changes are lines of a netlab script, without their "at".
 	Changes []string
 	Claims  []Claim
+	Goals   []Claim
 	// Only limits Groups to cells whose names have all of these parts. It is no
 	// key of the file; the command line sets it.
 	Only []string
@@ -117,7 +118,7 @@ func Parse(name, text string, networks map[string]netlab.Settings) (*Scenario, e
 		if !ok {
 			return fmt.Errorf("unknown key %q", key)
 		}
-		if seen[key] && key != "at" && key != "claim" {
+		if seen[key] && !slices.Contains(repeatable, key) {
 			return fmt.Errorf("%s is there twice", key)
 		}
 		seen[key] = true
@@ -165,7 +166,7 @@ var keys = map[string]func(*Scenario, string) error{
 	"cache":      func(s *Scenario, v string) error { return words(&s.Caches, v, "warm", "cold") },
 	"disk-load":  func(s *Scenario, v string) error { return list(&s.DiskLoads, v, percent) },
 	"load-after": func(s *Scenario, v string) error { return duration(&s.LoadAfter, v) },
-	"topology":   func(s *Scenario, v string) error { return word(&s.Topology, v, "p2p", "star", "sites") },
+	"topology":   func(s *Scenario, v string) error { return word(&s.Topology, v, "p2p", "star", "sites", "loopback") },
 	"uplink":     func(s *Scenario, v string) error { return word(&s.Uplink, v) },
 	"local":      func(s *Scenario, v string) error { return word(&s.Local, v) },
 	"receivers":  func(s *Scenario, v string) error { return number(&s.Receivers, v, 64) },
@@ -174,12 +175,24 @@ var keys = map[string]func(*Scenario, string) error{
 	"box":        func(s *Scenario, v string) error { return duration(&s.Box, v) },
 	"share":      func(s *Scenario, v string) error { return number(&s.Share, v, 16) },
 	"at":         func(s *Scenario, v string) error { s.Changes = append(s.Changes, v); return nil },
-	"claim":      addClaim,
+	"claim":      func(s *Scenario, v string) error { return addClaim(&s.Claims, v) },
+	"goal":       addGoal,
 }
 
-func addClaim(s *Scenario, v string) error {
+// repeatable are the keys that may be there several times.
+var repeatable = []string{"at", "claim", "goal"}
+
+func addClaim(list *[]Claim, v string) error {
 	c, err := parseClaim(v)
-	s.Claims = append(s.Claims, c)
+	*list = append(*list, c)
+	return err
+}
+
+func addGoal(s *Scenario, v string) error {
+	if err := addClaim(&s.Goals, v); err != nil {
+		return err
+	}
+	_, _, err := s.Goals[len(s.Goals)-1].Bound()
 	return err
 }
 
@@ -258,7 +271,7 @@ func (s *Scenario) complete(networks map[string]netlab.Settings) error {
 		return fmt.Errorf("state, net and peer must be given")
 	case strings.Contains(s.Data, ":") == (len(s.Sizes) > 0):
 		return fmt.Errorf("a size must be given, unless the data is a pair of releases")
-	case s.Topology == "p2p" && s.Receivers != 1:
+	case (s.Topology == "p2p" || s.Topology == "loopback") && s.Receivers != 1:
 		return fmt.Errorf("%d receivers need topology star or sites", s.Receivers)
 	case (s.Topology == "star") != (s.Uplink != "") || (s.Topology == "sites") != (s.Local != ""):
 		return fmt.Errorf("a star needs an uplink, sites a local network, and no other topology has one")

@@ -21,6 +21,18 @@ func (s Size) String() string { return s.text }
 // Total is the size in bytes of all files together.
 func (s Size) Total() int64 { return max(s.Count, 1) * s.Bytes }
 
+// Scaled is the size with its count, or else its bytes, multiplied by factor.
+func (s Size) Scaled(factor float64) Size {
+	if s.Count > 0 {
+		s.Count = max(1, int64(float64(s.Count)*factor))
+		s.text = fmt.Sprintf("%dx%dB", s.Count, s.Bytes)
+	} else {
+		s.Bytes = int64(float64(s.Bytes) * factor)
+		s.text = fmt.Sprintf("%dB", s.Bytes)
+	}
+	return s
+}
+
 // units are what sizes are counted in.
 var units = []struct {
 	suffix string

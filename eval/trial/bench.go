@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dfetch/eval/dataset"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
@@ -68,16 +70,12 @@ func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) 
 	if err := prepare(ctx, cell, job); err != nil {
 		return err
 	}
-	lab, err := b.topology(cell, p)
+	net, err := b.network(cell, p, &job)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
-	job.Sender = lab.Sender
-	for i, h := range lab.Receivers {
-		job.Receivers[i].Host = h
-	}
-	return b.measure(ctx, cell, p, job, lab, r)
+	defer func() { err = errors.Join(err, net.Close()) }()
+	return b.measure(ctx, cell, p, job, net, r)
 }
 
 // prepare makes the folders and the receivers' initial states.
@@ -99,58 +97,45 @@ func prepare(ctx context.Context, cell scenarios.Cell, job peer.Job) error {
 			return err
 		}
 	}
-	return nil
+	if cell.Scenario.Share > 1 {
+		return nil // others run, and would write on
+	}
+	return flush(job.Scratch)
 }
 
-// topology builds the cell's network. Networks are written from the receiver's
-// side; netlab's point to point, uplink and thin wires from the sender's.
-func (b *Bench) topology(cell scenarios.Cell, p peer.Peer) (*netlab.Topology, error) {
-	cfg := netlab.Config{Seed: 1}
-	if t, ok := p.(peer.Tuned); ok {
-		cfg.CongestionControl = t.CongestionControl()
+// flush writes out what earlier runs, and the making of the states, have left to
+// be written.
+func flush(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
-	s := cell.Scenario
-	net := b.Networks[cell.Net]
-	switch s.Topology {
-	case "star":
-		wires := make([]netlab.Settings, s.Receivers)
-		for i := range wires {
-			wires[i] = net
-		}
-		return netlab.Star(cfg, fromSender(b.Networks[s.Uplink]), wires)
-	case "sites":
-		return netlab.Sites(cfg, fromSender(net), b.Networks[s.Local], 1, s.Receivers)
-	}
-	return netlab.PointToPoint(cfg, fromSender(net))
-}
-
-// fromSender turns a network of a receiver's view round.
-func fromSender(s netlab.Settings) netlab.Settings {
-	return netlab.Settings{Up: s.Down, Down: s.Up}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
 }
 
 // measure starts the peer, times the receivers and judges what they have.
-func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, job peer.Job, lab *netlab.Topology, r *result.Result) error {
+func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, job peer.Job, net network, r *result.Result) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	session, err := p.Start(ctx, job)
 	if err != nil {
 		return err
 	}
-	before, err := sent(lab)
+	before, err := net.sent()
 	if err != nil {
 		return errors.Join(err, closed(session))
 	}
-	err = b.timed(ctx, cell, session, job, lab, r)
-	after, countErr := sent(lab)
-	r.WireDown, r.WireUp = after.down-before.down, after.up-before.up
+	err = b.timed(ctx, cell, session, job, net, r)
+	after, countErr := net.sent()
+	r.WireDown, r.WireUp = after.minus(before, net)
 	r.LateMax = after.late.Seconds()
 	r.Sender = session.Close()
 	if err = errors.Join(err, countErr); err != nil || r.Outcome != result.OK {
 		return err
 	}
-	for _, to := range job.Receivers {
-		if err := job.Set.Verify(to.Dest()); err != nil {
+	for i, to := range job.Receivers {
+		if err := judge(session, job.Set, i, to); err != nil {
 			r.Outcome, r.Reason = result.Wrong, err.Error()
 			return nil
 		}
@@ -160,18 +145,12 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 
 func closed(s peer.Session) error { s.Close(); return nil }
 
-// traffic is what the sender's wire carried.
-type traffic struct {
-	down, up int64
-	late     time.Duration
-}
-
-func sent(lab *netlab.Topology) (t traffic, err error) {
-	c, err := lab.Wires[0].Counters()
-	t.down = c.Up.InBytes - c.Up.QueueDropBytes
-	t.up = c.Down.InBytes - c.Down.QueueDropBytes
-	t.late = max(c.Up.LateMax, c.Down.LateMax)
-	return t, err
+// judge tells whether receiver i has what it should.
+func judge(session peer.Session, set dataset.Set, i int, to peer.Receiver) error {
+	if j, ok := session.(peer.Judge); ok {
+		return j.Judge(i)
+	}
+	return set.Verify(to.Dest())
 }
 
 // tell adds what a session tells of its first receiver, and sums up all of them.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"dfetch/eval/load"
-	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
 	"dfetch/eval/proc"
 	"dfetch/eval/result"
@@ -26,7 +25,7 @@ type finish struct {
 
 // timed runs all receivers' commands within the time box, under the cell's load
 // and link changes, and fills in times and usage.
-func (b *Bench) timed(ctx context.Context, cell scenarios.Cell, session peer.Session, job peer.Job, lab *netlab.Topology, r *result.Result) error {
+func (b *Bench) timed(ctx context.Context, cell scenarios.Cell, session peer.Session, job peer.Job, net network, r *result.Result) error {
 	box := cell.Scenario.Box
 	ctx, cancel := context.WithTimeout(ctx, box)
 	defer cancel()
@@ -42,13 +41,8 @@ func (b *Bench) timed(ctx context.Context, cell scenarios.Cell, session peer.Ses
 	if err != nil {
 		return err
 	}
-	if len(steps) > 0 {
-		for i := range steps {
-			steps[i].Settings = fromSender(steps[i].Settings)
-		}
-		if err := lab.Wires[0].Play(steps); err != nil {
-			return err
-		}
+	if err := net.play(steps); err != nil {
+		return err
 	}
 	loaded := startLoad(ctx, cell, job.Receivers[0].Dir)
 	ends := runAll(commands)

@@ -5,9 +5,9 @@
 //	lab run -suite NAME …      runs the cells of a suite that the result file lacks
 //	lab report FILE …          tables, figures and a page out of result files
 //	lab bench FILE …           result files as Go benchmark lines, for benchstat
-//	lab e2e …                  dfetch beside rsync on this machine, without links
+//	lab goals FILE …           the scenarios' goals, and whether results reach them
 //
-// lab run needs root and /dev/net/tun. Programs that are not installed leave
+// lab run needs root and /dev/net/tun, unless all scenarios are of the loopback. Programs that are not installed leave
 // named gaps; eval/setup.sh installs them. "lab COMMAND -h" lists flags. The
 // commands httpd and tracker are servers that lab run starts for other programs.
 package main
@@ -29,7 +29,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"run":     runCommand,
 	"report":  reportCommand,
 	"bench":   benchCommand,
-	"e2e":     e2eCommand,
+	"goals":   goalsCommand,
 	"httpd":   httpdCommand,
 	"tracker": trackerCommand,
 }
@@ -49,11 +49,11 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("want a command: list, run, report, bench or e2e")
+		return errors.New("want a command: list, run, report, bench or goals")
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		return fmt.Errorf("no command %q: want list, run, report, bench or e2e", args[0])
+		return fmt.Errorf("no command %q: want list, run, report, bench or goals", args[0])
 	}
 	return command(ctx, args[1:])
 }

@@ -63,6 +63,9 @@ func writePage(r *report.Report, name string) error {
 	if name == "" {
 		return nil
 	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
 	f, err := os.Create(name)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"dfetch/eval/dataset"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
+	"dfetch/eval/report"
 	"dfetch/eval/result"
 	"dfetch/eval/scenarios"
 	"dfetch/eval/trial"
@@ -27,6 +28,7 @@ type runFlags struct {
 	seed                                  uint64
 	budget                                time.Duration
 	rounds                                int
+	scale                                 float64
 }
 
 func (f *runFlags) parse(args []string) error {
@@ -40,8 +42,12 @@ func (f *runFlags) parse(args []string) error {
 	set.Uint64Var(&f.seed, "seed", 1, "of the order of the runs")
 	set.DurationVar(&f.budget, "budget", 0, "begin no run that may end later than this")
 	set.IntVar(&f.rounds, "rounds", 0, "at most so many rounds of each scenario")
+	set.Float64Var(&f.scale, "scale", 1, "make every size this much larger or smaller")
 	if err := set.Parse(args); err != nil {
 		return err
+	}
+	if f.scale <= 0 {
+		return fmt.Errorf("run: -scale %v: want more than 0", f.scale)
 	}
 	if set.NArg() > 0 {
 		return fmt.Errorf("run: unexpected %q", set.Arg(0))
@@ -58,8 +64,10 @@ func runCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := netlab.Supported(); err != nil {
-		return err
+	if slices.ContainsFunc(list, func(s *scenarios.Scenario) bool { return s.Topology != "loopback" }) {
+		if err := netlab.Supported(); err != nil {
+			return err
+		}
 	}
 	debug.SetGCPercent(50) // the figures of memory are better while the lab is small
 	bench, err := f.bench()
@@ -90,6 +98,11 @@ func (f *runFlags) selected() ([]*scenarios.Scenario, error) {
 		if f.peers != "" {
 			wanted := strings.Split(f.peers, ",")
 			s.Peers = slices.DeleteFunc(s.Peers, func(p string) bool { return !slices.Contains(wanted, p) })
+		}
+		if f.scale != 1 {
+			for i := range s.Sizes {
+				s.Sizes[i] = s.Sizes[i].Scaled(f.scale)
+			}
 		}
 		s.Only = nonEmpty(strings.Split(f.only, ","))
 		out = append(out, s)
@@ -163,6 +176,20 @@ func httpdCommand(ctx context.Context, args []string) error {
 		return errors.New("httpd: want ADDRESS SRC PUB")
 	}
 	return peer.ServeFiles(ctx, args[0], args[1], args[2])
+}
+
+// goalsCommand prints the goals of scenarios and what results say to them.
+func goalsCommand(_ context.Context, args []string) error {
+	results, err := readAll(args)
+	if err != nil {
+		return err
+	}
+	list, err := scenarios.Load()
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.WriteString(report.New(results, list).GoalTables())
+	return err
 }
 
 func benchCommand(_ context.Context, args []string) error {
