@@ -1,9 +1,9 @@
 package diskscan
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
-	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -52,7 +52,7 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 // begin decides whether and how a file's chunks are noted, and under which number.
 func (x *Index) begin(path string, s stamp) indexed {
 	used := x.size()
-	age := x.now().UnixNano() - max(s.mtime, s.ctime)
+	age := x.now().UnixNano() - s.mtime
 	if x.db == nil || x.mode == IndexReadOnly || len(path) > maxPath || age < int64(settleTime) {
 		return indexed{}
 	}
@@ -169,13 +169,13 @@ func (x *Index) dropFiles(ctx context.Context, drop func(*fileRow) bool) error {
 		if ok && !drop(&row) {
 			return nil
 		}
-		k := []byte(strings.Clone(string(key)))
+		k := bytes.Clone(key)
 		return x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error { return b.Delete(k) }})
 	})
 }
 
-// Holds says whether all chunks of a file, as it looks now, are noted.
-func (x *Index) Holds(path string, s stamp) bool {
+// holds says whether all chunks of a file that looks so are noted.
+func (x *Index) holds(path string, s stamp) bool {
 	_, row, same := x.version(s)
 	return same && row.done && row.path == path
 }

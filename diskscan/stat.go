@@ -19,6 +19,7 @@ type FileInfo struct {
 	Name  string
 	Size  int64
 	MTime int64 // nanoseconds since 1970
+	CTime int64
 	Ino   uint64
 }
 
@@ -71,7 +72,7 @@ func (d *Disk) countStat(res *StatResult, from int64, err error) {
 		}
 	case isDenied(err):
 		c.denied.Add(1)
-	case errors.Is(err, ErrSeen), errors.Is(err, ErrOutside):
+	case isSkipped(err):
 		c.skipped.Add(1)
 	default:
 		c.errors.Add(1)
@@ -79,6 +80,11 @@ func (d *Disk) countStat(res *StatResult, from int64, err error) {
 	c.entries.Add(int64(res.Entries))
 	c.errors.Add(int64(res.Errors))
 	c.skipped.Add(int64(res.Skipped))
+}
+
+// isSkipped says whether a directory is left alone on purpose: it is another mount, for example.
+func isSkipped(err error) bool {
+	return errors.Is(err, ErrSeen) || errors.Is(err, ErrOutside) || errors.Is(err, unix.EXDEV)
 }
 
 func isDenied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
@@ -164,6 +170,8 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 	case kind != unix.DT_REG || !r.allows(&st):
 		res.Skipped++
 	case st.Size > 0:
-		res.Files = append(res.Files, FileInfo{Name: e.name, Size: st.Size, MTime: mtimeOf(&st), Ino: st.Ino})
+		res.Files = append(res.Files, FileInfo{
+			Name: e.name, Size: st.Size, MTime: mtimeOf(&st), CTime: ctimeOf(&st), Ino: st.Ino,
+		})
 	}
 }

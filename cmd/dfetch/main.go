@@ -7,7 +7,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -71,6 +74,7 @@ against the recipe before it is used, and a run that was stopped can go on.
 		newManCmd(),
 		newVersionCmd(),
 		newGetCmd(),
+		newIndexCmd(),
 		newRecipeCmd(),
 		newReplayCmd(),
 		newServeCmd(),
@@ -180,9 +184,24 @@ func obeySignals(ctx context.Context, signals <-chan os.Signal, cancel context.C
 	exit(exitInterrupted)
 }
 
-// say writes one message for people to w. If that fails, nobody is left to tell.
+// say writes one message for people to w, on one line. If that fails, nobody is left to tell.
 func say(w io.Writer, format string, args ...any) {
-	_, _ = fmt.Fprintf(w, "dfetch: "+format+"\n", args...)
+	_, _ = fmt.Fprintf(w, "dfetch: %s\n", tame(fmt.Sprintf(format, args...)))
+}
+
+// tame escapes what a terminal would obey instead of show: names come from recipes, texts from peers.
+func tame(text string) string {
+	var b strings.Builder
+	for i, n := 0, 0; i < len(text); i += n {
+		var r rune
+		r, n = utf8.DecodeRuneInString(text[i:])
+		part := text[i : i+n]
+		if r == utf8.RuneError && n == 1 || !unicode.IsGraphic(r) {
+			part = strings.Trim(strconv.Quote(part), `"`)
+		}
+		b.WriteString(part)
+	}
+	return b.String()
 }
 
 // complain writes an error to w, each of its lines as a message.

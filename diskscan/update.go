@@ -1,0 +1,172 @@
+package diskscan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// UpdateConfig says what Update is to bring up to date.
+type UpdateConfig struct {
+	Index *Index   // should have Wait set, or it may miss what it is too slow for
+	Roots []string // absolute paths
+	// Progress is told of each file that was hashed, by several goroutines; nil for no one.
+	Progress func(path string, bytes int64)
+}
+
+// UpdateStats are what an Update did.
+type UpdateStats struct {
+	Files   int64 // in the directories, not empty
+	Known   int64 // of these, unchanged since they were indexed
+	Hashed  int64
+	Bytes   int64 // of the hashed ones
+	Dropped int64 // versions of files that are gone
+	Errors  int64 // directories and files that could not be read
+	Refused []Refusal
+}
+
+// Update lists directories, hashes the files there that the index does not know as they are, and drops what
+// it knows of files below the directories that are gone. Files that changed within the last two seconds are
+// not noted. As many files are read at once as there are processors, two at least.
+func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
+	scope := OpenScope(ctx, ScopeConfig{Roots: cfg.Roots})
+	defer scope.Close()
+	d, err := New(Config{Scope: scope, Index: cfg.Index, Profile: cfg.Index.cfg.Profile, Hash: cfg.Index.cfg.Hash})
+	if err != nil {
+		return UpdateStats{}, err
+	}
+	u := &update{cfg: cfg, d: d}
+	err = u.run(ctx)
+	st := UpdateStats{
+		Files: u.files.Load(), Known: u.known.Load(), Hashed: u.hashed.Load(), Bytes: u.bytes.Load(),
+		Dropped: u.dropped.Load(), Errors: u.failed.Load(), Refused: scope.Refused(),
+	}
+	return st, errors.Join(err, d.Close())
+}
+
+// update is one Update under way.
+type update struct {
+	cfg                                          UpdateConfig
+	d                                            *Disk
+	files, known, hashed, bytes, dropped, failed atomic.Int64
+}
+
+func (u *update) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	work := make(chan File, 256)
+	g.Go(func() error {
+		defer close(work)
+		return u.walk(gctx, work)
+	})
+	for range max(2, processors()) {
+		g.Go(func() error { return u.hashAll(gctx, work) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := u.cfg.Index.Sync(ctx); err != nil {
+		return err
+	}
+	return u.dropGone(ctx)
+}
+
+// walk lists the directories, depth first, and sends the files that are to be hashed.
+func (u *update) walk(ctx context.Context, work chan<- File) error {
+	todo := u.d.scope.Starts()
+	for len(todo) > 0 {
+		dir := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		more, err := u.list(ctx, dir, work)
+		if err != nil {
+			return err
+		}
+		todo = append(todo, more...)
+	}
+	return nil
+}
+
+// list goes through one directory; the error is that of the context.
+func (u *update) list(ctx context.Context, dir Dir, work chan<- File) (dirs []Dir, err error) {
+	for from := int64(0); ; {
+		res, err := u.d.Stat(ctx, dir, from)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil && !isSkipped(err) && !errors.Is(err, fs.ErrNotExist) {
+			u.failed.Add(1)
+		}
+		dirs = append(dirs, res.Dirs...)
+		for _, fi := range res.Files {
+			if err := u.send(ctx, work, &res, fi); err != nil {
+				return nil, err
+			}
+		}
+		if from = res.Next; from == 0 || err != nil {
+			return dirs, nil
+		}
+	}
+}
+
+func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi FileInfo) error {
+	u.files.Add(1)
+	f := res.File(fi)
+	st := stamp{fs: u.d.scope.roots[f.Dir.Root].fs, ino: fi.Ino, size: fi.Size, mtime: fi.MTime, ctime: fi.CTime}
+	if u.cfg.Index.holds(u.d.scope.FilePath(f), st) {
+		u.known.Add(1)
+		return nil
+	}
+	select {
+	case work <- f:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// hashAll hashes the files that come; the error is that of the context.
+func (u *update) hashAll(ctx context.Context, work <-chan File) error {
+	for f := range work {
+		var at HashState
+		for {
+			res, err := u.d.Hash(ctx, f, at, nil, nil)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			u.bytes.Add(res.Bytes)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				u.failed.Add(1)
+			}
+			if at = res.Next; res.Done {
+				break
+			}
+		}
+		u.hashed.Add(1)
+		if u.cfg.Progress != nil {
+			u.cfg.Progress(u.d.scope.FilePath(f), f.Size)
+		}
+	}
+	return nil
+}
+
+// dropGone drops the versions of files below the directories that are not what they were.
+func (u *update) dropGone(ctx context.Context) error {
+	err := u.cfg.Index.dropFiles(ctx, func(row *fileRow) bool {
+		if _, below := u.d.scope.locate(row.path); !below {
+			return false
+		}
+		_, err := u.d.confirmFile(ctx, row)
+		if gone := isGone(err); gone {
+			u.dropped.Add(1)
+			return true
+		}
+		return false
+	})
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return u.cfg.Index.Sync(ctx)
+}
