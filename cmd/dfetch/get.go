@@ -48,8 +48,9 @@ func newGetCmd() *cobra.Command {
 		Use:   "get ADDRESS... DEST",
 		Short: "Make DEST what a recipe says",
 		Long: `get makes DEST what the recipe at ADDRESS says. A tree's entries land in DEST; a file lands at DEST,
-or in it if DEST is a directory or ends in a slash. ADDRESS is what "dfetch serve" prints, or a .dfr file.
-With several addresses of one recipe, all of their senders are used at once.
+or in it if DEST is a directory or ends in a slash. ADDRESS is what "dfetch serve" prints; a path behind its
+id names a part of the tree. With several addresses of one recipe, all of their senders are used at once. A
+.dfr file may stand beside them: it saves fetching the recipe, and names no sender by itself.
 
 A file whose size and time are right stays as it is. What is missing is fetched, checked against the recipe,
 put together in DEST/.dfetch and then renamed into place. A run that was stopped, by whatever, loses nothing:
@@ -63,28 +64,28 @@ the same command goes on from what was verified.`,
 
 func (f *getFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.from, "from", nil, "sources to use, of dest, disk and sender (default: all that there are)")
-	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this directory as well (repeat)")
+	fl.StringSliceVar(&f.from, "from", nil, "use these `SOURCES` alone, of dest, disk and sender (default: all that there are)")
+	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this `DIR` as well (repeat)")
 	fl.BoolVar(&f.search.Off, "no-search", false, "don't look for content elsewhere on this machine")
 	fl.BoolVar(&f.search.Trusted, "trust-recipe", false, "search private files beside DEST too: the recipe's author may learn what they hold")
 	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
-	fl.StringVar(&f.order, "disk-order", "cpc", "order of the search: cpc, bfs or allstats (to compare with)")
+	fl.StringVar(&f.order, "disk-order", "cpc", "search in this `ORDER`: cpc, bfs or allstats (to compare with)")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be fetched, and change nothing")
 	fl.BoolVar(&f.checksum, "checksum", false, "read the files at DEST instead of trusting size and time")
-	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk: none, end (before files get their names, in batches) or file (each one)")
+	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk at `WHEN`: none, end (before files get their names, in batches) or file (each one)")
 	fl.BoolVar(&f.delete, "delete", false, "remove what is in DEST and not in the recipe")
-	fl.IntVar(&f.maxDelete, "max-delete", 0, "with --delete: remove at most this many entries (default: no limit)")
+	fl.IntVar(&f.maxDelete, "max-delete", 0, "with --delete: remove at most `N` entries (default: no limit)")
 	fl.Var(&f.maxSize, "max-size", "refuse recipes of more content than this")
 	fl.Var(&f.bwlimit, "bwlimit", "ask for at most this much a second; a plain number is KiB")
-	fl.StringVar(&f.tokenFile, "token-file", "", "read the access token from this file")
+	fl.StringVar(&f.tokenFile, "token-file", "", "read the access token from `FILE`")
 	fl.Var(&ruleFlag{&f.rules, true}, "include", "fetch what matches this pattern, whatever a later --exclude says (repeat; the first that matches counts)")
 	fl.Var(&ruleFlag{&f.rules, false}, "exclude", "leave out what matches this pattern, as rsync's patterns match (repeat)")
-	fl.StringVar(&f.filesFrom, "files-from", "", "fetch only the paths that this file lists, one a line, with all below them")
-	fl.StringVar(&f.trace, "trace", "", "record the control loop's events in this file (see dfetch replay)")
-	fl.StringVar(&f.report, "report", "", "write a report in JSON to this file")
+	fl.StringVar(&f.filesFrom, "files-from", "", "fetch only the paths that `FILE` lists, one a line, with all below them")
+	fl.StringVar(&f.trace, "trace", "", "record the control loop's events in `FILE` (see dfetch replay)")
+	fl.StringVar(&f.report, "report", "", "write a report in JSON to `FILE`")
 	fl.BoolVar(&f.json, "json", false, "events and report as JSON on stdout, one a line")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say only what goes wrong")
-	fl.BoolVarP(&f.verbose, "verbose", "v", false, "say more")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "tell small things too: what was deleted, what could not be searched")
 	fl.BoolVarP(&f.progress, "progress", "P", false, "show progress even if stderr is not a terminal, a line each second")
 }
 

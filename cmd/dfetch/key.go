@@ -34,7 +34,7 @@ func newKeyCmd() *cobra.Command {
 		Long: `Make and show the two keys in $XDG_CONFIG_HOME/dfetch.
 
 The identity is what "dfetch serve" proves to be itself with; addresses carry its pin. The signing
-key signs recipes ("dfetch recipe --sign"); who trusts it names it with "dfetch get --trust".`,
+key signs recipes ("dfetch recipe --sign"); "dfetch show" names who signed one.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needCommand,
 	}

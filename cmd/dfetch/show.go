@@ -22,6 +22,8 @@ func newShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show FILE.dfr|ADDRESS",
 		Short: "Show what a recipe holds",
+		Long: `show prints what a recipe holds: counts, how it was made, and who signed it. It reads a .dfr file, or fetches
+from the address's sender what it needs. --diff marks what is new (+), gone (-) or changed (*).`,
 		Args:  wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token, err := readTokenFile(tokenFile)
@@ -41,9 +43,9 @@ func newShowCmd() *cobra.Command {
 			return errors.Join(err, out.Flush())
 		},
 	}
-	cmd.Flags().BoolVar(&files, "files", false, "list the entries, as ls does")
-	cmd.Flags().StringVar(&diff, "diff", "", "list what differs from this older recipe (a .dfr file or an address)")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from this file")
+	cmd.Flags().BoolVar(&files, "files", false, "list the entries: mode, size, time (UTC), path")
+	cmd.Flags().StringVar(&diff, "diff", "", "list what differs from this older `RECIPE` (a .dfr file or an address)")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from `FILE`")
 	return cmd
 }
 
