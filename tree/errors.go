@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -82,7 +83,14 @@ type Failure struct {
 	Err  error
 }
 
-func (f Failure) String() string { return f.Path + ": " + f.Err.Error() }
+// String quotes a path that would not look like itself, so that no name can pass for a message.
+func (f Failure) String() string {
+	path := f.Path
+	if q := strconv.Quote(path); q != `"`+path+`"` {
+		path = q
+	}
+	return path + ": " + f.Err.Error()
+}
 
 // PartialError lists entries that failed while the rest went on.
 type PartialError struct {

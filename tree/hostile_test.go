@@ -118,6 +118,17 @@ func mountTmpfs(t *testing.T, options string) string {
 	return at
 }
 
+// TestFailuresQuoteNames: a name with control characters can't forge a line of output.
+func TestFailuresQuoteNames(t *testing.T) {
+	for path, want := range map[string]string{
+		"a b/c": "a b/c: x", "a\nb": `"a\nb": x`, "\x1b[31m": `"\x1b[31m": x`, "\xff": `"\xff": x`,
+	} {
+		if got := (Failure{path, errors.New("x")}).String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	for _, mode := range []Fsync{FsyncEnd, FsyncNone, FsyncFile} {
 		at := mountTmpfs(t, "size=1m")

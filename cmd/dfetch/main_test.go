@@ -214,3 +214,12 @@ func cmdUnserve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s.stop()
 }
+
+// Names and texts of others can't give orders to a terminal or make lines of their own.
+func TestSayIsOneTameLine(t *testing.T) {
+	var b strings.Builder
+	say(&b, "%s: %s", "über \"x\"", "a\x1b[2Jb\nc\td\xff\u202e")
+	if want := "dfetch: über \"x\": a\\x1b[2Jb\\nc\\td\\xff\\u202e\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
