@@ -241,6 +241,33 @@ func TestLateSources(t *testing.T) {
 	}
 }
 
+// With many files the comparison goes round in steps, and every file gets its turn.
+func TestSweepReachesAll(t *testing.T) {
+	p := NewPlanner(Config{}, unitCosts())
+	d, _ := p.AddRoot([]string{"d"}, 0)
+	const n = 5*sweepStep + 7
+	for i := range n {
+		p.AddFile(d, fmt.Sprint("f", i), int64(1<<20+i), 1)
+	}
+	s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, "a"), Size: 1 << 20, MTime: 1})
+	p.Want(p.Group(s), 64, 1<<20)
+	p.Next(start)
+	if left := p.sweep.files; left != n-sweepStep {
+		t.Errorf("%d files left after a step of %d", left, sweepStep)
+	}
+	if p.Next(start.Add(sweepPause - 1)); p.sweep.files != n-sweepStep {
+		t.Error("the next step came too early")
+	}
+	for i := range 6 {
+		p.Next(start.Add(time.Duration(i+1) * sweepPause))
+	}
+	for id := range uint32(n) {
+		if p.files.at(id).state != queued {
+			t.Fatalf("file %d was not compared", id)
+		}
+	}
+}
+
 func TestArrivedEverywhereEndsTheSearch(t *testing.T) {
 	p, g, d := wantOne(Config{}, "a", 64)
 	p.AddFile(d, "a", 1<<20, 1)

@@ -3,10 +3,10 @@ package costmodel
 import "time"
 
 // sweepStep bounds the files, and the directories, that one call of Next compares anew.
-const sweepStep = 2048
+const sweepStep = 256
 
-// sweepPause is the shortest time between two steps.
-const sweepPause = 10 * time.Millisecond
+// sweepPause is the shortest time between two steps. A step takes one or two milliseconds.
+const sweepPause = 50 * time.Millisecond
 
 // sweep compares the disk's known files and directories again with what is wanted, after more of it
 // has become known. It goes round in small steps.
