@@ -89,7 +89,8 @@ func measure(o *operation, fd int, size int64) (DeviceCost, error) {
 	if _, err := preadFull(fd, buf, size/3&^(streamBytes-1)); err != nil {
 		return DeviceCost{}, err
 	}
-	stream := max(time.Since(begin)-seek, time.Microsecond)
+	stream := time.Since(begin)
+	stream = max(stream-seek, stream/2) // one seek is part of it
 	return DeviceCost{Seek: seek, PerByte: stream.Seconds() / streamBytes, Depth: depthFor(seek)}, o.step()
 }
 

@@ -64,6 +64,7 @@ type Disk struct {
 	devices devices
 	readers sync.Pool // *recipe.ElementReader
 	buffers buffers
+	starts  sync.RWMutex // held for writing while Close forbids new operations
 	running sync.WaitGroup
 	closed  context.Context
 	close   context.CancelCauseFunc
@@ -89,7 +90,9 @@ func New(cfg Config) (*Disk, error) {
 
 // Close ends all operations and waits for their goroutines, no longer than the stall time. It may be called twice.
 func (d *Disk) Close() error {
+	d.starts.Lock()
 	d.close(ErrClosed)
+	d.starts.Unlock()
 	ended := make(chan struct{})
 	go func() {
 		d.running.Wait()
@@ -156,8 +159,11 @@ func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error)
 	}
 	o := &operation{ctx: ctx}
 	done := make(chan error, 1)
-	d.running.Add(1)
-	d.count.running.Add(1)
+	if !d.mayStart() {
+		cancel(nil)
+		release()
+		return ErrClosed
+	}
 	go func() {
 		defer d.running.Done()
 		defer d.count.running.Add(-1)
@@ -166,6 +172,18 @@ func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error)
 		done <- work(o)
 	}()
 	return d.await(o, done, cancel)
+}
+
+// mayStart counts one more operation, unless the Disk is closed.
+func (d *Disk) mayStart() bool {
+	d.starts.RLock()
+	defer d.starts.RUnlock()
+	if d.closed.Err() != nil {
+		return false
+	}
+	d.running.Add(1)
+	d.count.running.Add(1)
+	return true
 }
 
 // await waits for an operation as long as it makes progress.

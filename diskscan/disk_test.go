@@ -1,0 +1,221 @@
+package diskscan
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// bare makes a Disk without a scope, for operations that a test makes up.
+func bare(t *testing.T, cfg Config) *Disk {
+	t.Helper()
+	d, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// An operation that hangs costs its caller the stall time, and others of its device a slot; other
+// devices go on.
+func TestHangingOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bare(t, Config{Stall: time.Second})
+		hang := make(chan struct{})
+		start := time.Now()
+		err := d.run(t.Context(), 1, func(*operation) error { <-hang; return nil })
+		if !errors.Is(err, ErrStalled) || time.Since(start) < time.Second || time.Since(start) > 3*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		for _, dev := range []uint64{1, 2} {
+			if err := d.run(t.Context(), dev, func(*operation) error { return nil }); err != nil {
+				t.Errorf("device %d: %v", dev, err)
+			}
+		}
+		if s := d.Stats(); s.Abandoned != 1 || s.Running != 1 {
+			t.Errorf("stats %+v", s)
+		}
+		if err := d.Close(); !errors.Is(err, ErrStalled) {
+			t.Errorf("closed with %v", err)
+		}
+		close(hang)
+		if err := d.Close(); err != nil {
+			t.Errorf("closed at last with %v", err)
+		}
+	})
+}
+
+// A device whose slots are all taken by operations that hang refuses more, in time.
+func TestDeviceFullOfHangingOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bare(t, Config{Stall: time.Second})
+		hang := make(chan struct{})
+		for range defaultDepth {
+			go d.run(t.Context(), 1, func(*operation) error { <-hang; return nil })
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := d.run(t.Context(), 1, func(*operation) error { return nil }); !errors.Is(err, ErrStalled) {
+			t.Errorf("got %v", err)
+		}
+		if waited := time.Since(start); waited > 5*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+		close(hang)
+		d.Close()
+	})
+}
+
+// Progress restarts the stall clock, and a caller that takes its time stops it.
+func TestSlowOperationIsNotStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bare(t, Config{Stall: time.Second})
+		err := d.run(t.Context(), 1, func(o *operation) error {
+			for range 20 {
+				time.Sleep(700 * time.Millisecond)
+				if err := o.step(); err != nil {
+					return err
+				}
+			}
+			return o.tell(func() { time.Sleep(time.Minute) })
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		d.Close()
+	})
+}
+
+// Nothing is told once the caller has gone on.
+func TestAbandonedOperationTellsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bare(t, Config{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		reason := errors.New("enough")
+		var told atomic.Bool
+		go func() {
+			time.Sleep(time.Second)
+			cancel(reason)
+		}()
+		err := d.run(ctx, 1, func(o *operation) error {
+			time.Sleep(2 * time.Second)
+			return o.tell(func() { told.Store(true) })
+		})
+		if !errors.Is(err, reason) {
+			t.Errorf("got %v", err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if told.Load() {
+			t.Error("something was told")
+		}
+		if err := d.run(t.Context(), 1, nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
+// No more operations run at once on a device than its depth.
+func TestDepth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := bare(t, Config{})
+		defer d.Close()
+		for _, depth := range []int{1, 4, 16} {
+			d.devices.get(7).share.Store(int64(deviceSlots / depth))
+			var running, most atomic.Int64
+			done := make(chan struct{})
+			for range 40 {
+				go func() {
+					d.run(t.Context(), 7, func(*operation) error {
+						most.Store(max(most.Load(), running.Add(1)))
+						time.Sleep(time.Second)
+						running.Add(-1)
+						return nil
+					})
+					done <- struct{}{}
+				}()
+			}
+			for range 40 {
+				<-done
+			}
+			if most.Load() > int64(depth) {
+				t.Errorf("%d at once, want %d at most", most.Load(), depth)
+			}
+		}
+	})
+}
+
+func TestBuffersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBuffers(3*100, 100)
+		o := &operation{ctx: t.Context()}
+		var held [][]byte
+		for range 3 {
+			buf, err := b.get(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held = append(held, buf)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := b.get(&operation{ctx: ctx}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a fourth buffer: %v", err)
+		}
+		b.put(held[0])
+		if _, err := b.get(o); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDepthFor(t *testing.T) {
+	for seek, want := range map[time.Duration]int{50 * time.Microsecond: 16, time.Millisecond: 4, 8 * time.Millisecond: 1} {
+		if got := depthFor(seek); got != want {
+			t.Errorf("%v: %d, want %d", seek, got, want)
+		}
+	}
+}
+
+func TestCalibrate(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/large", noise("x", minProbeFile))
+	write(t, dir+"/small", noise("x", 1000))
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
+	if _, ok := d.Calibrate(t.Context(), fileAt("small")); ok {
+		t.Error("a small file was measured")
+	}
+	if got := d.Depth(Dir{}); got != defaultDepth {
+		t.Errorf("depth %d before the measurement", got)
+	}
+	cost, ok := d.Calibrate(t.Context(), fileAt("large"))
+	if !ok {
+		t.Log("the file system of the test has no reads past its cache")
+		return
+	}
+	t.Logf("%+v", cost)
+	if known, ok := d.DeviceCost(Dir{}); !ok || known != cost || d.Depth(Dir{}) != cost.Depth {
+		t.Errorf("known %+v, depth %d", known, d.Depth(Dir{}))
+	}
+	if cost.Seek <= 0 || cost.PerByte <= 0 || cost.Depth < 1 || cost.Depth > deviceSlots {
+		t.Errorf("%+v", cost)
+	}
+}
+
+func TestColdSpans(t *testing.T) {
+	got := coldSpans([]byte{1, 0, 2, 1, 0xff, 0}, 8192, 4096)
+	want := []span{{12288, 20480}, {28672, 32768}}
+	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if n := coldBeyond([]span{{0, 100}, {100, 150}, {160, 200}}, 90); n != 150 {
+		t.Errorf("cold until %d, want 150", n)
+	}
+	if n := coldBeyond([]span{{0, 80}, {100, 150}}, 90); n != 0 {
+		t.Errorf("cold until %d, want 0", n)
+	}
+}
