@@ -14,6 +14,7 @@ import (
 type search struct {
 	planner *costmodel.Planner
 	disk    *backpressure.Disk
+	cpu     *backpressure.CPU
 	worth   backpressure.Worth
 	groups  []group
 	dirs    []uint32 // the shell's number of each costmodel.DirID
@@ -22,6 +23,7 @@ type search struct {
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
 	planAt  time.Time
+	refused bool // the network does better at present
 	waiting bool // an operation is worth doing, now or later
 }
 
@@ -42,6 +44,7 @@ type running struct {
 func newSearch(cfg CoreConfig) *search {
 	return &search{
 		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles}, costmodel.NewCosts()),
+		cpu:     backpressure.NewCPU(backpressure.CPUConfig{}),
 		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
 	}
 }
@@ -64,8 +67,17 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		s.stated(now, ev)
 	case EvHashed:
 		s.hashed(now, ev)
-	case EvDisk:
-		s.disk.Sample(now, *ev.Sample)
+	case EvMachine:
+		s.machine(now, ev)
+	}
+}
+
+func (s *search) machine(now time.Time, ev Event) {
+	if ev.Disk != nil {
+		s.disk.Sample(now, *ev.Disk)
+	}
+	if ev.CPU != nil {
+		s.cpu.Sample(now, *ev.CPU)
 	}
 }
 
@@ -224,6 +236,10 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 		if v := s.disk.Allow(now, backpressure.Search); !v.Allow {
 			return costmodel.Op{}, v.Again, false
 		}
+		if v := s.cpu.AllowSearch(now, rate); !v.Allow {
+			s.refused = true
+			return costmodel.Op{}, v.Again, false
+		}
 	} else if len(s.running) >= c.cfg.SearchDepth {
 		return costmodel.Op{}, time.Time{}, false
 	}
@@ -239,6 +255,7 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 		offer.Units = op.Len
 	}
 	v := s.worth.Allow(now, offer)
+	s.refused = !v.Allow
 	return op, v.Again, v.Allow
 }
 
@@ -254,7 +271,7 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 		s.planner.Done(op, costmodel.Result{Failed: true}) // no index is attached, so there are none
 		return
 	}
-	s.disk.SearchStarted(now)
+	s.disk.SearchStarted()
 	s.running = append(s.running, running{op: op, id: a.ID})
 	c.actions = append(c.actions, a)
 }
@@ -265,43 +282,50 @@ const (
 	orderPerFile = 100 * time.Microsecond // a pause for each file to be put in order: 2 % of the time at 2 µs a file
 )
 
+// etaClass is the order of magnitude of an expected arrival time. Within a class files are asked for
+// in recipe order: a sender reads ahead, and jumping to and fro costs it more than the order gains.
+func etaClass(seconds float64) int8 {
+	switch {
+	case math.IsInf(seconds, 1):
+		return math.MaxInt8
+	case seconds <= 1e-3:
+		return math.MinInt8
+	}
+	return int8(math.Log2(seconds) / 2)
+}
+
 // reorder puts the groups in the order in which the network is asked for them: those that the disk
-// will bring last, or never, come first.
+// will bring last, or never, come first. While the disk is not worth its time, the order is the recipe's.
 func (c *Core) reorder(now time.Time) {
 	s := c.search
 	if s == nil || now.Before(s.planAt) || c.unasked == 0 {
 		return
 	}
 	s.planAt = now.Add(max(orderPause, time.Duration(len(s.groups))*orderPerFile))
-	s.planner.Plan(now)
 	s.order, s.pos = s.order[:0], 0
-	eta := make([]float64, len(s.groups))
+	if s.refused {
+		return
+	}
+	s.planner.Plan(now)
+	class := make([]int8, len(s.groups))
 	differs := false
 	for i := range s.groups {
 		g := &s.groups[i]
 		if g.first == g.end {
 			continue
 		}
-		eta[i] = math.Inf(1)
+		class[i] = math.MaxInt8
 		if g.known {
-			eta[i] = s.planner.ETA(g.id)
+			class[i] = etaClass(s.planner.ETA(g.id))
 		}
 		s.order = append(s.order, uint32(i))
-		differs = differs || eta[i] != eta[s.order[0]]
+		differs = differs || class[i] != class[s.order[0]]
 	}
 	if !differs {
 		s.order = s.order[:0]
 		return
 	}
-	slices.SortStableFunc(s.order, func(a, b uint32) int {
-		switch {
-		case eta[a] > eta[b]:
-			return -1
-		case eta[a] < eta[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(s.order, func(a, b uint32) int { return int(class[b]) - int(class[a]) })
 }
 
 // pickOrdered takes chunks that were never asked for, in the order of the groups.

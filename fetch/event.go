@@ -51,8 +51,8 @@ const (
 	EvHashed EventKind = "hashed"
 	// EvFound: chunks in Ranges were found on the disk, verified and written.
 	EvFound EventKind = "found"
-	// EvDisk: what the kernel says about the disk.
-	EvDisk EventKind = "disk"
+	// EvMachine: what the kernel says about the disk and the processor.
+	EvMachine EventKind = "machine"
 )
 
 // Why is the class of a failure: it decides whether the same source may be asked again.
@@ -93,7 +93,8 @@ type Event struct {
 	Found     int                      `json:"found,omitempty"` // wanted chunks in the slice
 	Cached    bool                     `json:"cached,omitempty"`
 	Failed    bool                     `json:"failed,omitempty"` // it can't be read any further
-	Sample    *backpressure.DiskSample `json:"sample,omitempty"`
+	Disk      *backpressure.DiskSample `json:"disk,omitempty"`
+	CPU       *backpressure.CPUSample  `json:"cpu,omitempty"`
 }
 
 // WantedFile is a file that is needed, with the place that it will have on this machine.

@@ -95,18 +95,19 @@ func (s *searcher) stop() diskscan.Stats {
 	return s.disk.Stats()
 }
 
-// sampleEvery is how often the kernel is asked about the disk.
-const sampleEvery = 200 * time.Millisecond
+// sampleEvery is how often the kernel is asked about the disk and the processor.
+const sampleEvery = 100 * time.Millisecond
 
 func (s *searcher) sample() {
-	sampler := backpressure.NewDiskSampler()
+	disks, cpus := backpressure.NewDiskSampler(), backpressure.NewCPUSampler()
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
+		now := time.Now()
+		disk, cpu := disks.Sample(now), cpus.Sample(now)
+		s.loop.mail.post(Event{Kind: EvMachine, Disk: &disk, CPU: &cpu})
 		select {
 		case <-tick.C:
-			v := sampler.Sample()
-			s.loop.mail.post(Event{Kind: EvDisk, Sample: &v})
 		case <-s.ctx.Done():
 			return
 		}

@@ -139,10 +139,21 @@ func checkEvent(core *Core, ev Event) error {
 	switch {
 	case ev.Source < 0 || ev.Source >= maxSources:
 		return fmt.Errorf("source %d out of range", ev.Source)
-	case ev.Kind != EvPlanned && ev.Kind != EvPlanDone && ev.Kind != EvUp && int(ev.Source) >= len(core.sources):
+	case ofSource(ev.Kind) && int(ev.Source) >= len(core.sources):
 		return fmt.Errorf("%s from source %d, which never came up", ev.Kind, ev.Source)
+	case ev.Kind == EvFile && ev.File == nil:
+		return errors.New("a file event without its file")
 	case ev.Kind == EvPlanned && len(core.chunks) > 0 && ev.First <= core.chunks[len(core.chunks)-1].ordinal:
 		return fmt.Errorf("chunk %d is planned after chunk %d", ev.First, core.chunks[len(core.chunks)-1].ordinal)
 	}
 	return nil
+}
+
+// ofSource says whether an event is about a source that is up.
+func ofSource(k EventKind) bool {
+	switch k {
+	case EvDown, EvArrived, EvFailed, EvSample:
+		return true
+	}
+	return false
 }
