@@ -202,6 +202,8 @@ func (c *Core) netRate() float64 {
 		return 0
 	case sum == 0:
 		return -1
+	case c.cfg.MaxRate > 0:
+		return min(sum, c.cfg.MaxRate)
 	}
 	return sum
 }
