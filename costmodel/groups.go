@@ -59,12 +59,12 @@ func newGroups() groups {
 }
 
 func (g *groups) addSource(f *SourceFile) SourceID {
-	dirs := f.Path.Dirs[:min(len(f.Path.Dirs), maxDepth)]
-	keys := sourceKeys(&f.Path.Name, dirs, f.Size)
+	dirs := f.Path.dirs
+	keys := sourceKeys(&f.Path.name, dirs, f.Size)
 	g.joins.add(&keys)
 	return SourceID(g.sources.add(source{
-		name:  g.names.add(f.Path.Name.text),
-		dir:   g.dirs.add(dirs),
+		name:  g.names.add(f.Path.name.text),
+		dir:   g.dirs.add(dirs, f.Path.bases),
 		size:  f.Size,
 		mtime: f.MTime,
 	}))

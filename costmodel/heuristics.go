@@ -19,19 +19,32 @@ var hopPowers = func() (t [2*maxDepth + 1]float64) {
 	return t
 }()
 
-// Path is where a file lies: the hashes of its directories from the top, and its name.
+// Path is where a file lies: hashes of its directories from the top, and its name. NewPath makes it.
 type Path struct {
-	Dirs []uint64
-	Name Name
+	dirs  []uint64
+	name  Name
+	bases []uint64 // of each directory: see baseHash
 }
 
 // NewPath makes a path of its directories, from the top, and a file name.
 func NewPath(dirs []string, name string) Path {
-	p := Path{Dirs: make([]uint64, 0, min(len(dirs), maxDepth)), Name: NewName(name)}
-	for _, d := range dirs[:min(len(dirs), maxDepth)] {
-		p.Dirs = append(p.Dirs, hashString(d))
+	dirs = dirs[:min(len(dirs), maxDepth)]
+	both := make([]uint64, 2*len(dirs))
+	p := Path{dirs: both[:len(dirs)], name: NewName(name), bases: both[len(dirs):]}
+	for i, d := range dirs {
+		p.dirs[i], p.bases[i] = hashString(d), baseHash(d)
 	}
 	return p
+}
+
+// baseHash is the hash of a directory's name up to the first sign, with numbers folded: what proj,
+// proj-1.2, proj.old and proj_copy have in common.
+func baseHash(name string) uint64 {
+	h, f := hashStart, folder{text: name}
+	for c, ok := f.next(); ok && (h == hashStart || isLetter(c) || c == digits); c, ok = f.next() {
+		h = hashByte(h, c)
+	}
+	return h
 }
 
 // SourceFile is a file that is wanted. Path is where it will stand on this machine.
@@ -55,7 +68,7 @@ func Probability(s *SourceFile, c *Candidate) float64 {
 	if p == 0 {
 		return 0
 	}
-	return p * NameSimilarity(&s.Path.Name, &c.Path.Name) * Commonality(s.Path.Dirs, c.Path.Dirs)
+	return p * NameSimilarity(&s.Path.name, &c.Path.name) * Commonality(s.Path.dirs, c.Path.dirs)
 }
 
 // fileProbability is pmc·pss·ptm.
@@ -161,4 +174,16 @@ func Promise(wanted, dir []uint64) float64 {
 		best = max(best, hopPowers[below]*float64(run+below)/float64(longer))
 	}
 	return best
+}
+
+// renamedPromise is the promise of a directory that has the place of one on the wanted path, but a
+// name that only begins like that one's: a copy of the tree under another name. The
+// directories above must be the same. It falls with each step down to the counterpart of the wanted
+// directory.
+func renamedPromise(wanted, bases, dir []uint64, base uint64) float64 {
+	i := len(dir) - 1
+	if i < 0 || i >= len(wanted) || bases[i] != base || wanted[i] == dir[i] || commonEnd(wanted[:i], dir[:i]) < i {
+		return 0
+	}
+	return hopPowers[len(wanted)-1-i] * float64(len(wanted)-1) / float64(len(wanted))
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func dirs(path string) []uint64 { return NewPath(strings.Split(strings.Trim(path, "/"), "/"), "").Dirs }
+func dirs(path string) []uint64 { return NewPath(strings.Split(strings.Trim(path, "/"), "/"), "").dirs }
 
 // "Intuitively, the source path /u/bob/src/dsync is more related to the candidate path /u/bob/src/junk
 // than to /u/carol/src/junk, but the candidate path /u/carol/src/dsync is more likely to contain
@@ -74,6 +74,29 @@ func TestPromise(t *testing.T) {
 		if got := Promise(wanted, dirs(tt.dir)); math.Abs(got-tt.want) > 1e-12 {
 			t.Errorf("%s: got %v, want %v", tt.dir, got, tt.want)
 		}
+	}
+}
+
+// A tree under a name that begins like the wanted one's promises more than other neighbours, at every
+// level, and no less near the wanted directory.
+func TestRenamedPromise(t *testing.T) {
+	wanted := NewPath([]string{"home", "u", "proj-1.3", "src", "net"}, "")
+	promise := func(path ...string) float64 {
+		d := NewPath(path, "")
+		return renamedPromise(wanted.dirs, wanted.bases, d.dirs, d.bases[len(d.bases)-1])
+	}
+	for _, name := range []string{"proj", "proj-1.2", "proj.old", "proj_copy", "proj (1)", "PROJ"} {
+		if got := promise("home", "u", name); got <= Commonality(wanted.dirs, dirs("/home/u/other")) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	for _, path := range [][]string{{"home", "u", "project"}, {"home", "u", "proj-1.3"}, {"home", "v", "proj-1.2"}, {"proj-1.2"}} {
+		if got := promise(path...); got != 0 {
+			t.Errorf("%v: %v, want 0", path, got)
+		}
+	}
+	if far, close := promise("home", "u", "proj"), promise("home", "u", "proj-1.3", "src", "net-old"); close <= far {
+		t.Errorf("beside the wanted directory %v, above %v", close, far)
 	}
 }
 

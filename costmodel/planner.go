@@ -40,6 +40,7 @@ type lane struct {
 // dir is a directory of the disk.
 type dir struct {
 	comp   uint64
+	base   uint64 // see baseHash
 	parent uint32 // dir + 1
 	depth  uint8
 	dev    Device
@@ -147,7 +148,7 @@ func (p *Planner) AddDir(parent DirID, name string, dev Device) (DirID, bool) {
 
 func (p *Planner) addDir(parent uint32, name string, dev Device) uint32 {
 	depth := min(p.dirs.at(parent).depth+1, maxDepth)
-	return p.dirs.add(dir{comp: hashString(name), parent: parent + 1, depth: depth, dev: dev, state: ended})
+	return p.dirs.add(dir{comp: hashString(name), base: baseHash(name), parent: parent + 1, depth: depth, dev: dev, state: ended})
 }
 
 // AddFile adds a regular file that was seen in a directory. False if there are too many, or so many

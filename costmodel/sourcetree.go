@@ -21,6 +21,7 @@ const maxEnd = 4
 
 type dirNode struct {
 	comp    uint64
+	base    uint64  // see baseHash
 	parent  uint32  // node + 1
 	depth   uint8   // directories
 	nearest uint8   // steps down to the nearest source directory
@@ -40,8 +41,8 @@ func newSourceDirs() *sourceDirs {
 }
 
 // add returns the node of a directory in which a source file stands.
-func (s *sourceDirs) add(dirs []uint64) uint32 {
-	node := s.node(dirs)
+func (s *sourceDirs) add(dirs, bases []uint64) uint32 {
+	node := s.node(dirs, bases)
 	n := s.nodes.at(node)
 	if n.direct {
 		return node
@@ -64,20 +65,21 @@ func (s *sourceDirs) add(dirs []uint64) uint32 {
 }
 
 // node returns the node of a directory, made with those above it if need be.
-func (s *sourceDirs) node(dirs []uint64) uint32 {
-	h, parent := hashStart, uint32(0)
-	at := s.child(h, parent, 0, 0)
+func (s *sourceDirs) node(dirs, bases []uint64) uint32 {
+	h := hashStart
+	at := s.child(h, dirNode{})
 	for i, c := range dirs {
-		h, parent = mix(h, c), at+1
-		at = s.child(h, parent, c, i+1)
+		h = mix(h, c)
+		at = s.child(h, dirNode{comp: c, base: bases[i], parent: at + 1, depth: uint8(i + 1)})
 	}
 	return at
 }
 
-func (s *sourceDirs) child(h uint64, parent uint32, comp uint64, depth int) uint32 {
+func (s *sourceDirs) child(h uint64, n dirNode) uint32 {
 	at, ok := s.byPath[h]
 	if !ok {
-		at = s.nodes.add(dirNode{comp: comp, parent: parent, depth: uint8(depth), nearest: 2 * maxDepth})
+		n.nearest = 2 * maxDepth
+		at = s.nodes.add(n)
 		s.byPath[h] = at
 	}
 	return at
@@ -127,6 +129,17 @@ func (s *sourceDirs) comps(buf *[maxDepth]uint64, node uint32) []uint64 {
 	return dirs
 }
 
+// bases writes the base hashes of a node's directories to buf.
+func (s *sourceDirs) bases(buf *[maxDepth]uint64, node uint32) []uint64 {
+	n := s.nodes.at(node)
+	bases := buf[:n.depth]
+	for i := len(bases) - 1; i >= 0; i-- {
+		bases[i] = n.base
+		n = s.nodes.at(n.parent - 1)
+	}
+	return bases
+}
+
 // eachEnd calls f with the hashes of the last 1, 2, … directories, until f says no.
 func eachEnd(dirs []uint64, f func(h uint64, n int) bool) {
 	h := hashStart
@@ -139,28 +152,28 @@ func eachEnd(dirs []uint64, f func(h uint64, n int) bool) {
 }
 
 // near returns the sum over all wanted chunks of the commonality of their directory with dirs, and
-// the largest of these commonalities.
-func (s *sourceDirs) near(dirs []uint64) (sum, best float64) {
+// the largest of these commonalities. base is the base hash of the last of dirs.
+func (s *sourceDirs) near(dirs []uint64, base uint64) (sum, best float64) {
 	if s.nodes.n == 0 {
 		return 0, 0
 	}
 	if len(s.direct) <= exactDirs {
-		return s.nearExact(dirs)
+		return s.nearExact(dirs, base)
 	}
 	sum, best = s.nearTree(dirs)
 	endSum, endBest := s.nearEnds(dirs)
 	return min(sum+endSum, s.wanted), max(best, endBest)
 }
 
-func (s *sourceDirs) nearExact(dirs []uint64) (sum, best float64) {
-	var buf [maxDepth]uint64
+func (s *sourceDirs) nearExact(dirs []uint64, base uint64) (sum, best float64) {
+	var buf, buf2 [maxDepth]uint64
 	for _, node := range s.direct {
 		here := float64(s.nodes.at(node).here)
 		if here == 0 {
 			continue
 		}
 		wanted := s.comps(&buf, node)
-		p := max(Commonality(wanted, dirs), Promise(wanted, dirs))
+		p := max(Commonality(wanted, dirs), Promise(wanted, dirs), renamedPromise(wanted, s.bases(&buf2, node), dirs, base))
 		sum += p * here
 		best = max(best, p)
 	}

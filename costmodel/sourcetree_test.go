@@ -16,7 +16,7 @@ func TestNearOfManyDirectories(t *testing.T) {
 		d := append([]uint64{1}, randomDirs(rng)...)
 		d = append(d, 1000+rng.Uint64N(200)) // ends that few share
 		all = append(all, d)
-		s.want(s.add(d), 10)
+		s.want(s.add(d, d), 10)
 	}
 	if len(s.direct) <= exactDirs {
 		t.Fatal("too few directories")
@@ -31,7 +31,7 @@ func TestNearOfManyDirectories(t *testing.T) {
 			exact += 10 * p
 			best = max(best, p)
 		}
-		sum, top := s.near(dir)
+		sum, top := s.near(dir, 0)
 		if sum > s.wanted || sum < exact/5 || sum > 3*exact || top > best*1.6 || top < best/3 {
 			t.Errorf("%v: sum %v, each by itself %v; best %v, each %v", dir, sum, exact, top, best)
 		}
@@ -43,13 +43,13 @@ func TestNearForgetsWhatArrived(t *testing.T) {
 	s := newSourceDirs()
 	var nodes []uint32
 	for i := range uint64(100) {
-		nodes = append(nodes, s.add([]uint64{1, 2, i + 10}))
+		nodes = append(nodes, s.add([]uint64{1, 2, i + 10}, make([]uint64, 3)))
 		s.want(nodes[i], 5)
 	}
 	for _, n := range nodes {
 		s.want(n, -5)
 	}
-	if sum, _ := s.near([]uint64{1, 2, 30}); sum > 1e-3 {
+	if sum, _ := s.near([]uint64{1, 2, 30}, 0); sum > 1e-3 {
 		t.Errorf("sum %v when nothing is wanted", sum)
 	}
 }

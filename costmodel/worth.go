@@ -87,7 +87,7 @@ func (p *Planner) refresh(id uint32, d *dir) {
 		return
 	}
 	var buf [maxDepth]uint64
-	sum, top := p.groups.dirs.near(p.comps(&buf, id))
+	sum, top := p.groups.dirs.near(p.comps(&buf, id), d.base)
 	d.sum, d.top, d.of = float32(sum), float32(top), wanted
 }
 
