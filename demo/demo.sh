@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Shows dfetch at work: serves a real tree (a copy of the Go toolchain's sources and tools), fetches it
-# onto an empty directory and onto a stale copy, verifies both, and says where the bytes came from.
+# onto an empty directory and onto a stale copy, verifies both, and says where the bytes came from. Each of the
+# three lies in a directory of its own, since get looks for content beside its destination too.
 # Usage: demo.sh PATH-OF-DFETCH. Everything happens in a fresh directory below ${TMPDIR:-/tmp}.
 set -euo pipefail
 
 dfetch=$(realpath "${1:?usage: demo.sh PATH-OF-DFETCH}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/dfetch-demo.XXXXXX")
 export XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state
+tree=$work/sender/tree
 server=
 
 cleanup() {
@@ -71,24 +73,25 @@ fetch() {
 	shift
 	"$dfetch" get "$address" "$dest" "$@"
 	"$dfetch" verify "$address" "$dest"
-	diff -r --no-dereference "$work/tree" "$dest"
+	diff -r --no-dereference "$tree" "$dest"
 }
 
 step "making a tree and a stale copy of it in $work"
-make_tree "$work/tree"
-make_stale "$work/tree" "$work/stale"
-printf '%s files, %s\n' "$(find "$work/tree" -type f | wc -l)" "$(du -sh "$work/tree" | cut -f1)"
+mkdir "$work/sender" "$work/new" "$work/old"
+make_tree "$tree"
+make_stale "$tree" "$work/old/tree"
+printf '%s files, %s\n' "$(find "$tree" -type f | wc -l)" "$(du -sh "$tree" | cut -f1)"
 
 step "serving it"
-"$dfetch" serve "$work/tree" --listen 127.0.0.1:0 >"$work/address" 2>"$work/serve.log" &
+"$dfetch" serve "$tree" --listen 127.0.0.1:0 >"$work/address" 2>"$work/serve.log" &
 server=$!
 address=$(wait_for_line "$work/address")
 echo "$address"
 
 step "fetching it onto an empty directory"
-fetch "$work/nothing"
+fetch "$work/new/tree"
 
 step "fetching it onto the stale copy"
-fetch "$work/stale" --delete --max-delete 1000
+fetch "$work/old/tree" --delete --max-delete 1000
 
 step "both are what the recipe says, byte for byte"
