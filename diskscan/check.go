@@ -56,7 +56,7 @@ func (d *Disk) Check(ctx context.Context, ids []recipe.ID) (Sweep, error) {
 	s.Cost = time.Since(start)
 	d.count.stale.Add(int64(s.Stale))
 	if err != nil {
-		d.countError(err)
+		d.countError(ctx, err)
 	}
 	return s, err
 }
@@ -211,7 +211,7 @@ func (d *Disk) confirm(ctx context.Context, h hits, s *Sweep) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		default:
-			d.countError(err)
+			d.countError(ctx, err)
 		}
 	}
 	return nil

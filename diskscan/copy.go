@@ -38,7 +38,7 @@ func (d *Disk) Open(ctx context.Context, f File) (*os.File, error) {
 		if file != nil {
 			file.Close()
 		}
-		d.countError(err)
+		d.countError(ctx, err)
 		return nil, err
 	}
 	return file, nil

@@ -17,7 +17,7 @@ import (
 // Config says how a Disk works. It is not modified after New.
 type Config struct {
 	Scope   *Scope         // what may be read; the caller closes it after the Disk
-	Index   *Index         // nil: none. The caller closes it after the Disk
+	Index   *Index         // of the same profile and hash; nil: none. The caller closes it after the Disk
 	Profile recipe.Profile // zero: recipe.Rabin16
 	Hash    recipe.Hash    // zero: BLAKE3
 	Slice   int64          // bytes of a file that one Hash reads; zero or negative: 8 MiB
@@ -70,12 +70,15 @@ type Disk struct {
 	close   context.CancelCauseFunc
 }
 
-// New makes a Disk. It refuses a profile or hash that recipe refuses.
+// New makes a Disk. It refuses a profile or hash that recipe refuses, and an index of another one.
 func New(cfg Config) (*Disk, error) {
 	cfg = cfg.withDefaults()
 	reader, err := recipe.NewElementReader(cfg.Profile, cfg.Hash)
 	if err != nil {
 		return nil, fmt.Errorf("disk search: %w", err)
+	}
+	if cfg.Index != nil && cfg.Index.profile != keyOfProfile(cfg.Profile, cfg.Hash) {
+		return nil, fmt.Errorf("disk search: the index is of another chunker than %q with %s", cfg.Profile.Name, cfg.Hash)
 	}
 	d := &Disk{cfg: cfg, scope: cfg.Scope, index: cfg.Index}
 	d.readers.New = func() any {

@@ -7,6 +7,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
 )
 
 // bare makes a Disk without a scope, for operations that a test makes up.
@@ -217,5 +221,45 @@ func TestColdSpans(t *testing.T) {
 	}
 	if n := coldBeyond([]span{{0, 80}, {100, 150}}, 90); n != 0 {
 		t.Errorf("cold until %d, want 0", n)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	x := openIndex(t, IndexConfig{})
+	for name, cfg := range map[string]Config{
+		"profile":       {Profile: recipe.Profile{Name: "odd"}},
+		"hash":          {Hash: 9},
+		"another index": {Index: x, Hash: recipe.SHA256},
+	} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+// Failures are counted by what they mean.
+func TestFailuresAreCounted(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want Stats
+	}{
+		{unix.EACCES, Stats{Denied: 1}},
+		{ErrSeen, Stats{Skipped: 1}},
+		{unix.EXDEV, Stats{Skipped: 1}},
+		{ErrOutside, Stats{Skipped: 1}},
+		{unix.EIO, Stats{Errors: 1}},
+		{ErrStalled, Stats{}}, // counted where it was abandoned
+	} {
+		d := bare(t, Config{})
+		d.countError(t.Context(), tt.err)
+		if got := d.Stats(); got != tt.want {
+			t.Errorf("%v: %+v", tt.err, got)
+		}
+	}
+	d := bare(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d.countError(ctx, unix.EIO); d.Stats() != (Stats{}) {
+		t.Errorf("counted although the caller ended it: %+v", d.Stats())
 	}
 }

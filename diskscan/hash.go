@@ -80,21 +80,9 @@ func (d *Disk) Hash(ctx context.Context, f File, from HashState, want Want, sink
 	res.Cost = time.Since(start)
 	if err != nil {
 		res.Done = true
-		d.countError(err)
+		d.countError(ctx, err)
 	}
 	return res, err
-}
-
-// countError counts an operation that failed; what did not come back is counted already.
-func (d *Disk) countError(err error) {
-	switch {
-	case isDenied(err):
-		d.count.denied.Add(1)
-	case errors.Is(err, ErrOutside):
-		d.count.skipped.Add(1)
-	case !errors.Is(err, context.Canceled) && !errors.Is(err, ErrStalled) && !errors.Is(err, ErrClosed):
-		d.count.errors.Add(1)
-	}
 }
 
 // slice is one Hash under way.
@@ -149,10 +137,10 @@ func (s *slice) begin(st *unix.Stat_t) {
 	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
 }
 
-// lookBeyond is how far beyond a slice the page cache is asked, since the kernel reads ahead.
+// lookBeyond is how far beyond a slice the page cache is asked, since the cutter reads ahead.
 const lookBeyond = 8 << 20
 
-// prepare finds out what of the slice is not cached, and has the disk fetch that.
+// prepare finds out what of the slice is not cached, and has the disk read it.
 func (s *slice) prepare(size int64) {
 	readQuietly(s.fd)
 	s.stop = min(s.at.Offset+s.d.cfg.Slice, size)
@@ -166,9 +154,9 @@ func (s *slice) prepare(size int64) {
 	for _, c := range s.cold {
 		if end := min(c.end, s.stop); end > c.off {
 			s.res.Cold += end - c.off
-			_ = unix.Fadvise(s.fd, c.off, end-c.off, unix.FADV_WILLNEED) // a hint
 		}
 	}
+	fetch(s.fd, s.at.Offset, s.stop)
 }
 
 // coldBeyond is how far the pages from stop on are cold without a gap; 0 if the first is not.

@@ -61,11 +61,19 @@ func total(spans []span) (n int64) {
 	return n
 }
 
-// readQuietly keeps reads from changing the access time where that is allowed, and tells that they
-// go forward.
+// readQuietly keeps reads from changing the access time where that is allowed, and the kernel from reading
+// further than it is asked to: what it read ahead would be in vain when the caller stops, and would push
+// other things out of the cache.
 func readQuietly(fd int) {
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err == nil {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags|unix.O_NOATIME) // only the owner may
 	}
-	_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL) // a hint
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) // a hint
+}
+
+// fetch has the disk read a range at one go, while its first bytes are used already.
+func fetch(fd int, off, end int64) {
+	if end > off {
+		_ = unix.Fadvise(fd, off, end-off, unix.FADV_WILLNEED) // a hint
+	}
 }

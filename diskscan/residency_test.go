@@ -38,8 +38,10 @@ func TestHashLeavesTheCacheAsItWas(t *testing.T) {
 	before := total(cold(fd, 0, size))
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
 	seen := int64(0)
+	defer func() { t.Logf("slices %+v", cold(fd, 0, size)) }()
 	for _, r := range hashAll(t, d, fileAt("f"), nil, nil) {
 		seen += r.Cold
+		t.Logf("slice of %d: %d cold", r.Bytes, r.Cold)
 	}
 	after := total(cold(fd, 0, size))
 	const slack = 2 << 20 // what the kernel reads ahead at the end, or pages still under way

@@ -38,7 +38,7 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	d.count.readBytes.Add(res.Read)
 	d.count.stale.Add(int64(res.Stale))
 	if err != nil {
-		d.countError(err)
+		d.countError(ctx, err)
 	}
 	return res, err
 }
@@ -68,9 +68,8 @@ func (p *pass) read() error {
 	readQuietly(fd)
 	end := p.run.Offset + p.run.Len
 	spans := cold(fd, p.run.Offset, end)
-	if p.res.Cold = total(spans); p.res.Cold > 0 {
-		_ = unix.Fadvise(fd, p.run.Offset, p.run.Len, unix.FADV_WILLNEED) // a hint
-	}
+	p.res.Cold = total(spans)
+	fetch(fd, p.run.Offset, end)
 	err = p.readChunks(fd)
 	drop(fd, spans, end)
 	return errors.Join(err, p.batch.flush())

@@ -59,35 +59,22 @@ func (d *Disk) Stat(ctx context.Context, dir Dir, from int64) (StatResult, error
 		return errors.Join(err, o.tell(func() { res = got }))
 	})
 	res.Dir, res.Cost = dir, time.Since(start)
-	d.countStat(&res, from, err)
+	d.countStat(ctx, &res, from, err)
 	return res, err
 }
 
-func (d *Disk) countStat(res *StatResult, from int64, err error) {
+func (d *Disk) countStat(ctx context.Context, res *StatResult, from int64, err error) {
 	c := &d.count
 	switch {
-	case err == nil:
-		if from == 0 {
-			c.stat.Add(1)
-		}
-	case isDenied(err):
-		c.denied.Add(1)
-	case isSkipped(err):
-		c.skipped.Add(1)
-	default:
-		c.errors.Add(1)
+	case err != nil:
+		d.countError(ctx, err)
+	case from == 0:
+		c.stat.Add(1)
 	}
 	c.entries.Add(int64(res.Entries))
 	c.errors.Add(int64(res.Errors))
 	c.skipped.Add(int64(res.Skipped))
 }
-
-// isSkipped says whether a directory is left alone on purpose: it is another mount, for example.
-func isSkipped(err error) bool {
-	return errors.Is(err, ErrSeen) || errors.Is(err, ErrOutside) || errors.Is(err, unix.EXDEV)
-}
-
-func isDenied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
 
 // list does the work of Stat.
 func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err error) {

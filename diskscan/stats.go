@@ -1,6 +1,12 @@
 package diskscan
 
-import "sync/atomic"
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
 
 // Stats are what a Disk has done so far.
 type Stats struct {
@@ -38,4 +44,25 @@ func (d *Disk) Stats() Stats {
 		Denied: c.denied.Load(), Skipped: c.skipped.Load(), Errors: c.errors.Load(),
 		Abandoned: c.abandoned.Load(), Running: c.running.Load(),
 	}
+}
+
+// countError counts an operation that failed, unless its caller ended it. What did not come back is counted
+// where it was abandoned.
+func (d *Disk) countError(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrStalled), errors.Is(err, ErrClosed):
+	case isDenied(err):
+		d.count.denied.Add(1)
+	case isSkipped(err):
+		d.count.skipped.Add(1)
+	default:
+		d.count.errors.Add(1)
+	}
+}
+
+func isDenied(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
+
+// isSkipped says whether something is left alone on purpose: it is another mount, for example.
+func isSkipped(err error) bool {
+	return errors.Is(err, ErrSeen) || errors.Is(err, ErrOutside) || errors.Is(err, unix.EXDEV)
 }
