@@ -39,14 +39,20 @@ func (r Rate) Seconds(units float64) float64 { return r.PerOp + r.PerUnit*units 
 // prediction moves most, so small operations teach PerOp and large ones PerUnit.
 func (r *Rate) observe(units, seconds float64) {
 	predicted := r.Seconds(units)
-	if predicted <= 0 || !(seconds >= 0) || math.IsInf(seconds, 0) {
+	if units < 0 || !(predicted > 0) || !(seconds >= 0) || math.IsInf(seconds, 0) {
 		return
 	}
 	off := min(seconds/predicted, maxRatio) - 1
 	share := r.PerOp / predicted
-	r.PerOp *= 1 + alpha*share*off
-	r.PerUnit *= 1 + alpha*(1-share)*off
+	r.PerOp = min(r.PerOp*(1+alpha*share*off), maxPerOp)
+	r.PerUnit = min(r.PerUnit*(1+alpha*(1-share)*off), maxPerUnit)
 }
+
+// maxPerOp and maxPerUnit, in seconds, keep a disk that hangs from becoming infinitely dear.
+const (
+	maxPerOp   = 3600
+	maxPerUnit = 3600
+)
 
 // maxRatio bounds how far one measurement may be off the prediction.
 const maxRatio = 50

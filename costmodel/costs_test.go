@@ -65,6 +65,7 @@ func TestCostsIgnoreNonsense(t *testing.T) {
 func FuzzCosts(f *testing.F) {
 	f.Add(int64(4096), 0.01)
 	f.Add(int64(-1), -1.0)
+	f.Add(int64(-1), 0.0)
 	f.Fuzz(func(t *testing.T, bytes int64, seconds float64) {
 		c := NewCosts()
 		for range 50 {
