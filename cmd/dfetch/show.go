@@ -24,7 +24,7 @@ func newShowCmd() *cobra.Command {
 		Short: "Show what a recipe holds",
 		Long: `show prints what a recipe holds: counts, how it was made, and who signed it. It reads a .dfr file, or fetches
 from the address's sender what it needs. --diff marks what is new (+), gone (-) or changed (*).`,
-		Args:  wantArgs(1, 1),
+		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			token, err := readTokenFile(tokenFile)
 			if err != nil {
