@@ -43,7 +43,7 @@ type running struct {
 
 func newSearch(cfg CoreConfig) *search {
 	return &search{
-		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles}, costmodel.NewCosts()),
+		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles, MaxSources: maxSought}, costmodel.NewCosts()),
 		cpu:     backpressure.NewCPU(backpressure.CPUConfig{}),
 		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
 	}
@@ -51,6 +51,10 @@ func newSearch(cfg CoreConfig) *search {
 
 // maxDiskFiles bounds the files, and the directories, of the disk that are kept in mind.
 const maxDiskFiles = 256 << 10
+
+// maxSought bounds the wanted files that are looked for at one time by name, size and place. The chunks
+// of further ones are still noticed where they are met.
+const maxSought = 256 << 10
 
 // searchStep takes in the events of the disk.
 func (c *Core) searchStep(now time.Time, ev Event) {

@@ -53,6 +53,7 @@ func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error
 		}
 		return nil
 	})
+	p.MissingData = min(p.MissingData, int64(t.root.Counts.DataBytes))
 	return p, err
 }
 
@@ -68,7 +69,7 @@ func (p *Plan) add(e *recipe.Entry, right bool) {
 	for _, r := range e.Content.Refs {
 		chunks += r.Chunks
 		if !r.Hole {
-			data += r.Bytes // an upper list's holes are counted as data: it is not read for this
+			data += r.Bytes // holes below an upper list count as data: it is not read for this
 		}
 	}
 	p.MissingData += data

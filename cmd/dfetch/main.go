@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"unicode"
@@ -16,7 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// memoryLimit is what the process may grow to before garbage is collected more eagerly. GOMEMLIMIT
+// sets another.
+const memoryLimit = 384 << 20
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
