@@ -110,7 +110,7 @@ var all = map[string]Peer{
 	"curl":              web{program: "curl", get: curl},
 	"curl-bbr":          bbr{web{program: "curl", get: curl}},
 	"aria2":             web{program: "aria2c", get: aria2},
-	"aria2-bt":          torrent{},
+	"aria2-bt":          swarm{},
 	"zsync":             web{program: "zsync", publish: zsyncmake, get: zsync},
 	"casync":            web{program: "casync", trees: true, publish: casyncMake, get: casyncExtract},
 	"uftp":              uftp{},

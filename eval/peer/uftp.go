@@ -18,10 +18,20 @@ const uftpPort = 1044
 // unlimitedRate is what uftp is told of a link without a rate, in Kbit/s.
 const unlimitedRate = 800_000
 
+// clientID is the name that uftpd gives itself: its address as a number. A sender
+// that knows it need not wait for others to announce themselves.
+func clientID(h Host) string {
+	a := h.Addr4().As4()
+	return fmt.Sprintf("0x%02X%02X%02X%02X", a[0], a[1], a[2], a[3])
+}
+
 // Check implements Peer.
 func (uftp) Check(job Job) error {
 	if len(job.Receivers) > 1 {
 		return result.Missingf("uftp to several receivers needs multicast, which the lab's links don't route")
+	}
+	if job.Set.Tree() {
+		return result.Missingf("uftp negotiates every file on its own, so it is measured with single files only")
 	}
 	return installed("uftp", "uftpd")
 }
@@ -44,10 +54,7 @@ func (uftp) Start(ctx context.Context, job Job) (Session, error) {
 		rate = job.Rate * 95 / 100 / 1000 // uftp counts in Kbit/s
 	}
 	s.command = func(ctx context.Context, _ int) (*exec.Cmd, error) {
-		args := []string{"-q", "-R", fmt.Sprint(rate), "-B", "4194304", "-r", "0.2", "-I", job.Sender.Addr4().String(), "-M", addr}
-		if job.Set.Tree() {
-			args = append(args, "-E", job.Set.Dir)
-		}
+		args := []string{"-q", "-R", fmt.Sprint(rate), "-B", "4194304", "-r", "0.2", "-I", job.Sender.Addr4().String(), "-M", addr, "-H", clientID(to.Host)}
 		return job.Sender.Command(ctx, "uftp", append(args, job.Set.Path())...), nil
 	}
 	return s, nil

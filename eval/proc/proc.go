@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -96,9 +97,15 @@ func (p *Process) explain(err error) error {
 	p.stderr.mu.Lock()
 	defer p.stderr.mu.Unlock()
 	if text := bytes.TrimSpace(p.stderr.kept); len(text) > 0 {
-		return fmt.Errorf("%s: %w: %s", p.cmd.Args[0], err, text)
+		return fmt.Errorf("%s: %w: %s", p.cmd.Args[0], err, lastLines(string(text)))
 	}
 	return fmt.Errorf("%s: %w", p.cmd.Args[0], err)
+}
+
+// lastLines are a text's last three lines, as one.
+func lastLines(text string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
 
 func (p *Process) used(sampled int64) result.Usage {

@@ -21,12 +21,15 @@ func (s Size) String() string { return s.text }
 // Total is the size in bytes of all files together.
 func (s Size) Total() int64 { return max(s.Count, 1) * s.Bytes }
 
-// Scaled is the size with its count, or else its bytes, multiplied by factor.
+// Scaled is the size with its count, or else its bytes, multiplied by factor. No
+// size, that of a pair of releases, stays none.
 func (s Size) Scaled(factor float64) Size {
-	if s.Count > 0 {
+	switch {
+	case s == Size{}:
+	case s.Count > 0:
 		s.Count = max(1, int64(float64(s.Count)*factor))
 		s.text = fmt.Sprintf("%dx%dB", s.Count, s.Bytes)
-	} else {
+	default:
 		s.Bytes = int64(float64(s.Bytes) * factor)
 		s.text = fmt.Sprintf("%dB", s.Bytes)
 	}

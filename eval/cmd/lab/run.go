@@ -171,13 +171,6 @@ func listCommand(_ context.Context, _ []string) error {
 	return nil
 }
 
-func httpdCommand(ctx context.Context, args []string) error {
-	if len(args) != 3 {
-		return errors.New("httpd: want ADDRESS SRC PUB")
-	}
-	return peer.ServeFiles(ctx, args[0], args[1], args[2])
-}
-
 // goalsCommand prints the goals of scenarios and what results say to them.
 func goalsCommand(_ context.Context, args []string) error {
 	results, err := readAll(args)

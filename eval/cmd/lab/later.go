@@ -1,5 +1,0 @@
-package main
-
-import "context"
-
-func trackerCommand(context.Context, []string) error { return nil }

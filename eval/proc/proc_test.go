@@ -1,0 +1,136 @@
+package proc
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// helperEnv makes the test binary do what a test wants of a program.
+const helperEnv = "PROC_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(helperEnv) {
+	case "memory":
+		useMemory()
+	case "listen":
+		listen()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// useMemory holds 200 MiB for some looks of the sampler.
+func useMemory() {
+	b := make([]byte, 200<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	time.Sleep(200 * time.Millisecond)
+	os.Exit(int(b[1]))
+}
+
+func listen() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		os.Exit(1)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	os.Stdout.WriteString(port + "\n")
+	select {}
+}
+
+func helper(t *testing.T, what string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), helperEnv+"="+what)
+	return cmd
+}
+
+func TestUsage(t *testing.T) {
+	u, err := Run(helper(t, "memory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.PeakBytes < 200<<20 || u.PeakBytes > 300<<20 {
+		t.Errorf("peak %d MiB, want a little above 200", u.PeakBytes>>20)
+	}
+	if u.CPU <= 0 || u.CPU > 30 {
+		t.Errorf("CPU %v s", u.CPU)
+	}
+}
+
+// A shell's child counts, though the shell is what was started.
+func TestUsageOfChildren(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `"$0"; exit 0`, os.Args[0])
+	cmd.Env = append(os.Environ(), helperEnv+"=memory")
+	u, err := Run(cmd)
+	if err != nil || u.PeakBytes < 200<<20 {
+		t.Errorf("peak %d MiB, %v", u.PeakBytes>>20, err)
+	}
+}
+
+func TestErrorsQuoteTheProgram(t *testing.T) {
+	_, err := Run(exec.CommandContext(t.Context(), "sh", "-c", "echo it is broken >&2; exit 3"))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 || !strings.Contains(err.Error(), "it is broken") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Run(exec.CommandContext(t.Context(), "/does/not/exist")); err == nil {
+		t.Error("a program that is not there runs")
+	}
+}
+
+func TestTailIsBounded(t *testing.T) {
+	var b tail
+	for range 1000 {
+		b.Write([]byte("0123456789"))
+	}
+	b.Write([]byte("end"))
+	if len(b.kept) != tailBytes || !strings.HasSuffix(string(b.kept), "789end") {
+		t.Errorf("kept %d bytes, %q", len(b.kept), b.kept)
+	}
+}
+
+func TestAwaitPortAndStop(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "out")
+	out, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := helper(t, "listen")
+	cmd.Stdout = out
+	p, err := Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	line, err := p.AwaitLine(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := net.LookupPort("tcp", line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.AwaitPort(t.Context(), "tcp", port); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.AwaitPort(ctx, "tcp", 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody listens on port 1: %v", err)
+	}
+	p.Stop()
+	if err := p.AwaitPort(t.Context(), "tcp", port); err == nil {
+		t.Error("a stopped program listens")
+	}
+}

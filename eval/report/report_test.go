@@ -1,0 +1,234 @@
+package report
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"dfetch/eval/netlab"
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+)
+
+func run(group, peer string, o result.Outcome, seconds float64) result.Result {
+	return result.Result{
+		Cell: group + "/peer=" + peer, Group: group, Peer: peer, Outcome: o, Seconds: seconds, Bytes: 10e6,
+		WireDown: 11e6, WireUp: 1e5, Receiver: result.Usage{CPU: 1, PeakBytes: 100 << 20}, Sender: result.Usage{PeakBytes: 50 << 20},
+		Where: result.Where{Machine: "M", Kernel: "K", CPUs: 2, Commit: "c"},
+	}
+}
+
+const (
+	empty   = "fig/net=t1/state=empty"
+	similar = "fig/net=t1/state=similar-99"
+)
+
+// sample has every outcome.
+func sample() []result.Result {
+	gap := run(empty, "zsync", result.Gap, 0)
+	gap.Reason = "zsync is not installed"
+	wrong := run(similar, "zsync", result.Wrong, 3)
+	wrong.Reason = "a < b & c"
+	list := []result.Result{
+		run(similar, "dfetch", result.OK, 6), run(similar, "rsync", result.OK, 5), run(similar, "curl", result.TimeBox, 60),
+		run(empty, "rsync", result.OK, 12), run(empty, "dfetch", result.OK, 9), run(empty, "dfetch", result.OK, 11),
+		run(empty, "curl", result.OK, 8), gap, wrong,
+	}
+	for _, size := range []string{"1MB", "10MB", "100MB"} {
+		list = append(list, run("sizes/net=lan/state=empty/size="+size, "dfetch", result.OK, 2))
+	}
+	told := run("time/net=t1/state=empty", "dfetch", result.OK, 10)
+	for i := range 11 {
+		told.Timeline = append(told.Timeline, result.Point{T: float64(i), Sources: map[string]int64{"disk": int64(min(i, 5)) * 1e6, "sender": int64(i) * 1e6}})
+	}
+	return append(list, told)
+}
+
+const scenarioText = `
+title = A figure & more
+suites = full
+data = file
+size = 10MB
+state = empty similar-99
+net = t1
+peer = dfetch rsync curl zsync
+claim = ours faster | 2 | ratio rsync / dfetch @ state=empty
+claim = longer by | 2.8 | difference dfetch - rsync @ state=empty
+claim = throughput | 1 | MB/s dfetch @ state=empty
+claim = nobody | 1 | seconds zsync @ any
+goal = in time | <= 1.5 | ratio dfetch / rsync @ state=similar-99
+goal = small | <= 64 | receiver-MiB dfetch @ any
+goal = unknown | >= 1 | seconds zsync @ any
+`
+
+func sampleReport(t *testing.T) *Report {
+	t.Helper()
+	s, err := scenarios.Parse("fig", scenarioText, map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(sample(), []*scenarios.Scenario{s})
+}
+
+func TestMarkdown(t *testing.T) {
+	text := sampleReport(t).Markdown("figures")
+	for _, want := range []string{
+		"## A figure & more",
+		"| seconds | dfetch | curl | rsync | zsync |",
+		"| empty | 10.0 [9.00–11.0] | 8.00 | 12.0 | gap |",
+		"| similar-99 | 6.00 | > 60.0 | 5.00 | wrong |",
+		"- zsync: gap: zsync is not installed",
+		"- zsync, similar-99: wrong: a < b & c",
+		"| ours faster | 2 | 1.20 |",
+		"| longer by | 2.8 | −2.00 |",
+		"| throughput | 1 | 1.00 |",
+		"| nobody | 1 | not measured |",
+		"| in time | <= 1.5 | 1.20 | reached |",
+		"| small | <= 64 | 100 | missed |",
+		"| unknown | >= 1 | not measured |  |",
+		"| fig t1 empty | 10.0 | curl | 8.00 | 1.25 |",
+		"| fig t1 similar-99 | 6.00 | rsync | 5.00 | 1.20 |",
+		"Of 2 cells, 0 are within 1.10; the median is 1.23, the worst 1.25.",
+		"- M, 2 cores, Linux K, commit c",
+		"(figures/regret.svg)", "(figures/fig.svg)", "(figures/sizes.svg)", "(figures/time-dfetch.svg)",
+		"11.0 + 0.10; 1.00 + 0.00; 105 + 52.4; 0.00",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+func TestReportRepeats(t *testing.T) {
+	page := func() string {
+		var b strings.Builder
+		if err := sampleReport(t).HTML(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String() + sampleReport(t).Markdown("f")
+	}
+	if first := page(); first != page() {
+		t.Error("two reports of the same results differ")
+	}
+}
+
+func TestPageLoadsNothing(t *testing.T) {
+	var b strings.Builder
+	if err := sampleReport(t).HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(b.String(), `xmlns="http://www.w3.org/2000/svg"`, "")
+	for _, bad := range []string{"http:", "https:", "<script", "<link", "src=", "url("} {
+		if strings.Contains(text, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+	for _, want := range []string{"a &lt; b &amp; c", "<svg", "Bytes by source: dfetch", "reached"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+}
+
+// wellFormed counts the drawn elements of each kind.
+func wellFormed(t *testing.T, f Figure) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	d := xml.NewDecoder(strings.NewReader(f.SVG))
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return counts
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		if e, ok := tok.(xml.StartElement); ok {
+			counts[e.Name.Local]++
+		}
+		if text, ok := tok.(xml.CharData); ok && strings.Contains(string(text), "NaN") {
+			t.Errorf("%s shows NaN", f.Name)
+		}
+	}
+}
+
+func TestFiguresAreDrawings(t *testing.T) {
+	r := sampleReport(t)
+	figures := slices.Clone(r.Figures)
+	for _, s := range r.Sections {
+		figures = append(figures, s.Figures...)
+	}
+	if len(figures) != 5 { // regret, fig, sizes, time's bars and timeline
+		t.Errorf("%d figures", len(figures))
+	}
+	for _, f := range figures {
+		if strings.Contains(f.SVG, "NaN") || strings.Contains(f.SVG, "Inf") {
+			t.Errorf("%s has a number that is none", f.Name)
+		}
+		if n := wellFormed(t, f); n["svg"] != 1 || n["rect"] < 2 {
+			t.Errorf("%s: %v", f.Name, n)
+		}
+	}
+}
+
+func TestEmptyReport(t *testing.T) {
+	r := New(nil, nil)
+	if text := r.Markdown("f"); !strings.Contains(text, "No cell has both") {
+		t.Error(text)
+	}
+	if err := r.HTML(io.Discard); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRegretOfAStoppedRunIsABound(t *testing.T) {
+	list := Regrets(result.Summarize([]result.Result{
+		run(empty, "dfetch", result.TimeBox, 60), run(empty, "rsync", result.OK, 70),
+		run(similar, "dfetch", result.OK, 1), // nothing to compare with
+	}))
+	if len(list) != 1 || !list[0].Bound {
+		t.Fatalf("got %+v", list)
+	}
+	if within, total, _, _ := verdict(list); within != 0 || total != 1 {
+		t.Errorf("%d of %d within the goal", within, total)
+	}
+}
+
+func TestCompareGroups(t *testing.T) {
+	want := []string{
+		"a/net=t1/state=empty/size=9MB", "a/net=t1/state=empty/size=10MB", "a/net=t1/state=empty/size=1GB",
+		"a/net=t1/state=useless", "a/net=t1/state=similar-50", "a/net=t1/state=sibling", "a/net=t1/state=zebra", "b/net=a",
+	}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, compareGroups)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestBytesAt(t *testing.T) {
+	points := []result.Point{{T: 1, Sources: map[string]int64{"a": 10}}, {T: 3, Sources: map[string]int64{"a": 30}}}
+	for at, want := range map[float64]float64{0: 0, 0.5: 5, 1: 10, 2: 20, 3: 30, 9: 30} {
+		if got := bytesAt(points, "a", at); got != want {
+			t.Errorf("at %v: %v, want %v", at, got, want)
+		}
+	}
+}
+
+func TestScale(t *testing.T) {
+	lin, log := fit([]float64{0, 50, 100}, 210), fit([]float64{0.5, 50, 100}, 100)
+	if lin.log || lin.at(0) != 0 || fmt.Sprint(lin.ticks()) != "[0 20 40 60 80 100]" {
+		t.Errorf("linear: %+v %v", lin, lin.ticks())
+	}
+	if !log.log || log.at(0.1) > 1e-9 || log.at(120) < 99.9 || fmt.Sprint(log.ticks()) != "[0.1 1 10 100]" {
+		t.Errorf("logarithmic: %+v %v", log, log.ticks())
+	}
+}

@@ -1,0 +1,115 @@
+package result
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func run(peer string, round int, o Outcome, seconds float64) Result {
+	return Result{Cell: "s/net=t1/peer=" + peer, Group: "s/net=t1", Peer: peer, Round: round, Outcome: o, Seconds: seconds, WireDown: int64(seconds * 100)}
+}
+
+func TestAppendAndRead(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "r.jsonl")
+	if got, err := Read(name); err != nil || got != nil {
+		t.Fatalf("a file that is not there: %v, %v", got, err)
+	}
+	for i := range 3 {
+		if err := Append(name, run("a", i, OK, float64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := Read(name)
+	if err != nil || len(got) != 3 || got[2].Seconds != 2 || got[0].V != Version {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	// A last line that was cut short is left out, one in the middle is an error.
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.WriteFile(name, text[:len(text)-20], 0o666)
+	if got, err := Read(name); err != nil || len(got) != 2 {
+		t.Errorf("cut short: %d results, %v", len(got), err)
+	}
+	os.WriteFile(name, append([]byte("{\n"), text...), 0o666)
+	if _, err := Read(name); err == nil || !strings.Contains(err.Error(), ":1:") {
+		t.Errorf("a broken first line: %v", err)
+	}
+	os.WriteFile(name, []byte(`{"v":9}`), 0o666)
+	if _, err := Read(name); err == nil {
+		t.Error("another version is read")
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	s := Summarize([]Result{
+		run("a", 1, OK, 5), run("b", 1, TimeBox, 60), run("a", 2, Failed, 0), run("a", 3, OK, 1), run("a", 4, OK, 2),
+		run("c", 1, Gap, 0),
+	})
+	if len(s) != 3 {
+		t.Fatalf("%d summaries", len(s))
+	}
+	a, b, c := s[0], s[1], s[2]
+	if a.Outcome != OK || a.N != 3 || a.Runs != 4 || a.Seconds != 2 || a.Least != 1 || a.Most != 5 || a.WireDown != 200 || a.Middle.Round != 4 {
+		t.Errorf("a: %+v", a)
+	}
+	if b.Outcome != TimeBox || b.Seconds != 60 || b.N != 1 {
+		t.Errorf("b: %+v", b)
+	}
+	if c.Outcome != Gap || c.N != 0 {
+		t.Errorf("c: %+v", c)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for want, values := range map[float64][]float64{0: nil, 3: {3}, 2: {9, 2, 1}, 2.5: {4, 1, 2, 3}} {
+		if got := Median(values); got != want {
+			t.Errorf("median of %v is %v, want %v", values, got, want)
+		}
+	}
+}
+
+func TestWriteBenchmarks(t *testing.T) {
+	var b strings.Builder
+	if err := WriteBenchmarks(&b, []Result{run("a", 1, OK, 1.5), run("b", 1, TimeBox, 60)}); err != nil {
+		t.Fatal(err)
+	}
+	want := "BenchmarkLab/s/net=t1/peer=a 1 1500000000 ns/op 150 down-B/op 0 up-B/op 0.000 cpu-s/op 0 peak-B 0 disk-read-B/op\n"
+	if b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestPeersOrder(t *testing.T) {
+	got := Peers([]Summary{{Peer: "rsync"}, {Peer: "dfetch-net"}, {Peer: "aria2"}, {Peer: "dfetch"}, {Peer: "rsync"}})
+	if strings.Join(got, " ") != "dfetch dfetch-net aria2 rsync" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	err := errors.Join(Missingf("%s is not installed", "x"))
+	var m Missing
+	if !errors.As(err, &m) || m.Reason != "x is not installed" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUsageAdd(t *testing.T) {
+	u := Usage{CPU: 1, PeakBytes: 10, DiskRead: 5}
+	u.Add(Usage{CPU: 2, PeakBytes: 7, DiskRead: 1})
+	if u != (Usage{CPU: 3, PeakBytes: 10, DiskRead: 6}) {
+		t.Errorf("got %+v", u)
+	}
+}
+
+func TestHere(t *testing.T) {
+	w := Here(t.TempDir())
+	if w.CPUs < 1 || w.Kernel == "" || w.Machine == "" || w.Commit != "unknown" {
+		t.Errorf("got %+v", w)
+	}
+}

@@ -1,0 +1,172 @@
+package trial
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"dfetch/eval/dataset"
+	"dfetch/eval/netlab"
+	"dfetch/eval/result"
+	"dfetch/eval/scenarios"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var networks = map[string]netlab.Settings{"lan": {}}
+
+func scenario(t *testing.T, name, peers string, repeat int, more string) *scenarios.Scenario {
+	t.Helper()
+	text := fmt.Sprintf("title = %s\nsuites = x\ndata = file\nsize = 10KB\nstate = empty right\nnet = lan\npeer = %s\nrepeat = %d\n%s", name, peers, repeat, more)
+	s, err := scenarios.Parse(name, text, networks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func keys(tasks []task) (out []string) {
+	for _, t := range tasks {
+		out = append(out, t.key())
+	}
+	return out
+}
+
+func TestOrder(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync curl dfetch", 2, ""), scenario(t, "b", "rsync dfetch", 1, "")}
+	tasks := order(list, 1, 0)
+	if len(tasks) != 2*2*3+2*2 {
+		t.Fatalf("%d tasks", len(tasks))
+	}
+	got := keys(tasks)
+	if !slices.Equal(got, keys(order(list, 1, 0))) {
+		t.Error("the same seed gives another order")
+	}
+	if slices.Equal(got, keys(order(list, 2, 0))) {
+		t.Error("another seed gives the same order")
+	}
+	if len(order(list, 1, 1)) != 10 {
+		t.Error("one round is not one round")
+	}
+	// Rounds follow one another, and the peers of a group do.
+	seen := map[string]bool{}
+	for i, task := range tasks {
+		if i > 0 && task.round < tasks[i-1].round {
+			t.Errorf("round %d after round %d", task.round, tasks[i-1].round)
+		}
+		group := fmt.Sprint(task.cell.Group(), task.round)
+		if i > 0 && seen[group] && fmt.Sprint(tasks[i-1].cell.Group(), tasks[i-1].round) != group {
+			t.Errorf("%s is torn apart", group)
+		}
+		seen[group] = true
+	}
+}
+
+func TestFits(t *testing.T) {
+	one := task{scenario(t, "a", "rsync", 1, "box = 60s").Groups()[0][0], 1}
+	for _, tt := range []struct {
+		budget, spent time.Duration
+		want          bool
+	}{
+		{0, time.Hour, true}, {time.Minute, 0, true}, {time.Minute, time.Second, false}, {2 * time.Minute, time.Minute, true},
+	} {
+		if got := (Config{Budget: tt.budget}).fits(one, tt.spent); got != tt.want {
+			t.Errorf("after %v of %v: %v", tt.spent, tt.budget, got)
+		}
+	}
+}
+
+func TestWeight(t *testing.T) {
+	for share, want := range map[string]int64{"1": machine, "4": machine / 4, "16": machine / 16} {
+		one := task{cell: scenario(t, "a", "rsync", 1, "share = "+share).Groups()[0][0]}
+		if one.weight() != want {
+			t.Errorf("share %s: %d", share, one.weight())
+		}
+	}
+}
+
+func bench(t *testing.T) *Bench {
+	t.Helper()
+	return &Bench{Networks: networks, Store: &dataset.Store{Dir: t.TempDir()}, Work: t.TempDir(), Dfetch: "/does/not/exist", Lab: "/does/not/exist"}
+}
+
+// Cells run over the loopback, gaps are named and tried again, and what is done
+// is not run again.
+func TestRunResumes(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync dfetch unknown", 2, "topology = loopback\nbox = 30s")}
+	file := filepath.Join(t.TempDir(), "r.jsonl")
+	var notes []string
+	cfg := Config{Bench: bench(t), File: file, Note: func(line string) { notes = append(notes, line) }}
+	if left, err := Run(t.Context(), cfg, list); err != nil || left != 0 {
+		t.Fatalf("%d left, %v", left, err)
+	}
+	results, err := result.Read(file)
+	if err != nil || len(results) != 2*3*2 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for _, r := range results {
+		switch {
+		case r.Peer == "unknown" && (r.Outcome != result.Gap || !strings.Contains(r.Reason, "unknown")),
+			r.Peer == "dfetch" && (r.Outcome != result.Gap || !strings.Contains(r.Reason, "not installed")):
+			t.Errorf("%s: %s %s", r.Cell, r.Outcome, r.Reason)
+		case r.Peer == "rsync" && r.Outcome == result.Gap:
+			t.Skip(r.Reason)
+		case r.Peer == "rsync" && (r.Outcome != result.OK || r.Seconds <= 0 || r.Bytes != 10000 || r.WireDown != -1):
+			t.Errorf("%+v", r)
+		}
+	}
+	notes = nil
+	if _, err := Run(t.Context(), cfg, list); err != nil || !strings.HasPrefix(notes[0], "8 runs") {
+		t.Errorf("second time: %v, %v", notes, err)
+	}
+	left, err := filepath.Glob(filepath.Join(cfg.Bench.Work, "*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("runs left %v, %v", left, err)
+	}
+}
+
+func TestBudgetLeavesRunsOver(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 1, "topology = loopback\nbox = 30s")}
+	cfg := Config{Bench: bench(t), File: filepath.Join(t.TempDir(), "r"), Budget: time.Second, Note: func(string) {}}
+	if left, err := Run(t.Context(), cfg, list); left != 2 || err != nil {
+		t.Errorf("%d left, %v", left, err)
+	}
+}
+
+func TestAnInterruptedRunIsNoResult(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 3, "topology = loopback")}
+	file := filepath.Join(t.TempDir(), "r")
+	cfg := Config{Bench: bench(t), File: file, Note: func(string) { cancel() }} // at the first line
+	if _, err := Run(ctx, cfg, list); err == nil {
+		t.Error("no error")
+	}
+	if results, err := result.Read(file); err != nil || len(results) != 0 {
+		t.Errorf("%v, %v", results, err)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	ends := []finish{
+		{took: 2 * time.Second, usage: result.Usage{CPU: 1, PeakBytes: 5}},
+		{took: 4 * time.Second, usage: result.Usage{CPU: 2, PeakBytes: 3}},
+	}
+	r := result.Result{Outcome: result.OK}
+	record(&r, ends, false, time.Minute)
+	if r.Outcome != result.OK || r.Seconds != 4 || r.First != 2 || r.Mean != 3 || r.Receiver.CPU != 3 || r.Receiver.PeakBytes != 5 {
+		t.Errorf("%+v", r)
+	}
+	ends[1].err = fmt.Errorf("killed")
+	failed, boxed := result.Result{Outcome: result.OK}, result.Result{Outcome: result.OK}
+	record(&failed, ends, false, time.Minute)
+	record(&boxed, ends, true, time.Minute)
+	if failed.Outcome != result.Failed || failed.Reason != "killed" || boxed.Outcome != result.TimeBox || boxed.Seconds != 60 {
+		t.Errorf("%+v, %+v", failed, boxed)
+	}
+}
