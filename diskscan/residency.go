@@ -21,7 +21,7 @@ func cold(fd int, off, end int64) []span {
 	if err != nil {
 		return nil
 	}
-	defer unix.Munmap(mem)
+	defer func() { _ = unix.Munmap(mem) }()
 	here := make([]byte, (int64(len(mem))+page-1)/page)
 	if err := mincore(mem, here); err != nil {
 		return nil

@@ -2,7 +2,6 @@ package diskscan
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -190,9 +189,6 @@ func searchable(fd int) error {
 	}
 	return nil
 }
-
-// errShort says that a file is shorter than it was.
-var errShort = errors.New("file became shorter")
 
 // preadFull fills p from off; it returns how much it got, and io.EOF at the end of the file.
 func preadFull(fd int, p []byte, off int64) (int, error) {
