@@ -27,11 +27,14 @@ type buildFlags struct {
 }
 
 func (f *buildFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.meta, "meta", "portable", "record this `METADATA`: portable (permissions, times, symlinks), unix (+ owner, suid, hardlinks) or full (+ xattrs, ACLs, devices)")
-	cmd.Flags().StringVar(&f.chunker, "chunker", recipe.Rabin16.Name, "cut files into chunks as `NAME` says")
-	cmd.Flags().StringVar(&f.hash, "hash", "blake3", "make ids with `HASH`: blake3 or sha256")
+	cmd.Flags().StringVar(&f.meta, "meta", "portable", "record this METADATA: portable (permissions, times, symlinks), unix (+ owner, suid, hardlinks) or full (+ xattrs, ACLs, devices)")
+	cmd.Flags().StringVar(&f.chunker, "chunker", recipe.Rabin16.Name, "cut files into chunks as NAME says")
+	cmd.Flags().StringVar(&f.hash, "hash", "blake3", "make ids with HASH: blake3 or sha256")
 	cmd.Flags().BoolVar(&f.skip, "skip-unreadable", false, "leave out what can't be read, instead of ending with exit code 23")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "no progress")
+	nameValues(cmd.Flags(), "METADATA", "meta")
+	nameValues(cmd.Flags(), "NAME", "chunker")
+	nameValues(cmd.Flags(), "HASH", "hash")
 }
 
 // config turns the flags into a build of path.
@@ -103,9 +106,10 @@ that its content is cut into. It prints the recipe's address. Equal trees have e
 		},
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVarP(&out, "output", "o", "", "the `FILE` to write (default: the last part of PATH, with .dfr)")
-	cmd.Flags().StringVar(&reuse, "reuse", "", "an older recipe of PATH, a .dfr `FILE`: files with the same size and time are not read again")
-	cmd.Flags().StringVar(&sign, "sign", "", "sign with the key in `FILE` (see dfetch key)")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "the FILE to write (default: the last part of PATH, with .dfr)")
+	cmd.Flags().StringVar(&reuse, "reuse", "", "an older recipe of PATH, a .dfr FILE: files with the same size and time are not read again")
+	cmd.Flags().StringVar(&sign, "sign", "", "sign with the key in FILE (see dfetch key)")
+	nameValues(cmd.Flags(), "FILE", "output", "reuse", "sign")
 	return cmd
 }
 

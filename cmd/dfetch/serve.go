@@ -40,12 +40,14 @@ start serve again to describe it anew.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return serve(cmd, &f, args) },
 	}
 	f.buildFlags.add(cmd)
-	cmd.Flags().StringVar(&f.listen, "listen", ":7433", "listen on `HOST:PORT`; port 0 takes a free one")
+	cmd.Flags().StringVar(&f.listen, "listen", ":7433", "listen on HOST:PORT; port 0 takes a free one")
 	cmd.Flags().Var(&f.uploadLimit, "upload-limit", "send at most this much a second, to all together")
 	cmd.Flags().Var(&f.clientLimit, "client-limit", "send at most this much a second on each connection")
 	cmd.Flags().BoolVar(&f.noToken, "no-token-in-address", false, "print addresses without the access token, and the files that hold the tokens on stderr")
-	cmd.Flags().IntVar(&f.maxConns, "max-connections", 0, "at most `N` connections at a time (default 256)")
+	cmd.Flags().IntVar(&f.maxConns, "max-connections", 0, "at most N connections at a time (default 256)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what goes wrong with connections")
+	nameValues(cmd.Flags(), "HOST:PORT", "listen")
+	nameValues(cmd.Flags(), "N", "max-connections")
 	return cmd
 }
 

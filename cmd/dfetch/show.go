@@ -44,8 +44,10 @@ from the address's sender what it needs. --diff marks what is new (+), gone (-) 
 		},
 	}
 	cmd.Flags().BoolVar(&files, "files", false, "list the entries: mode, size, time (UTC), path")
-	cmd.Flags().StringVar(&diff, "diff", "", "list what differs from this older `RECIPE` (a .dfr file or an address)")
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from `FILE`")
+	cmd.Flags().StringVar(&diff, "diff", "", "list what differs from this older RECIPE (a .dfr file or an address)")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from FILE")
+	nameValues(cmd.Flags(), "RECIPE", "diff")
+	nameValues(cmd.Flags(), "FILE", "token-file")
 	return cmd
 }
 

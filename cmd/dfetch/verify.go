@@ -35,10 +35,11 @@ holds. Each difference is named; the exit code is 0 only if there is none.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from `FILE`")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "read the access token from FILE")
 	cmd.Flags().BoolVar(&f.extra, "extra", false, "names that the recipe does not have are differences too")
 	cmd.Flags().BoolVar(&f.json, "json", false, "differences as JSON on stdout, one a line")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "don't list differences")
+	nameValues(cmd.Flags(), "FILE", "token-file")
 	return cmd
 }
 
