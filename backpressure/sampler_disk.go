@@ -103,13 +103,16 @@ func (s *DiskSampler) others() int64 {
 // sector is the unit of /proc/diskstats, whatever the disk's own is.
 const sector = 512
 
+// maxSectors of one disk, half an exabyte, is more than a kernel has counted: a larger number is none.
+const maxSectors = 1 << 50
+
 // diskBytes sums what was read from and written to the disks that /proc/diskstats lists. Partitions,
 // which follow their disk, and devices on top of others would count twice.
 func diskBytes(data []byte) (read, written int64) {
 	var disk []byte
 	for line := range bytes.Lines(data) {
 		name, r, w, ok := diskLine(line)
-		if !ok || virtualDisk(name) || partOf(name, disk) {
+		if !ok || max(r, w) > maxSectors || virtualDisk(name) || partOf(name, disk) {
 			continue
 		}
 		disk = name

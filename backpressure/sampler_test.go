@@ -119,6 +119,7 @@ func TestSamplersHere(t *testing.T) {
 func FuzzDiskLines(f *testing.F) {
 	f.Add([]byte(diskText))
 	f.Add([]byte("1 2 a 3 4 5 6 7 8 9"))
+	f.Add([]byte("1 2 a 3 4 5 6 7 8 20000000000000000\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, w := diskBytes(data); len(data) < 100 && (r < 0 || w < 0) {
 			t.Errorf("read %d, written %d", r, w)
