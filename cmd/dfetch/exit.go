@@ -13,6 +13,7 @@ import (
 	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/sources"
+	"dfetch/sources/sender"
 	"dfetch/sources/wire"
 	"dfetch/tree"
 )
@@ -111,6 +112,7 @@ var knownErrors = []struct {
 	{sources.ErrCorrupt, exitProtocol},
 	{wire.ErrFrame, exitProtocol},
 	{sources.ErrClosed, exitSocket},
+	{sender.ErrHungUp, exitSocket},
 }
 
 // codeOf returns the exit code of an error: the one that withCode gave it, else the one of the

@@ -17,6 +17,7 @@ import (
 	"dfetch/fetch"
 	"dfetch/recipe"
 	"dfetch/sources"
+	"dfetch/sources/sender"
 	"dfetch/sources/wire"
 	"dfetch/tree"
 )
@@ -39,6 +40,7 @@ func TestCodeOf(t *testing.T) {
 		{fmt.Errorf("make staging directory: %w", unix.ENOTDIR), exitFileIO},
 		{fmt.Errorf("write: %w", unix.ECONNRESET), exitSocket},
 		{fetch.ErrNoSender, exitMissing},
+		{fmt.Errorf("handshake: %w", sender.ErrHungUp), exitSocket},
 		{fmt.Errorf("dir node: %w", recipe.ErrNotFound), exitMissing},
 		{late, exitTimeout},
 		{context.DeadlineExceeded, exitTimeout},

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -116,12 +117,20 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	if err != nil {
 		_ = conn.Close()
 		if ctx.Err() != nil {
-			err = ctx.Err() // the connection was closed for it
+			err = ended(ctx, cfg.ConnectTimeout) // the connection was closed for it
 		}
 		return nil, fmt.Errorf("sender %s: %w", cfg.Addr, classify(err))
 	}
 	c.start()
 	return c, nil
+}
+
+// ended says why ctx, which ends after timeout or with the caller's own, has ended.
+func ended(ctx context.Context, timeout time.Duration) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in %v: %w", timeout, ctx.Err())
+	}
+	return ctx.Err()
 }
 
 func newClient(cfg ClientConfig, conn net.Conn, config *tls.Config) *Client {
@@ -141,6 +150,9 @@ func newClient(cfg ClientConfig, conn net.Conn, config *tls.Config) *Client {
 // greet does the handshake and HELLO.
 func (c *Client) greet(ctx context.Context) error {
 	if err := c.tls.HandshakeContext(ctx); err != nil {
+		if _, other := errors.AsType[tls.RecordHeaderError](err); other {
+			err = fmt.Errorf("%w: %w", err, sources.ErrProtocol)
+		}
 		return fmt.Errorf("handshake: %w", err)
 	}
 	c.under.Buffer()
@@ -316,6 +328,8 @@ func codeError(code wire.Code) error {
 // classify gives an error the sentinel that the loop decides by.
 func classify(err error) error {
 	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: %w", err, ErrHungUp)
 	case errors.Is(err, wire.ErrPin):
 		return fmt.Errorf("%w: %w", err, sources.ErrRefused)
 	case errors.Is(err, wire.ErrFrame) && !errors.Is(err, sources.ErrProtocol):

@@ -12,15 +12,16 @@ import (
 	"dfetch/sources/wire"
 )
 
-// errHungUp means that the server closed the connection without a word.
-var errHungUp = errors.New("server closed the connection")
+// ErrHungUp means that the server closed the connection without a word. One that is at its limit of
+// connections does so.
+var ErrHungUp = errors.New("server closed the connection")
 
 // readLoop takes the server's frames until the connection ends.
 func (c *Client) readLoop() {
 	for {
 		t, n, err := c.reader.Next()
 		if errors.Is(err, io.EOF) {
-			err = errHungUp
+			err = ErrHungUp
 		}
 		c.lastRead.Store(c.cfg.Now().UnixNano())
 		if err == nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,8 +81,35 @@ func TestSilentServerTimesOut(t *testing.T) {
 	cfg.ConnectTimeout = 50 * time.Millisecond
 	_, err = Dial(context.Background(), cfg)
 	var ne net.Error
-	if !errors.As(err, &ne) || !ne.Timeout() {
+	if !errors.As(err, &ne) || !ne.Timeout() || !strings.Contains(err.Error(), "no answer in 50ms") {
 		t.Fatalf("%v, want a timeout", err)
+	}
+}
+
+// TestServersThatAreNone: what hangs up at once, and what speaks something else, is told apart.
+func TestServersThatAreNone(t *testing.T) {
+	for answer, want := range map[string]error{"": ErrHungUp, "SSH-2.0-OpenSSH_9.9\r\n": sources.ErrProtocol} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		check(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, _ = conn.Read(make([]byte, 64<<10))
+			_, _ = conn.Write([]byte(answer))
+		}()
+		r := &rig{w: smallWorld(t), addr: l.Addr().String()}
+		r.id, err = wire.NewIdentity()
+		check(t, err)
+		if _, err = Dial(context.Background(), r.config(t, newCollector())); !errors.Is(err, want) {
+			t.Errorf("after %q: %v, want %v", answer, err, want)
+		}
+		check(t, l.Close())
+		<-done
 	}
 }
 
