@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -95,17 +96,25 @@ func (o *origin) name(h recipe.Hash, id recipe.ID, part, word string) error {
 	return nil
 }
 
-// readToken reads --token-file.
+// maxTokenFile is the most that --token-file may hold.
+const maxTokenFile = 4096
+
+// readTokenFile reads --token-file.
 func readTokenFile(path string) (string, error) {
 	if path == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("--token-file: %w", err)
 	}
-	if len(text) > 4096 {
-		return "", usagef("--token-file %s: longer than 4096 bytes", path)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	if len(text) > maxTokenFile {
+		return "", usagef("--token-file %s: longer than %d bytes", path, maxTokenFile)
 	}
 	return strings.TrimSpace(string(text)), nil
 }
