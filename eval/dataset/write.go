@@ -18,7 +18,7 @@ import (
 // random is a sequence of bytes and numbers that depends on its name alone.
 func random(name string) (*rand.ChaCha8, *rand.Rand) {
 	h := fnv.New64a()
-	io.WriteString(h, name)
+	h.Write([]byte(name)) // a hash takes everything
 	var seed [32]byte
 	for i, sum := 0, h.Sum64(); i < 32; i++ {
 		seed[i] = byte(sum >> (i % 8 * 8))

@@ -91,7 +91,7 @@ func serveRanges(w http.ResponseWriter, f *os.File, header string) error {
 			return nil
 		}
 	}
-	io.WriteString(w, end)
+	_, _ = io.WriteString(w, end) // if this fails, the client is gone
 	return nil
 }
 

@@ -61,11 +61,11 @@ func (p *Process) Wait() (result.Usage, error) {
 // Stop asks the program to end, kills it if it has not after five seconds, and
 // returns what it used. How it ended is no error.
 func (p *Process) Stop() result.Usage {
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it fails if the program has ended
 	select {
 	case <-p.done:
 	case <-time.After(5 * time.Second):
-		p.cmd.Process.Kill()
+		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
 	return p.usage
