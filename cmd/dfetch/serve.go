@@ -22,6 +22,7 @@ type serveFlags struct {
 	clientLimit rateFlag
 	noToken     bool
 	maxConns    int
+	congestion  string
 	verbose     bool
 }
 
@@ -44,6 +45,7 @@ start serve again to describe it anew.`,
 	cmd.Flags().Var(&f.uploadLimit, "upload-limit", "send at most this much a second, to all together")
 	cmd.Flags().Var(&f.clientLimit, "client-limit", "send at most this much a second on each connection")
 	cmd.Flags().BoolVar(&f.noToken, "no-token-in-address", false, "print addresses without the access token, and the files that hold the tokens on stderr")
+	cmd.Flags().StringVar(&f.congestion, "congestion", "bbr", "TCP congestion control, where the kernel has it; empty leaves the system's")
 	cmd.Flags().IntVar(&f.maxConns, "max-connections", 0, "at most N connections at a time (default 256)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what goes wrong with connections")
 	nameValues(cmd.Flags(), "HOST:PORT", "listen")
@@ -62,6 +64,7 @@ func serve(cmd *cobra.Command, f *serveFlags, paths []string) error {
 	}
 	server, err := sender.NewServer(sender.ServerConfig{
 		Identity: id, MaxConns: f.maxConns, UploadLimit: int64(f.uploadLimit), UploadLimitPerCon: int64(f.clientLimit),
+		Congestion: f.congestion,
 		Log: func(remote string, err error) {
 			if f.verbose {
 				say(cmd.ErrOrStderr(), "%s: %v", remote, err)

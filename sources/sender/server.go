@@ -28,6 +28,7 @@ type ServerConfig struct {
 	IdleTimeout       time.Duration // a client that sends nothing, not even PING; 60 s
 	UploadLimit       int64         // bytes a second, all connections together; none
 	UploadLimitPerCon int64         // bytes a second, each connection; none
+	Congestion        string        // TCP congestion control, if the kernel has it; the system's
 
 	// Log is told what goes wrong with a connection; nil is silence.
 	Log func(remote string, err error)
@@ -226,7 +227,11 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 		_ = conn.SetDeadline(time.Time{})
 		return web.serve(ctx, tc)
 	}
-	wire.TCPOf(conn).LimitUnsent()
+	tcp := wire.TCPOf(conn)
+	tcp.LimitUnsent()
+	if s.cfg.Congestion != "" {
+		tcp.UseCongestion(s.cfg.Congestion)
+	}
 	under.Buffer()
 	sess := newSession(s, conn, under, tc)
 	return sess.run(ctx)

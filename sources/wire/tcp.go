@@ -41,6 +41,16 @@ func (t TCP) LimitUnsent() {
 	}
 }
 
+// UseCongestion sets the congestion control of the connection, as far as the kernel has it and
+// allows it; else the system's stays.
+func (t TCP) UseCongestion(name string) {
+	if t.raw != nil {
+		_ = t.raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+		})
+	}
+}
+
 // Info asks the kernel.
 func (t TCP) Info() TCPInfo {
 	var info TCPInfo
