@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -140,7 +141,20 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 			return nil
 		}
 	}
-	return tell(session, len(job.Receivers), r)
+	if err := tell(session, len(job.Receivers), r); err != nil {
+		return err
+	}
+	if found := r.Sources["disk"]; found > 0 && nothingToFind(cell) {
+		r.Outcome, r.Reason = result.Wrong, fmt.Sprintf("%d bytes were found on the disk of receivers that had nothing", found)
+	}
+	return nil
+}
+
+// nothingToFind tells whether a receiver's disk has nothing of use. All hosts share
+// this machine's disk: a search that left a receiver's folder would find the
+// source itself. Releases may hold the same content twice.
+func nothingToFind(cell scenarios.Cell) bool {
+	return (cell.State == "empty" || cell.State == "useless") && !strings.Contains(cell.Scenario.Data, ":")
 }
 
 func closed(s peer.Session) error { s.Close(); return nil }

@@ -170,3 +170,20 @@ func TestRecord(t *testing.T) {
 		t.Errorf("%+v, %+v", failed, boxed)
 	}
 }
+
+func TestNothingToFind(t *testing.T) {
+	generated, pair := &scenarios.Scenario{Data: "file"}, &scenarios.Scenario{Data: "npm:a@1..2"}
+	for _, tt := range []struct {
+		cell scenarios.Cell
+		want bool
+	}{
+		{scenarios.Cell{Scenario: generated, State: "empty"}, true},
+		{scenarios.Cell{Scenario: generated, State: "sibling"}, false},
+		{scenarios.Cell{Scenario: generated, State: "similar-90+empty"}, false},
+		{scenarios.Cell{Scenario: pair, State: "empty"}, false},
+	} {
+		if got := nothingToFind(tt.cell); got != tt.want {
+			t.Errorf("%s of %s: %v", tt.cell.State, tt.cell.Scenario.Data, got)
+		}
+	}
+}
