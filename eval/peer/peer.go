@@ -29,12 +29,18 @@ type Receiver struct {
 // Dest is the receiver's destination folder.
 func (r Receiver) Dest() string { return filepath.Join(r.Dir, dataset.Dest) }
 
-// Loopback is this machine without an emulated network. Its address is one that
-// other servers hardly use.
+// Loopback is this machine without an emulated network. Its address depends on
+// the process, so that two labs don't take each other's ports.
 type Loopback struct{}
 
 // Addr4 implements Host.
-func (Loopback) Addr4() netip.Addr { return netip.AddrFrom4([4]byte{127, 77, 0, 1}) }
+func (Loopback) Addr4() netip.Addr {
+	pid := os.Getpid()
+	return netip.AddrFrom4([4]byte{127, 64 | byte(pid>>16&63), byte(pid >> 8), byte(pid)})
+}
+
+// endpoint is a port of a host.
+func endpoint(h Host, port uint16) netip.AddrPort { return netip.AddrPortFrom(h.Addr4(), port) }
 
 // Command implements Host.
 func (Loopback) Command(ctx context.Context, name string, args ...string) *exec.Cmd {

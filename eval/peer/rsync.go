@@ -30,7 +30,7 @@ func (r rsync) Start(ctx context.Context, job Job) (Session, error) {
 		return nil, err
 	}
 	s := session{servers: servers{daemon}}
-	if err := daemon.AwaitPort(ctx, "tcp", rsyncPort); err != nil {
+	if err := daemon.AwaitPort(ctx, "tcp", endpoint(job.Sender, rsyncPort)); err != nil {
 		s.Close()
 		return nil, err
 	}

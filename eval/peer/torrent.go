@@ -45,7 +45,7 @@ func (swarm) Start(ctx context.Context, job Job) (Session, error) {
 		return nil, err
 	}
 	s.servers = append(s.servers, tracker)
-	if err := tracker.AwaitPort(ctx, "tcp", trackerPort); err != nil {
+	if err := tracker.AwaitPort(ctx, "tcp", endpoint(job.Sender, trackerPort)); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (swarm) Start(ctx context.Context, job Job) (Session, error) {
 		return nil, err
 	}
 	s.servers = append(s.servers, seed)
-	if err := seed.AwaitPort(ctx, "tcp", seedPort); err != nil {
+	if err := seed.AwaitPort(ctx, "tcp", endpoint(job.Sender, seedPort)); err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (uftp) Start(ctx context.Context, job Job) (Session, error) {
 		return nil, err
 	}
 	s := session{servers: servers{daemon}}
-	if err := daemon.AwaitPort(ctx, "udp", uftpPort); err != nil {
+	if err := daemon.AwaitPort(ctx, "udp", endpoint(to.Host, uftpPort)); err != nil {
 		s.Close()
 		return nil, err
 	}

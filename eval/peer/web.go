@@ -65,7 +65,7 @@ func fileServer(ctx context.Context, job Job, pub string) (*proc.Process, string
 	if err != nil {
 		return nil, "", err
 	}
-	if err := server.AwaitPort(ctx, "tcp", httpPort); err != nil {
+	if err := server.AwaitPort(ctx, "tcp", endpoint(job.Sender, httpPort)); err != nil {
 		server.Stop()
 		return nil, "", err
 	}

@@ -3,8 +3,10 @@ package proc
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -186,10 +188,11 @@ func (t *tail) Write(b []byte) (int, error) {
 }
 
 // AwaitPort waits until the process's network namespace has a socket that
-// listens on the TCP port, or is bound to the UDP port.
-func (p *Process) AwaitPort(ctx context.Context, network string, port int) error {
-	return p.await(ctx, fmt.Sprintf("listen on %s port %d", network, port), func() bool {
-		return bound(p.PID(), network, port) || bound(p.PID(), network+"6", port)
+// listens on the TCP address, or is bound to the UDP address, or to its port on
+// all addresses. The address must be of IPv4.
+func (p *Process) AwaitPort(ctx context.Context, network string, at netip.AddrPort) error {
+	return p.await(ctx, fmt.Sprintf("listen on %s %s", network, at), func() bool {
+		return bound(p.PID(), network, at) || bound(p.PID(), network+"6", at)
 	})
 }
 
@@ -222,7 +225,7 @@ func (p *Process) await(ctx context.Context, what string, ready func() bool) err
 
 // bound looks for a socket in the tables that the kernel shows of a process's
 // namespace: state 0A is a TCP socket that listens, 07 a bound UDP one.
-func bound(pid int, network string, port int) bool {
+func bound(pid int, network string, at netip.AddrPort) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, network))
 	if err != nil {
 		return false
@@ -231,10 +234,15 @@ func bound(pid int, network string, port int) bool {
 	if network[:3] == "udp" {
 		state = "07"
 	}
-	suffix := fmt.Appendf(nil, ":%04X", port)
+	a := at.Addr().As4() // the tables have the number in this machine's order
+	exact := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(a[:]), at.Port())
+	port := fmt.Sprintf(":%04X", at.Port())
 	for line := range bytes.Lines(text) {
 		f := bytes.Fields(line)
-		if len(f) > 3 && bytes.HasSuffix(f[1], suffix) && string(f[3]) == state {
+		if len(f) < 4 || string(f[3]) != state {
+			continue
+		}
+		if local := string(f[1]); local == exact || strings.Trim(strings.TrimSuffix(local, port), "0") == "" {
 			return true
 		}
 	}

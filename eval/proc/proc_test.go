@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,8 +45,7 @@ func listen() {
 	if err != nil {
 		os.Exit(1)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	os.Stdout.WriteString(port + "\n")
+	os.Stdout.WriteString(l.Addr().String() + "\n")
 	select {}
 }
 
@@ -119,20 +119,21 @@ func TestAwaitPortAndStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := net.LookupPort("tcp", line)
+	at, err := netip.ParseAddrPort(line)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.AwaitPort(t.Context(), "tcp", port); err != nil {
+	if err := p.AwaitPort(t.Context(), "tcp", at); err != nil {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := p.AwaitPort(ctx, "tcp", 1); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("nobody listens on port 1: %v", err)
+	other := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), at.Port())
+	if err := p.AwaitPort(ctx, "tcp", other); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("nobody listens on %v: %v", other, err)
 	}
 	p.Stop()
-	if err := p.AwaitPort(t.Context(), "tcp", port); err == nil {
+	if err := p.AwaitPort(t.Context(), "tcp", at); err == nil {
 		t.Error("a stopped program listens")
 	}
 }

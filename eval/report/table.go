@@ -98,10 +98,14 @@ func (g *grid) common() (parts []string) {
 // times is the table of seconds.
 func (g *grid) times() table {
 	return g.table("seconds", func(s result.Summary) string {
-		if s.N < 2 {
-			return number(s.Seconds)
+		text := number(s.Seconds)
+		if s.N > 1 {
+			text += fmt.Sprintf(" [%s–%s]", number(s.Least), number(s.Most))
 		}
-		return fmt.Sprintf("%s [%s–%s]", number(s.Seconds), number(s.Least), number(s.Most))
+		if s.Middle.First > 0 {
+			text += fmt.Sprintf(" (first %s, mean %s)", number(s.Middle.First), number(s.Middle.Mean))
+		}
+		return text
 	})
 }
 

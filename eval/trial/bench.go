@@ -115,11 +115,18 @@ func flush(dir string) error {
 	return unix.Syncfs(int(f.Fd()))
 }
 
+// publishBox is the time that a publisher may take before the run.
+const publishBox = 20 * time.Minute
+
+var errPublish = fmt.Errorf("publishing took more than %v", publishBox)
+
 // measure starts the peer, times the receivers and judges what they have.
 func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, job peer.Job, net network, r *result.Result) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	box := time.AfterFunc(publishBox, func() { cancel(errPublish) })
 	session, err := p.Start(ctx, job)
+	box.Stop()
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,8 @@
 // runs, what of a run is timed, and what outcome it has.
 //
 // The order: rounds one after the other; in each the groups, which are cells that
-// differ in the peer alone, in a random order that the seed fixes; in each group
+// differ in the peer alone, in a random order that the seed fixes (but those that
+// may share the machine before those that want it alone); in each group
 // the peers in random order, right after one another, so that a machine that
 // changes its mood changes it for all of them. Cells that have a result already
 // are left out, and none is begun whose time box no longer fits the budget.

@@ -1,9 +1,11 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,20 +134,26 @@ func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
 	return out, nil
 }
 
-// order is all tasks in the order of the runs.
+// share is how many of a group's cells may run side by side.
+func share(group []scenarios.Cell) int { return group[0].Scenario.Share }
+
+// order is all tasks in the order of the runs. In a round, those that may share
+// the machine come first: a run that wants it alone would have to wait for slow
+// ones, and they for it.
 func order(list []*scenarios.Scenario, seed uint64, limit int) (tasks []task) {
 	for round := 1; ; round++ {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
 		var groups [][]scenarios.Cell
 		for _, s := range list {
 			if round <= s.Repeat && (limit == 0 || round <= limit) {
-				groups = append(groups, s.Groups()...)
+				groups = append(groups, slices.DeleteFunc(s.Groups(), func(g []scenarios.Cell) bool { return len(g) == 0 })...)
 			}
 		}
 		if len(groups) == 0 {
 			return tasks
 		}
 		r.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
+		slices.SortStableFunc(groups, func(a, b []scenarios.Cell) int { return cmp.Compare(share(b), share(a)) })
 		for _, g := range groups {
 			r.Shuffle(len(g), func(i, j int) { g[i], g[j] = g[j], g[i] })
 			for _, c := range g {

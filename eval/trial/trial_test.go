@@ -54,6 +54,10 @@ func TestOrder(t *testing.T) {
 	if len(order(list, 1, 1)) != 10 {
 		t.Error("one round is not one round")
 	}
+	shared := append(list, scenario(t, "c", "rsync dfetch", 2, "share = 4"))
+	if tasks := order(shared, 1, 1); tasks[0].cell.Scenario.Name != "c" || tasks[3].cell.Scenario.Name != "c" {
+		t.Errorf("cells that share the machine are not the first: %v", keys(tasks))
+	}
 	// Rounds follow one another, and the peers of a group do.
 	seen := map[string]bool{}
 	for i, task := range tasks {
