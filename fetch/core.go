@@ -17,6 +17,7 @@ type CoreConfig struct {
 	MinLease    time.Duration // a lease lasts at least this long; 0 = 2 s
 	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
 	Search      bool          // look for chunks on the disk
+	Index       bool          // the search has an index to ask
 	SearchDepth int           // disk operations at one time; 0 = 2
 	NoPressure  bool          // search whatever the disk and the network do (to compare with)
 	DiskOrder   costmodel.Order

@@ -19,6 +19,8 @@ type search struct {
 	groups  []group
 	dirs    []uint32 // the shell's number of each costmodel.DirID
 	files   []uint32 // the same of each costmodel.FileID
+	runs    []uint32 // the same of each costmodel.RunID
+	index   bool
 	running []running
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
@@ -43,6 +45,7 @@ type running struct {
 
 func newSearch(cfg CoreConfig) *search {
 	return &search{
+		index:   cfg.Index,
 		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles, MaxSources: maxSought}, costmodel.NewCosts()),
 		cpu:     backpressure.NewCPU(backpressure.CPUConfig{}),
 		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
@@ -70,7 +73,11 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvStated:
 		s.stated(now, ev)
 	case EvHashed:
-		s.hashed(now, ev)
+		s.ended(now, costmodel.OpHash, ev)
+	case EvChecked:
+		s.checked(now, ev)
+	case EvRead:
+		s.ended(now, costmodel.OpRead, ev)
 	case EvMachine:
 		s.machine(now, ev)
 	}
@@ -112,6 +119,9 @@ func (s *search) planned(ev Event) {
 		}
 		s.planner.Want(g.id, len(ev.Lens), bytes)
 	}
+	if s.index {
+		s.planner.AddCheck(int64(len(ev.Lens)))
+	}
 }
 
 // settled notes that a chunk is no longer wanted.
@@ -139,6 +149,13 @@ func (s *search) setFile(id costmodel.FileID, number uint32) {
 		s.files = append(s.files, math.MaxUint32)
 	}
 	s.files[id] = number
+}
+
+func (s *search) setRun(id costmodel.RunID, number uint32) {
+	for int(id) >= len(s.runs) {
+		s.runs = append(s.runs, math.MaxUint32)
+	}
+	s.runs[id] = number
 }
 
 // take ends a running operation.
@@ -175,8 +192,25 @@ func (s *search) stated(now time.Time, ev Event) {
 	}
 }
 
-func (s *search) hashed(now time.Time, ev Event) {
-	if op, ok := s.take(costmodel.OpHash, ev.ID); ok {
+// checked takes in what the index has.
+func (s *search) checked(now time.Time, ev Event) {
+	for i, r := range ev.Runs {
+		hits := make([]costmodel.Hit, 0, len(r.Hits))
+		for _, h := range r.Hits {
+			if int(h.Group) < len(s.groups) && s.groups[h.Group].known {
+				hits = append(hits, costmodel.Hit{Group: s.groups[h.Group].id, Chunks: h.Chunks})
+			}
+		}
+		if id, ok := s.planner.AddRun(costmodel.Device(r.Device), r.Bytes, hits); ok {
+			s.setRun(id, ev.FirstFile+uint32(i))
+		}
+	}
+	s.ended(now, costmodel.OpCheck, ev)
+}
+
+// ended takes in the end of an operation other than a listing.
+func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
+	if op, ok := s.take(kind, ev.ID); ok {
 		s.end(now, op, ev)
 	}
 }
@@ -204,10 +238,10 @@ func (c *Core) netRate() float64 {
 	switch {
 	case !up:
 		return 0
+	case c.cfg.MaxRate > 0 && (sum == 0 || sum > c.cfg.MaxRate):
+		return c.cfg.MaxRate
 	case sum == 0:
 		return -1
-	case c.cfg.MaxRate > 0:
-		return min(sum, c.cfg.MaxRate)
 	}
 	return sum
 }
@@ -273,9 +307,10 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 		a.Kind, a.ID = ActStat, s.dirs[op.ID]
 	case costmodel.OpHash:
 		a.Kind, a.ID = ActHash, s.files[op.ID]
-	default:
-		s.planner.Done(op, costmodel.Result{Failed: true}) // no index is attached, so there are none
-		return
+	case costmodel.OpCheck:
+		a.Kind, a.Count = ActCheck, op.Len
+	case costmodel.OpRead:
+		a.Kind, a.ID = ActRead, s.runs[op.ID]
 	}
 	s.disk.SearchStarted()
 	s.running = append(s.running, running{op: op, id: a.ID})

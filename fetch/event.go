@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dfetch/backpressure"
+	"dfetch/costmodel"
 )
 
 // SourceID numbers the sources of a transfer, 0 … maxSources-1, in the order in which they came up.
@@ -49,6 +50,10 @@ const (
 	EvStated EventKind = "stated"
 	// EvHashed: a slice of file ID was hashed. What it had was told by EvFound before.
 	EvHashed EventKind = "hashed"
+	// EvChecked: ids were looked up in the index; what it has lies in Runs, numbered from FirstFile.
+	EvChecked EventKind = "checked"
+	// EvRead: run ID of the index was read. What it had was told by EvFound before.
+	EvRead EventKind = "read"
 	// EvFound: chunks in Ranges were found on the disk, verified and written.
 	EvFound EventKind = "found"
 	// EvMachine: what the kernel says about the disk and the processor.
@@ -87,6 +92,7 @@ type Event struct {
 	Files     []DiskFile               `json:"files,omitempty"`
 	FirstDir  uint32                   `json:"fd,omitempty"`
 	Dirs      []string                 `json:"dirs,omitempty"`
+	Runs      []IndexRun               `json:"runs,omitempty"`
 	More      bool                     `json:"more,omitempty"`
 	Seconds   float64                  `json:"sec,omitempty"`   // what the operation took
 	Units     int64                    `json:"units,omitempty"` // entries listed, or bytes hashed
@@ -103,6 +109,13 @@ type WantedFile struct {
 	Name  string   `json:"name"`
 	Size  int64    `json:"size"`
 	MTime int64    `json:"mtime"`
+}
+
+// IndexRun is a stretch of a file that the index says holds wanted chunks.
+type IndexRun struct {
+	Device uint8           `json:"dev,omitempty"`
+	Bytes  int64           `json:"b"` // to read, gaps included
+	Hits   []costmodel.Hit `json:"h"` // Group is the number of a wanted file
 }
 
 // DiskFile is a file that a listing showed.
@@ -129,6 +142,10 @@ const (
 	ActStat ActionKind = "stat"
 	// ActHash: hash the slice of file ID that begins at Offset.
 	ActHash ActionKind = "hash"
+	// ActCheck: look the next Count planned chunks up in the index.
+	ActCheck ActionKind = "check"
+	// ActRead: read run ID of the index.
+	ActRead ActionKind = "read"
 )
 
 // Action is a decision of the core, for the shell to carry out.
@@ -139,6 +156,7 @@ type Action struct {
 	Why    Why        `json:"why,omitempty"`
 	ID     uint32     `json:"id,omitempty"`
 	Offset int64      `json:"off,omitempty"`
+	Count  int64      `json:"n,omitempty"`
 }
 
 // String is the action on one line, as `dfetch replay` prints it.
@@ -150,6 +168,10 @@ func (a Action) String() string {
 		return fmt.Sprintf("%s directory %d", a.Kind, a.ID)
 	case ActHash:
 		return fmt.Sprintf("%s file %d from %d", a.Kind, a.ID, a.Offset)
+	case ActCheck:
+		return fmt.Sprintf("%s %d chunks", a.Kind, a.Count)
+	case ActRead:
+		return fmt.Sprintf("%s run %d", a.Kind, a.ID)
 	case ActDrop:
 		return fmt.Sprintf("%s source %d", a.Kind, a.Source)
 	default:

@@ -154,6 +154,10 @@ func (l *loop) carryOut(actions []Action) {
 			l.search.stat(a.ID)
 		case ActHash:
 			l.search.hash(a.ID)
+		case ActCheck:
+			l.search.check(int(a.Count))
+		case ActRead:
+			l.search.read(a.ID)
 		case ActGiveUp:
 			for _, c := range l.win.claim(l.win.wants(a.Ranges), nil) {
 				l.lost(c, a.Why)

@@ -238,7 +238,7 @@ func allZero(b []byte) bool {
 }
 
 func (p *planner) plan(ctx context.Context, want sources.Want, at place) error {
-	if !p.win.add(want, at) {
+	if !p.win.add(want, at, max(p.files, 1)-1) {
 		return nil
 	}
 	if n := uint64(len(p.batch.Lens)); n > 0 && p.batch.First+n != want.Ordinal || n >= planBatch {

@@ -111,7 +111,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 func newTransfer(cfg Config) *transfer {
 	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}, left: map[string]error{}}
 	t.rec = newRecorder(CoreConfig{
-		MaxRate: cfg.MaxRate, Search: !cfg.Search.Off, NoPressure: cfg.Search.NoPressure, DiskOrder: cfg.Search.Order,
+		MaxRate: cfg.MaxRate, Search: !cfg.Search.Off, Index: cfg.Search.hasIndex(), NoPressure: cfg.Search.NoPressure, DiskOrder: cfg.Search.Order,
 	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)

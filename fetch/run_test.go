@@ -423,3 +423,36 @@ func TestPrivateFilesAreNotSearched(t *testing.T) {
 		t.Errorf("a private file was read: %+v", r)
 	}
 }
+
+// TestIndexRemembersWhatWasHashed: what one search has hashed, the next one reads by the index.
+func TestIndexRemembersWhatWasHashed(t *testing.T) {
+	src, home := t.TempDir(), t.TempDir()
+	sizes := map[string]int{"part/one": 900_000, "part/two": 700_000, "three": 500_000}
+	writeTree(t, src, 1, sizes)
+	s := serveTree(t, src, 0)
+	writeTree(t, filepath.Join(home, "old"), 1, map[string]int{"part/one": 900_000, "part/two": 700_000})
+	if err := errors.Join(os.Chmod(home, 0o755), os.Rename(filepath.Join(home, "old/part/one"), filepath.Join(home, "old/part/uno"))); err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 5e5}
+	cfg.Search.Index = t.TempDir()
+	cfg.Search.Roots = []string{filepath.Join(home, "old")}
+	var trace bytes.Buffer
+	first := run(t, cfg)
+	if first.DiskOps.Hash == 0 || first.Sources["disk"].Bytes == 0 {
+		t.Fatalf("first run: %+v", first)
+	}
+	if err := os.RemoveAll(cfg.Dest); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Trace = &trace
+	second := run(t, cfg)
+	sameTree(t, src, cfg.Dest)
+	checkSum(t, second)
+	if second.DiskOps.CacheCheck == 0 || second.DiskOps.CacheRead == 0 {
+		t.Errorf("second run: %+v", second.DiskOps)
+	}
+	if err := Replay(&trace, func(time.Duration, Action) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,6 +21,9 @@ type SearchConfig struct {
 	Roots []string // directories to search as well, as they are
 	// Trusted: the recipe's author may learn what this machine holds.
 	Trusted bool
+	// Index is the directory of the chunk index; it is used if there is one. Empty: none.
+	Index    string
+	IndexMax int64 // as in diskscan.IndexConfig
 	// NoPressure and Order are there to compare with: search whatever it costs, and in another order.
 	NoPressure bool
 	Order      costmodel.Order
@@ -31,6 +35,7 @@ type searcher struct {
 	ctx   context.Context
 	disk  *diskscan.Disk
 	scope *diskscan.Scope
+	index *diskscan.Index // nil without one
 	loop  *loop
 	note  func(format string, args ...any)
 	wg    sync.WaitGroup
@@ -39,6 +44,8 @@ type searcher struct {
 	dirs    []diskscan.Dir
 	files   []diskFile
 	devices []uint64
+	runs    []diskscan.Run
+	checked int // slots of the window that the index was asked about
 }
 
 // diskFile is a file of the disk and how far it has been hashed.
@@ -50,18 +57,21 @@ type diskFile struct {
 // startSearch opens what may be searched. The search lives until stop.
 func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, error) {
 	cfg := t.cfg.Search
+	index, roots := t.openIndex(ctx)
 	scope := diskscan.OpenScope(ctx, diskscan.ScopeConfig{
 		Dest: dest, File: t.root.Top.Type != recipe.TypeDir, Siblings: true, Roots: cfg.Roots, Trusted: cfg.Trusted,
+		IndexRoots: roots,
 	})
 	for _, r := range scope.Refused() {
 		t.cfg.detail("not searched: %s: %v", r.Path, r.Err)
 	}
-	disk, err := diskscan.New(diskscan.Config{Scope: scope, Profile: t.root.Profile, Hash: t.root.Hash})
+	disk, err := diskscan.New(diskscan.Config{Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash})
 	if err != nil {
 		scope.Close()
+		closeIndex(index)
 		return nil, err
 	}
-	s := &searcher{ctx: ctx, disk: disk, scope: scope, loop: t.loop, note: t.cfg.detail}
+	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, note: t.cfg.detail}
 	for _, dir := range scope.Starts() {
 		s.dirs = append(s.dirs, dir)
 		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(len(s.dirs) - 1), Root: components(scope.Path(dir)), Device: s.device(dir)})
@@ -92,7 +102,41 @@ func (s *searcher) stop() diskscan.Stats {
 	s.disk.Close()
 	s.wg.Wait()
 	s.scope.Close()
-	return s.disk.Stats()
+	stats := s.disk.Stats()
+	closeIndex(s.index)
+	return stats
+}
+
+// hasIndex says whether there is an index to ask.
+func (c *SearchConfig) hasIndex() bool {
+	if c.Off || c.Index == "" {
+		return false
+	}
+	_, err := os.Stat(c.Index)
+	return err == nil
+}
+
+// openIndex opens the index, if there is one, and says which directories it may lead to.
+func (t *transfer) openIndex(ctx context.Context) (*diskscan.Index, []string) {
+	cfg := &t.cfg.Search
+	if !cfg.hasIndex() {
+		return nil, nil
+	}
+	x := diskscan.OpenIndex(diskscan.IndexConfig{Dir: cfg.Index, Max: cfg.IndexMax, Profile: t.root.Profile, Hash: t.root.Hash})
+	if err := x.Note(); err != nil {
+		t.cfg.detail("index: %v", err)
+	}
+	roots, err := x.Roots(ctx)
+	if err != nil {
+		t.cfg.detail("index: %v", err)
+	}
+	return x, roots
+}
+
+func closeIndex(x *diskscan.Index) {
+	if x != nil {
+		_ = x.Close() // what it could not write is looked up again another time
+	}
 }
 
 // sampleEvery is how often the kernel is asked about the disk and the processor.
@@ -167,6 +211,63 @@ func (s *searcher) hash(id uint32) {
 		s.loop.mail.post(Event{
 			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes, Found: res.Found,
 			Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
+		})
+	})
+}
+
+// check looks the next n planned chunks up in the index.
+func (s *searcher) check(n int) {
+	s.mu.Lock()
+	ids, next := s.loop.win.openIDs(s.checked, n)
+	s.checked = next
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		sweep, err := s.disk.Check(s.ctx, ids)
+		ev := s.numberRuns(sweep.Runs)
+		ev.Seconds, ev.Units, ev.Found, ev.Failed = sweep.Cost.Seconds(), int64(len(ids)), sweep.Hits, err != nil
+		s.loop.mail.post(ev)
+	})
+}
+
+// numberRuns numbers what the index has, and counts whose chunks it is.
+func (s *searcher) numberRuns(runs []diskscan.Run) Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ev := Event{Kind: EvChecked, FirstFile: uint32(len(s.runs))}
+	for _, r := range runs {
+		s.runs = append(s.runs, r)
+		ev.Runs = append(ev.Runs, IndexRun{Device: s.device(r.File.Dir), Bytes: r.Len, Hits: s.hits(r)})
+	}
+	return ev
+}
+
+// hits counts a run's chunks by the wanted file, those of one file together as they follow each other.
+func (s *searcher) hits(r diskscan.Run) []costmodel.Hit {
+	var hits []costmodel.Hit
+	for _, ch := range r.Chunks {
+		g, ok := s.loop.win.groupOf(ch.ID)
+		if !ok {
+			continue
+		}
+		if n := len(hits); n > 0 && hits[n-1].Group == costmodel.GroupID(g) {
+			hits[n-1].Chunks++
+			continue
+		}
+		hits = append(hits, costmodel.Hit{Group: costmodel.GroupID(g), Chunks: 1})
+	}
+	return hits
+}
+
+// read reads a run of the index.
+func (s *searcher) read(id uint32) {
+	s.mu.Lock()
+	r := s.runs[id]
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		res, err := s.disk.Read(s.ctx, r, s.loop.win.wantsID, s.take)
+		s.loop.mail.post(Event{
+			Kind: EvRead, ID: id, Seconds: res.Cost.Seconds(), Units: r.Len, Found: res.Found,
+			Cached: res.Cold*2 < r.Len, Failed: err != nil,
 		})
 	})
 }

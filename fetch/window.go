@@ -29,6 +29,7 @@ type slot struct {
 	want    sources.Want
 	place           // the first place
 	more    []place // further ones with the same content
+	group   uint32  // number of the first place's file
 	claimed bool    // its bytes are here or given up; no place can be added
 }
 
@@ -71,7 +72,7 @@ func (w *window) waitRoom(ctx context.Context) error {
 
 // add notes that a chunk is needed at a place. It says whether the chunk is new: false means that an
 // open slot has the same content and will serve this place too.
-func (w *window) add(want sources.Want, at place) bool {
+func (w *window) add(want sources.Want, at place, group uint32) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n, ok := w.byID[want.ID]; ok {
@@ -82,7 +83,7 @@ func (w *window) add(want sources.Want, at place) bool {
 		}
 	}
 	w.byID[want.ID] = w.base + len(w.slots)
-	w.slots = append(w.slots, slot{want: want, place: at})
+	w.slots = append(w.slots, slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true
 }
@@ -143,6 +144,31 @@ func (w *window) wantsID(id recipe.ID) bool {
 	defer w.mu.Unlock()
 	_, ok := w.byID[id]
 	return ok
+}
+
+// groupOf is the file that an open chunk belongs to.
+func (w *window) groupOf(id recipe.ID) (uint32, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	number, ok := w.byID[id]
+	if !ok {
+		return 0, false
+	}
+	return w.slots[number-w.base].group, true
+}
+
+// openIDs lists the open chunks among the n slots from number from on, and says where to go on.
+func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from = max(from, w.base)
+	next = min(from+n, w.base+len(w.slots))
+	for _, s := range w.slots[min(from-w.base, len(w.slots)):max(next-w.base, 0)] {
+		if !s.claimed {
+			ids = append(ids, s.want.ID)
+		}
+	}
+	return ids, next
 }
 
 // claimID settles a chunk by what it is; false if nobody waits for it.

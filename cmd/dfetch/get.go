@@ -127,6 +127,7 @@ func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 	}
 	if cache, err := (places{}).cache(); err == nil {
 		cfg.CacheDir = filepath.Join(cache, "nodes")
+		cfg.Search.Index = filepath.Join(cache, indexDir)
 	}
 	return cfg, nil
 }
