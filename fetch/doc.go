@@ -13,10 +13,15 @@
 //  3. The core leases each wanted chunk to the source that will finish it first, within the window of
 //     bytes that each source can use. A lease that overstays may be given to a second source as well;
 //     what a source refuses is asked elsewhere; what nobody has is given up, and named at the end.
-//  4. Verified chunks are written to their places on the source's own worker, and the loop is told.
-//  5. When every chunk is written or given up, the tree's last pass sets links, directories' times and
+//  4. Beside that the core searches this machine: it lists directories, hashes slices of files and reads
+//     what the index knows, in the order of package costmodel, as long as package backpressure finds it
+//     worth the disk's and the processor's time against the network at its present rate. The network is
+//     asked first for what the disk will bring last. What the disk brings is taken back from the network.
+//  5. Verified chunks are written to their places on the source's own worker, and the loop is told.
+//  6. When every chunk is written or given up, the tree's last pass sets links, directories' times and
 //     deletions, and the report is made.
 //
 // What it does not guarantee: a source that holds bytes back but keeps answering is dropped after its
-// stall time only; and a chunk that repeats farther apart than the window is fetched again.
+// stall time only; a chunk that repeats farther apart than the window is fetched again; and a file of the
+// destination that is replaced before it was hashed no longer serves the search.
 package fetch

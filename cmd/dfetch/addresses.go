@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -82,6 +83,25 @@ func (o *origin) addFile(path string) error {
 	}
 	o.file = f
 	return nil
+}
+
+// signedBy says whether the recipe has a valid signature by one of the keys. Signatures lie in .dfr files.
+func (o *origin) signedBy(keys []string) error {
+	if o.file == nil {
+		return usagef("--trust wants the signed .dfr file beside the address")
+	}
+	for _, text := range keys {
+		key, err := recipe.ParseKey(text)
+		if err != nil {
+			return usagef("--trust: %v", err)
+		}
+		for _, s := range recipe.Signatures(o.id, o.file.Attachments()) {
+			if key.Equal(ed25519.PublicKey(s.Key)) {
+				return nil
+			}
+		}
+	}
+	return withCode(exitRecipe, errors.New("the recipe is not signed by a key that --trust names"))
 }
 
 // name notes the recipe's id and the part of it that is meant; every word must give the same.

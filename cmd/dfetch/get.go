@@ -34,6 +34,7 @@ type getFlags struct {
 	filesFrom string
 	search    fetch.SearchConfig
 	order     string
+	trust     []string
 	rules     []fetch.Rule
 	report    string
 	json      bool
@@ -52,7 +53,9 @@ or in it if DEST is a directory or ends in a slash. ADDRESS is what "dfetch serv
 id names a part of the tree. With several addresses of one recipe, all of their senders are used at once. A
 .dfr file may stand beside them: it saves fetching the recipe, and names no sender by itself.
 
-A file whose size and time are right stays as it is. What is missing is fetched, checked against the recipe,
+A file whose size and time are right stays as it is. Content that is missing is looked for on this machine, in
+DEST, in what every user may read beside it and where --search says, as long as that is faster than the
+network; the rest is fetched meanwhile. All is checked against the recipe,
 put together in DEST/.dfetch and then renamed into place. A run that was stopped, by whatever, loses nothing:
 the same command goes on from what was verified.`,
 		Args: wantArgs(2, -1),
@@ -68,6 +71,7 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this DIR as well (repeat)")
 	fl.BoolVar(&f.search.Off, "no-search", false, "don't look for content elsewhere on this machine")
 	fl.BoolVar(&f.search.Trusted, "trust-recipe", false, "search private files beside DEST too: the recipe's author may learn what they hold")
+	fl.StringArrayVar(&f.trust, "trust", nil, "want the .dfr file that is named beside the address signed by this key, and trust it (repeat: one of them)")
 	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
 	fl.StringVar(&f.order, "disk-order", "cpc", "search in this ORDER: cpc, bfs or allstats (to compare with)")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be fetched, and change nothing")
@@ -92,6 +96,7 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	nameValues(fl, "ORDER", "disk-order")
 	nameValues(fl, "WHEN", "fsync")
 	nameValues(fl, "N", "max-delete")
+	nameValues(fl, "KEY", "trust")
 	nameValues(fl, "FILE", "token-file", "files-from", "trace", "report")
 }
 
@@ -207,6 +212,12 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 		return err
 	}
 	cfg.Search.Off = cfg.Search.Off || !disk
+	if len(f.trust) > 0 {
+		if err := o.signedBy(f.trust); err != nil {
+			return err
+		}
+		cfg.Search.Trusted = true
+	}
 	cfg.Recipe, cfg.Local, cfg.Dest = o.id, o.file, args[len(args)-1]
 	cfg.Select.Path = o.path
 	if sender {

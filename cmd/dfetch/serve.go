@@ -50,6 +50,7 @@ start serve again to describe it anew.`,
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what goes wrong with connections")
 	nameValues(cmd.Flags(), "HOST:PORT", "listen")
 	nameValues(cmd.Flags(), "N", "max-connections")
+	nameValues(cmd.Flags(), "NAME", "congestion")
 	return cmd
 }
 
