@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"sort"
+
+	"golang.org/x/sys/unix"
 )
 
 // A .dfr file is
@@ -50,7 +52,7 @@ type File struct {
 // OpenFile opens a .dfr file. The root, the attachments and the index are read and checked; nodes
 // are read and checked when they are asked for. Close closes the file.
 func OpenFile(path string) (*File, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a fifo is refused, not waited for
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func sampleFile(t testing.TB, seed uint64, as []Attachment) ([]byte, *Root, MemNodes) {
@@ -98,6 +101,27 @@ func TestFailedWriteLeavesTheOldFile(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Error("a temporary file stays")
+	}
+}
+
+// A fifo is refused, not waited for.
+func TestFifoIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.dfr")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	go func() {
+		_, err := OpenFile(path)
+		refused <- err
+	}()
+	select {
+	case err := <-refused:
+		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("still waiting for a writer")
 	}
 }
 
