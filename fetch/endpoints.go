@@ -39,6 +39,7 @@ type dialers struct {
 	mu       sync.Mutex
 	live     map[*sender.Client]struct{}
 	change   chan struct{} // closed and renewed when live changes
+	shut     bool          // closeAll was called
 	ended    error         // why no endpoint will come up again
 	wire     int64         // bytes received by connections that have ended
 	rejected int64         // chunks with wrong bytes that they brought
@@ -80,7 +81,7 @@ func (d *dialers) signal() {
 }
 
 // keep dials an endpoint, and again when it is lost, until it refuses or stays away. One that was
-// never there is not waited for. It returns why it gave up.
+// never there is not waited for, unless it hangs up, as one with too many connections does. It returns why it gave up.
 func (d *dialers) keep(ctx context.Context, ep Endpoint) error {
 	wait, known := firstRedial, false
 	for tries := 0; ; tries++ {
@@ -88,7 +89,7 @@ func (d *dialers) keep(ctx context.Context, ep Endpoint) error {
 		if progress {
 			tries, wait, known = 0, firstRedial, true
 		}
-		if ctx.Err() != nil || final(err) || tries == maxRedials || !known {
+		if ctx.Err() != nil || d.closed() || final(err) || tries == maxRedials || !known && !errors.Is(err, sender.ErrHungUp) {
 			return err
 		}
 		d.cfg.log("%s: %v; trying again in %v", ep.Addrs[0], err, wait)
@@ -99,6 +100,13 @@ func (d *dialers) keep(ctx context.Context, ep Endpoint) error {
 		}
 		wait = min(2*wait, 16*time.Second)
 	}
+}
+
+// closed says whether closeAll was called.
+func (d *dialers) closed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.shut
 }
 
 // final says whether dialling again is useless.
@@ -213,9 +221,10 @@ func (d *dialers) rejectedChunks() int64 {
 	return n
 }
 
-// closeAll ends every connection and waits until none delivers any more.
+// closeAll ends every connection, makes no more, and waits until none delivers any more.
 func (d *dialers) closeAll() {
 	d.mu.Lock()
+	d.shut = true
 	var all []*sender.Client
 	for c := range d.live {
 		all = append(all, c)

@@ -252,7 +252,10 @@ func (t *transfer) fill(ctx context.Context, feed *nodeFeed) error {
 		return err
 	}
 	if err := t.load(ctx, feed, dest); err != nil {
-		return errors.Join(err, t.tree.Abort())
+		if aerr := t.tree.Abort(); aerr != nil && !errors.Is(err, aerr) {
+			err = errors.Join(err, aerr)
+		}
+		return err
 	}
 	t.result, err = t.tree.Finish(ctx)
 	return errors.Join(err, t.lostError())

@@ -11,7 +11,7 @@ import (
 // IntakeConfig bounds an intake.
 type IntakeConfig struct {
 	Workers int   // goroutines that hash and deliver; zero is one a processor
-	Bytes   int64 // of runs queued or being worked on; zero is 16 MiB
+	Bytes   int64 // of runs queued or being worked on; zero is 4 MiB
 	Runs    int   // the same, by number; zero is 1024
 }
 
@@ -37,7 +37,7 @@ func NewIntake(cfg IntakeConfig) *Intake {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
 	if cfg.Bytes <= 0 {
-		cfg.Bytes = 16 << 20
+		cfg.Bytes = 4 << 20
 	}
 	if cfg.Runs <= 0 {
 		cfg.Runs = 1024

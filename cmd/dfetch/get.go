@@ -38,6 +38,7 @@ type getFlags struct {
 	rules     []fetch.Rule
 	report    string
 	json      bool
+	reported  bool // the report has been written
 	quiet     bool
 	verbose   bool
 	progress  bool
@@ -59,7 +60,14 @@ network; the rest is fetched meanwhile. All is checked against the recipe,
 put together in DEST/.dfetch and then renamed into place. A run that was stopped, by whatever, loses nothing:
 the same command goes on from what was verified.`,
 		Args: wantArgs(2, -1),
-		RunE: func(cmd *cobra.Command, args []string) error { return get(cmd, &f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := get(cmd, &f, args)
+			if err != nil && !f.reported && f.report != "" {
+				r := &fetch.Report{Version: fetch.ReportVersion, Exit: codeOf(err), Error: err.Error()}
+				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.report)))
+			}
+			return err
+		},
 	}
 	f.add(cmd)
 	return cmd
@@ -194,6 +202,9 @@ func (f *getFlags) sources() (sender, disk bool, err error) {
 }
 
 func get(cmd *cobra.Command, f *getFlags, args []string) error {
+	if args[len(args)-1] == "" {
+		return usagef("DEST is empty")
+	}
 	cfg, err := f.config(cmd)
 	if err != nil {
 		return err
@@ -364,6 +375,16 @@ func (v *view) end(r *fetch.Report, path string) error {
 	}
 	if path == "" {
 		return nil
+	}
+	v.f.reported = true
+	return writeReport(r, path)
+}
+
+// writeReport writes a report to a file.
+func writeReport(r *fetch.Report, path string) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o666)
 }

@@ -22,7 +22,7 @@ type ServerConfig struct {
 	Identity *wire.Identity // required
 
 	MaxConns          int           // connections; 256
-	MaxConnsPerIP     int           // connections of one address; 32
+	MaxConnsPerIP     int           // connections of one address; 128
 	HandshakesPerSec  float64       // new connections a second; 50
 	HandshakeTimeout  time.Duration // TLS handshake and HELLO; 10 s
 	IdleTimeout       time.Duration // a client that sends nothing, not even PING; 60 s
@@ -36,7 +36,7 @@ type ServerConfig struct {
 
 func (c *ServerConfig) setDefaults() {
 	setDefault(&c.MaxConns, 256)
-	setDefault(&c.MaxConnsPerIP, 32)
+	setDefault(&c.MaxConnsPerIP, 128)
 	setDefault(&c.HandshakesPerSec, 50)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.IdleTimeout, 60*time.Second)
