@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,11 +24,50 @@ import (
 type Bench struct {
 	Networks map[string]netlab.Settings
 	Store    *dataset.Store
-	// Work is a folder for the runs' own folders, which they remove.
+	// Work is a folder for the runs' own folders, which they remove, at the latest when Close is called.
 	Work string
 	// Dfetch and Lab are absolute paths of the programs.
 	Dfetch, Lab string
 	Where       result.Where
+
+	mu   sync.Mutex
+	kept []string // folders of runs that are still there
+}
+
+// Removing thousands of files slows the making of others down for minutes on ext4, which does not use
+// an inode again soon after its file was deleted and looks for others one by one. So the folders of runs
+// with manyFiles are kept, keptRuns of them at most.
+const (
+	manyFiles = 1000
+	keptRuns  = 24
+)
+
+// clear removes a run's folder, or keeps it until later.
+func (b *Bench) clear(dir string, files int64) error {
+	if files < manyFiles {
+		return os.RemoveAll(dir)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = append(b.kept, dir)
+	if len(b.kept) <= keptRuns {
+		return nil
+	}
+	old := b.kept[0]
+	b.kept = b.kept[1:]
+	return os.RemoveAll(old)
+}
+
+// Close removes what runs have left.
+func (b *Bench) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, dir := range b.kept {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	b.kept = nil
+	return errors.Join(errs...)
 }
 
 // Run measures one cell. Whatever goes wrong is in the result.
@@ -60,7 +100,7 @@ func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, b.clear(dir, r.Files)) }()
 	job := peer.Job{Set: set, Scratch: filepath.Join(dir, "s"), Dfetch: b.Dfetch, Lab: b.Lab, Rate: b.Networks[cell.Net].Down.Rate}
 	for i := range cell.Scenario.Receivers {
 		job.Receivers = append(job.Receivers, peer.Receiver{Dir: filepath.Join(dir, fmt.Sprintf("r%d", i+1))})

@@ -81,7 +81,7 @@ func runCommand(ctx context.Context, args []string) error {
 	if err == nil && left > 0 {
 		fmt.Fprintf(os.Stderr, "the budget left %d runs over; the same command goes on with them\n", left)
 	}
-	return err
+	return errors.Join(err, bench.Close())
 }
 
 // selected are the scenarios of the suite, with the peers and cells asked for.
