@@ -16,6 +16,7 @@ type source struct {
 	idle        bool // found nothing to ask in this round
 	outstanding int64
 	rate        float64 // bytes a second, smoothed; 0 before the first measurement
+	opening     bool    // the rate was rising when it was measured last
 	rtt         time.Duration
 	mark        time.Time     // up to when busy has been counted
 	busy        time.Duration // time with something outstanding, in the present measurement
@@ -56,20 +57,23 @@ func (s *source) arrived(now time.Time, n int64) {
 		return
 	}
 	sample := float64(s.bytes) / s.busy.Seconds()
-	weight := 0.2
+	s.opening = sample > 1.25*s.rate
 	if sample > s.rate {
-		weight = 0.7
+		s.rate = sample
+	} else {
+		s.rate += 0.2 * (sample - s.rate)
 	}
-	if s.rate == 0 {
-		weight = 1
-	}
-	s.rate += weight * (sample - s.rate)
 	s.busy, s.bytes = 0, 0
 }
 
 // window is how many bytes may be outstanding: twice what the path holds, and the grace for queues.
+// While the rate still rises it is four times that: what is measured then is what was asked for.
 func (s *source) window(cfg CoreConfig) int64 {
-	w := int64(2 * s.rate * (s.rtt + cfg.Grace).Seconds())
+	gain := 2.0
+	if s.opening {
+		gain = 4
+	}
+	w := int64(gain * s.rate * (s.rtt + cfg.Grace).Seconds())
 	return min(max(w, cfg.MinWindow), cfg.MaxWindow)
 }
 

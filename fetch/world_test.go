@@ -20,6 +20,7 @@ type world struct {
 	dup     int64
 	actions []Action
 	seq     int
+	d       *simDisk // nil without one
 }
 
 type simSource struct {
@@ -75,10 +76,16 @@ func (w *world) after(d time.Duration, do func()) {
 
 // run carries the transfer through and returns how long it took; it stops after limit.
 func (w *world) run(limit time.Duration) time.Duration {
-	start := w.now
 	if len(w.lens) > 0 {
 		w.core.Step(w.now, Event{Kind: EvPlanned, First: 0, Lens: w.lens})
 	}
+	return w.runPlanned(limit, w.lens)
+}
+
+// runPlanned is run for chunks that the core has been told of.
+func (w *world) runPlanned(limit time.Duration, lens []uint32) time.Duration {
+	start := w.now
+	w.lens = lens
 	w.core.Step(w.now, Event{Kind: EvPlanDone})
 	for w.now.Sub(start) < limit {
 		actions, wake := w.core.Next(w.now)
@@ -127,8 +134,13 @@ func (w *world) carryOut(actions []Action) {
 				w.carryOutOne(a, ord)
 			}
 		}
-		if a.Kind == ActDrop {
+		switch a.Kind {
+		case ActDrop:
 			w.drop(a.Source)
+		case ActStat:
+			w.stat(a.ID)
+		case ActHash:
+			w.hash(a.ID)
 		}
 	}
 }
