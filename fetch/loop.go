@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,8 +91,13 @@ func (l *loop) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var evs []Event
+	var sampled time.Time
 	for {
 		now := time.Now()
+		if now.Sub(sampled) >= sampleRTT {
+			l.sample()
+			sampled = now
+		}
 		actions, wake := l.rec.next(now)
 		l.carryOut(actions)
 		if l.rec.core.Done() {
@@ -116,6 +122,22 @@ func (l *loop) run(ctx context.Context) error {
 		now = time.Now()
 		for _, ev := range evs {
 			l.rec.step(now, ev)
+		}
+	}
+}
+
+// sampleRTT is how often the sources' round trips are asked for.
+const sampleRTT = time.Second
+
+// sample tells the core the sources' round trips. The sources are asked without the lock, which their
+// sinks take.
+func (l *loop) sample() {
+	l.mu.Lock()
+	live := slices.DeleteFunc(slices.Clone(l.sources), func(a *attached) bool { return a.gone })
+	l.mu.Unlock()
+	for _, a := range live {
+		if rtt := a.source.Stats().MinRTT; rtt > 0 {
+			l.mail.post(Event{Kind: EvSample, Source: a.id, RTT: rtt})
 		}
 	}
 }
