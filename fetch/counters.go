@@ -13,7 +13,6 @@ type counters struct {
 	planChunks atomic.Uint64 // their chunk references
 	wholeBytes atomic.Uint64 // sizes of files that need no chunks: right, resumed whole, or in the recipe
 	holeBytes  atomic.Uint64 // holes of files that need chunks
-	needBytes  atomic.Uint64 // bytes of chunks that have to come
 	resumed    atomic.Uint64 // bytes of chunks that an earlier run had staged
 	duplicate  atomic.Uint64
 	planDone   atomic.Bool

@@ -167,7 +167,9 @@ func bestSingleWay(seed uint64) float64 {
 var worlds = flag.Uint64("worlds", 60, "simulated worlds to try")
 
 // TestRegretInSimulatedWorlds: whatever the network and the disk are, the transfer is hardly slower
-// than the best single way, and everything arrives.
+// than the best single way, and everything arrives. The goal is 1.25 in the worst world; a few of a
+// thousand miss it, so 1.5 is held. The single ways open their windows as the core does: against
+// a network that is at its full rate from the first byte, short transfers over fast long paths lose more.
 func TestRegretInSimulatedWorlds(t *testing.T) {
 	var regrets []float64
 	for seed := range *worlds {

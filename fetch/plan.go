@@ -163,7 +163,6 @@ func (p *planner) planFile(ctx context.Context, j *job) error {
 			p.stats.resumed.Add(uint64(r.Bytes))
 			return f.HoldVerified(off, r.Bytes)
 		}
-		p.stats.needBytes.Add(uint64(want.Len))
 		at := place{file: j.file, off: off, lead: lead}
 		lead = false
 		return p.plan(ctx, want, at)
