@@ -62,9 +62,9 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	return l
 }
 
-// Ask notes wants as outstanding. It returns the ordinals that were not outstanding before, in the
-// order of wants. After End it fails with ErrClosed, for a want of no bytes with another error; it then
-// notes nothing.
+// Ask notes wants as outstanding, as whole chunks: their patches are dropped. It returns the ordinals that
+// were not outstanding before, in the order of wants. After End it fails with ErrClosed, for a want
+// of no bytes or with a bad patch with another error; it then notes nothing.
 func (l *Ledger) Ask(wants []Want) ([]Range, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,17 +72,18 @@ func (l *Ledger) Ask(wants []Want) ([]Range, error) {
 		return nil, ErrClosed
 	}
 	for i := range wants {
-		if wants[i].Len == 0 {
-			return nil, fmt.Errorf("want of chunk %d: a chunk has at least one byte", wants[i].Ordinal)
+		if err := wants[i].check(); err != nil {
+			return nil, err
 		}
 	}
 	if l.book.bytes == 0 {
 		l.rate.restart(l.now())
 	}
 	var fresh []Range
-	for i := range wants {
-		if l.book.put(wants[i]) {
-			fresh = AppendOrdinal(fresh, wants[i].Ordinal)
+	for _, w := range wants {
+		w.Patch = nil
+		if l.book.put(w) {
+			fresh = AppendOrdinal(fresh, w.Ordinal)
 		}
 	}
 	return fresh, nil

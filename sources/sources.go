@@ -19,11 +19,13 @@ import (
 	"dfetch/recipe"
 )
 
-// Want is one chunk that is asked of a source.
+// Want is one chunk that is asked of a source. Patch is an offer: a source that can't fetch parts of
+// chunks fetches the whole one. The wants that come back through the sink say by Patch which it was.
 type Want struct {
 	Ordinal uint64 // place of the chunk reference in recipe order
 	ID      recipe.ID
 	Len     uint32 // bytes
+	Patch   *Patch // nil: the whole chunk is to come
 }
 
 // Batch is a run of verified chunks in one buffer.
@@ -74,6 +76,17 @@ type Properties struct {
 	HoldsAll bool   // holds every chunk of the recipe
 }
 
+// Zoomer is a source that can give fine lists (recipe.FineEntry) of the chunks that it holds.
+type Zoomer interface {
+	// Zoom asks for the fine lists of chunks, whose Patch is not looked at. It does not wait for the
+	// network. Each want is answered once: with its list, whose lengths sum up to the want's, or with
+	// an error, which is one of those below or wraps one. answer may be called from any goroutine, also
+	// before Zoom returns, and must not block; the list is its to keep. A list proves nothing
+	// of the chunk's bytes. After Close or Down Zoom fails with ErrClosed and answers nothing; when
+	// the source ends, what is not answered yet is answered with the reason, before Down.
+	Zoom(wants []Want, answer func(w Want, fine []recipe.FineEntry, err error)) error
+}
+
 // Stats are measured. Zero means not known yet.
 type Stats struct {
 	Rate        float64       // delivery rate, bytes a second
@@ -83,15 +96,19 @@ type Stats struct {
 	WireSent    int64         // everything sent, protocol included
 	Rejected    int64         // chunks whose bytes did not match
 	Unasked     int64         // chunks that nobody had asked for, or that came twice
+	ZoomBytes   int64         // of WireBytes: fine lists
 	Progress    time.Time     // when the last useful byte came
 }
 
 // Why a want will not come. ErrCorrupt and ErrChanged are about the chunk, ErrClosed is about the
-// source; after ErrCanceled the chunk may be asked again anywhere.
+// source; after ErrCanceled the chunk may be asked again anywhere. ErrPatch is about the patch: its parts came,
+// but what was put together is not the chunk. Nobody is to blame for sure, and the whole chunk may be
+// asked from the same source.
 var (
 	ErrCanceled = errors.New("request canceled")
 	ErrClosed   = errors.New("source closed")
 	ErrCorrupt  = errors.New("bytes do not match the chunk's id")
+	ErrPatch    = errors.New("patched chunk does not match its id")
 	ErrChanged  = errors.New("file changed at the source since the recipe was made")
 	ErrNotHeld  = errors.New("source does not hold the chunk")
 	ErrStalled  = errors.New("no progress")
