@@ -1,5 +1,7 @@
-// Package load puts a bounded load on a machine while something else is
-// measured: a disk writer and a CPU burner, each with a duty cycle.
+// Package load makes a machine worse while something is measured on it: a disk
+// writer and a CPU burner, each with a duty cycle, and a limit on what processes
+// get of a disk (throttle.go). All of it is bounded, and is gone when its time or
+// its owner is.
 //
 // Time is cut into periods. In each period the load (1) works for Duty of the
 // period in small pieces (a block written, a millisecond of arithmetic), (2)

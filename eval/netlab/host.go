@@ -62,7 +62,7 @@ func (l *Lab) Host(name string) (*Host, error) {
 }
 
 func (l *Lab) newHost(name string) (*Host, error) {
-	ns, err := addNamespace(l.owner.namespaceName(l.serial, name))
+	ns, err := addNamespace(namespaceName(l.owner, l.serial, name))
 	if err != nil {
 		return nil, err
 	}

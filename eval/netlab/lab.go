@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"dfetch/eval/owner"
 )
 
 const (
@@ -59,7 +61,7 @@ func (c Config) withDefaults() Config {
 // Lab is a set of hosts and wires. Its methods may be called from any goroutine.
 type Lab struct {
 	cfg     Config
-	owner   owner
+	owner   owner.Owner
 	serial  int64
 	epoch   time.Time
 	engines []*engine
@@ -93,7 +95,7 @@ func New(cfg Config) (*Lab, error) {
 	if _, err := Sweep(); err != nil {
 		return nil, err
 	}
-	me, err := self()
+	me, err := owner.Self()
 	if err != nil {
 		return nil, err
 	}

@@ -6,10 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"dfetch/eval/owner"
 )
 
 const (
@@ -18,64 +19,9 @@ const (
 	killPause  = 20 * time.Millisecond
 )
 
-// owner tells a process from every other one before and after it.
-type owner struct {
-	pid   int
-	start string // clock ticks from boot to its start
-	boot  string // which boot
-}
-
-func self() (owner, error) {
-	boot, err := bootID()
-	if err != nil {
-		return owner{}, err
-	}
-	start, err := startTime(os.Getpid())
-	return owner{os.Getpid(), start, boot}, err
-}
-
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("netlab: %w", err)
-	}
-	id, _, _ := strings.Cut(string(b), "-")
-	return id, nil
-}
-
-// startTime is the 22nd field of the process's stat file; the second is a name
-// in parentheses that may hold anything.
-func startTime(pid int) (string, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", fmt.Errorf("netlab: %w", err)
-	}
-	s := string(b)
-	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(fields) < 20 {
-		return "", fmt.Errorf("netlab: /proc/%d/stat has %d fields", pid, len(fields))
-	}
-	return fields[19], nil
-}
-
 // namespaceName is netlab-PID-START-BOOT-LAB-HOST.
-func (o owner) namespaceName(lab int64, host string) string {
-	return fmt.Sprintf("%s-%d-%s-%s-%d-%s", namePrefix, o.pid, o.start, o.boot, lab, host)
-}
-
-// parseOwner reads a name made by namespaceName; ok is false for any other.
-func parseOwner(name string) (o owner, ok bool) {
-	f := strings.Split(name, "-")
-	if len(f) != 6 || f[0] != namePrefix {
-		return owner{}, false
-	}
-	pid, err := strconv.Atoi(f[1])
-	return owner{pid, f[2], f[3]}, err == nil && pid > 0
-}
-
-func (o owner) alive(boot string) bool {
-	start, err := startTime(o.pid)
-	return o.boot == boot && err == nil && start == o.start
+func namespaceName(o owner.Owner, lab int64, host string) string {
+	return o.Name(namePrefix, fmt.Sprintf("%d-%s", lab, host))
 }
 
 // Sweep removes the namespaces of labs whose process is gone, and kills what
@@ -89,14 +35,14 @@ func Sweep() (removed []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlab: %w", err)
 	}
-	boot, err := bootID()
-	if err != nil {
-		return nil, err
-	}
 	var errs []error
 	for _, e := range entries {
-		o, ok := parseOwner(e.Name())
-		if !ok || o.alive(boot) {
+		o, ok := owner.Parse(namePrefix, e.Name())
+		if !ok {
+			continue
+		}
+		if alive, err := o.Alive(); alive || err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		if err := sweepOne(e.Name()); err != nil {

@@ -130,15 +130,3 @@ func TestSweepAfterKill(t *testing.T) {
 		t.Errorf("namespaces after the sweep: %s%v", list, err)
 	}
 }
-
-func TestParseOwner(t *testing.T) {
-	o := owner{12, "345", "9af0"}
-	if got, ok := parseOwner(o.namespaceName(1, "r1")); !ok || got != o {
-		t.Errorf("%+v, %v", got, ok)
-	}
-	for _, name := range []string{"", "r1", "netlab-x-1-b-1-s", "netlab-0-1-b-1-s", "netlab-1-1-b-1", "other-1-1-b-1-s"} {
-		if _, ok := parseOwner(name); ok {
-			t.Errorf("%q was taken for a lab's", name)
-		}
-	}
-}

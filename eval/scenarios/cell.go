@@ -8,20 +8,26 @@ import (
 // Cell is one combination of a scenario's axes: what one run measures. Cells
 // that differ in nothing but the peer are compared with one another.
 type Cell struct {
-	Scenario *Scenario
-	Net      string
-	State    string
-	Size     Size
-	Cache    string
-	DiskLoad int
-	Peer     string
+	Scenario  *Scenario
+	Net       string // empty for what needs no network
+	State     string
+	Size      Size
+	Cache     string
+	DiskLoad  int
+	DiskLimit Size // bytes a second; the zero Size is no limit
+	CPULoad   CPULoad
+	Peer      string
 }
 
 // Group names the cell without its peer: NAME/key=value/…, as Go's benchmarks
 // have it. Axes on their default are left out.
 func (c Cell) Group() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s/net=%s/state=%s", c.Scenario.Name, c.Net, c.State)
+	b.WriteString(c.Scenario.Name)
+	if c.Net != "" {
+		fmt.Fprintf(&b, "/net=%s", c.Net)
+	}
+	fmt.Fprintf(&b, "/state=%s", c.State)
 	if c.Size != (Size{}) {
 		fmt.Fprintf(&b, "/size=%s", c.Size)
 	}
@@ -30,6 +36,12 @@ func (c Cell) Group() string {
 	}
 	if c.DiskLoad != 0 || len(c.Scenario.DiskLoads) > 1 {
 		fmt.Fprintf(&b, "/disk-load=%d", c.DiskLoad)
+	}
+	if c.DiskLimit != (Size{}) {
+		fmt.Fprintf(&b, "/disk-limit=%s", c.DiskLimit)
+	}
+	if c.CPULoad != (CPULoad{}) {
+		fmt.Fprintf(&b, "/cpu-load=%s", c.CPULoad)
 	}
 	return b.String()
 }
@@ -46,18 +58,29 @@ func (c Cell) StateOf(i int) string {
 // Groups returns the scenario's cells, those of one group together, in the
 // order of the file.
 func (s *Scenario) Groups() (groups [][]Cell) {
-	for _, net := range s.Nets {
-		for _, state := range s.States {
-			for _, size := range s.Sizes {
-				for _, cache := range s.Caches {
-					for _, load := range s.DiskLoads {
-						groups = append(groups, s.group(Cell{s, net, state, size, cache, load, ""}))
-					}
-				}
-			}
-		}
+	cells := []Cell{{Scenario: s}}
+	cells = multiply(cells, s.Nets, func(c *Cell, v string) { c.Net = v })
+	cells = multiply(cells, s.States, func(c *Cell, v string) { c.State = v })
+	cells = multiply(cells, s.Sizes, func(c *Cell, v Size) { c.Size = v })
+	cells = multiply(cells, s.Caches, func(c *Cell, v string) { c.Cache = v })
+	cells = multiply(cells, s.DiskLoads, func(c *Cell, v int) { c.DiskLoad = v })
+	cells = multiply(cells, s.DiskLimits, func(c *Cell, v Size) { c.DiskLimit = v })
+	cells = multiply(cells, s.CPULoads, func(c *Cell, v CPULoad) { c.CPULoad = v })
+	for _, c := range cells {
+		groups = append(groups, s.group(c))
 	}
 	return groups
+}
+
+// multiply gives every cell each value of an axis in turn; the last axis changes fastest.
+func multiply[T any](cells []Cell, axis []T, set func(*Cell, T)) (out []Cell) {
+	for _, c := range cells {
+		for _, v := range axis {
+			set(&c, v)
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func (s *Scenario) group(c Cell) (cells []Cell) {

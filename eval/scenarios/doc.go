@@ -15,7 +15,15 @@
 //	net        axis: names of the file networks
 //	cache      axis: warm or cold, the receiver's old files (default warm)
 //	disk-load  axis: percent of the time that a writer keeps the disk busy
-//	load-after when that writer starts, after the receivers' start
+//	disk-limit axis: bytes a second that the receivers' programs get of their
+//	           disk, such as 70MB, or none (the default). Then disk-load takes
+//	           its share of this limit, and no writer runs
+//	cpu-load   axis: 2x50 keeps two processors busy half of the time, or none
+//	cpu-nice   the nice value of that load, 1 to 19 (default 0)
+//	load-after when these loads start, after the receivers' start
+//	bench      what is measured on this machine alone instead of a transfer, with
+//	           no net: search, index, neighbour, hash or plan (see package
+//	           diskbench, which also says what states and peers are then)
 //	topology   p2p (default), star, sites, or loopback, which is no emulated
 //	           network at all; uplink names the sender's network in a star, local
 //	           the receivers' in sites

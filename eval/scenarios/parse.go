@@ -27,8 +27,15 @@ type Scenario struct {
 	States []string
 	Nets   []string
 	Caches []string
+	// Bench is what is measured on this machine alone, instead of a transfer.
+	Bench string
 	// DiskLoads are percents of time; 0 is no load.
 	DiskLoads []int
+	// DiskLimits are bytes a second; the zero Size is no limit.
+	DiskLimits []Size
+	CPULoads   []CPULoad
+	// CPUNice is the nice value of the CPU load.
+	CPUNice   int
 	LoadAfter time.Duration
 	// Topology is p2p, star, sites or loopback. Uplink and Local name networks.
 	Topology, Uplink, Local string
@@ -165,6 +172,12 @@ var keys = map[string]func(*Scenario, string) error{
 	"net":        func(s *Scenario, v string) error { return words(&s.Nets, v) },
 	"cache":      func(s *Scenario, v string) error { return words(&s.Caches, v, "warm", "cold") },
 	"disk-load":  func(s *Scenario, v string) error { return list(&s.DiskLoads, v, percent) },
+	"disk-limit": func(s *Scenario, v string) error { return list(&s.DiskLimits, v, limit) },
+	"cpu-load":   func(s *Scenario, v string) error { return list(&s.CPULoads, v, ParseCPULoad) },
+	"cpu-nice":   func(s *Scenario, v string) error { return number(&s.CPUNice, v, 19) },
+	"bench": func(s *Scenario, v string) error {
+		return word(&s.Bench, v, "search", "index", "neighbour", "hash", "plan")
+	},
 	"load-after": func(s *Scenario, v string) error { return duration(&s.LoadAfter, v) },
 	"topology":   func(s *Scenario, v string) error { return word(&s.Topology, v, "p2p", "star", "sites", "loopback") },
 	"uplink":     func(s *Scenario, v string) error { return word(&s.Uplink, v) },
@@ -253,6 +266,18 @@ func percent(v string) (int, error) {
 	return n, nil
 }
 
+// limit reads bytes a second, or none.
+func limit(v string) (Size, error) {
+	if v == "none" {
+		return Size{}, nil
+	}
+	size, err := ParseSize(v)
+	if err == nil && (size.Count > 0 || size.Bytes == 0) {
+		err = fmt.Errorf("%q: want bytes a second such as 70MB, or none", v)
+	}
+	return size, err
+}
+
 func duration(field *time.Duration, v string) error {
 	d, err := time.ParseDuration(v)
 	if err != nil || d <= 0 || d > 24*time.Hour {
@@ -267,8 +292,10 @@ func (s *Scenario) complete(networks map[string]netlab.Settings) error {
 	switch {
 	case s.Title == "" || len(s.Suites) == 0 || s.Data == "":
 		return fmt.Errorf("title, suites and data must be given")
-	case len(s.States) == 0 || len(s.Nets) == 0 || len(s.Peers) == 0:
-		return fmt.Errorf("state, net and peer must be given")
+	case len(s.States) == 0 || len(s.Peers) == 0:
+		return fmt.Errorf("state and peer must be given")
+	case (s.Bench == "") != (len(s.Nets) > 0):
+		return fmt.Errorf("net must be given, unless there is a bench, which has none")
 	case strings.Contains(s.Data, ":") == (len(s.Sizes) > 0):
 		return fmt.Errorf("a size must be given, unless the data is a pair of releases")
 	case (s.Topology == "p2p" || s.Topology == "loopback") && s.Receivers != 1:
@@ -283,16 +310,24 @@ func (s *Scenario) complete(networks map[string]netlab.Settings) error {
 			return fmt.Errorf("no network %q", net)
 		}
 	}
-	if len(s.Sizes) == 0 {
-		s.Sizes = []Size{{}}
-	}
-	if len(s.Caches) == 0 {
-		s.Caches = []string{"warm"}
-	}
-	if len(s.DiskLoads) == 0 {
-		s.DiskLoads = []int{0}
-	}
+	s.fillAxes()
 	return s.checkChanges(networks)
+}
+
+// fillAxes gives the axes that the file leaves out their one value.
+func (s *Scenario) fillAxes() {
+	fill(&s.Sizes, Size{})
+	fill(&s.Nets, "")
+	fill(&s.Caches, "warm")
+	fill(&s.DiskLoads, 0)
+	fill(&s.DiskLimits, Size{})
+	fill(&s.CPULoads, CPULoad{})
+}
+
+func fill[T any](axis *[]T, value T) {
+	if len(*axis) == 0 {
+		*axis = []T{value}
+	}
 }
 
 func (s *Scenario) checkChanges(networks map[string]netlab.Settings) error {

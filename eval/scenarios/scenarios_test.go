@@ -20,6 +20,9 @@ state     = empty similar-90+empty
 net       = t1 lan
 cache     = warm cold
 disk-load = 0 50
+disk-limit = none 70MB
+cpu-load  = none 2x50
+cpu-nice  = 5
 load-after = 20s
 peer      = rsync dfetch
 repeat    = 2
@@ -67,6 +70,14 @@ func TestParseRefuses(t *testing.T) {
 		{"data      = file", "data = npm:a@1..2", "size must be given"},
 		{"cache     = warm cold", "cache = hot", "want warm, cold"},
 		{"disk-load = 0 50", "disk-load = 101", "want 0 to 100"},
+		{"disk-limit = none 70MB", "disk-limit = 0MB", "want bytes a second"},
+		{"disk-limit = none 70MB", "disk-limit = 2x3MB", "want bytes a second"},
+		{"cpu-load  = none 2x50", "cpu-load = 2x0", "want none"},
+		{"cpu-load  = none 2x50", "cpu-load = 65x1", "want none"},
+		{"cpu-nice  = 5", "cpu-nice = 20", "want 1 to 19"},
+		{"net       = t1 lan\n", "", "net must be given"},
+		{"share     = 4", "bench = hash", "which has none"},
+		{"share     = 4", "bench = guess", "want search"},
 		{"share     = 4", "receivers = 2", "need topology"},
 		{"share     = 4", "topology = star", "uplink"},
 		{"share     = 4", "receivers = 65", "want 1 to 64"},
@@ -90,7 +101,7 @@ func TestParseRefuses(t *testing.T) {
 func TestGroupsMultiplyTheAxes(t *testing.T) {
 	s := mustParse(t, whole)
 	groups := s.Groups()
-	if len(groups) != 2*2*2*2*2 || len(groups[0]) != 2 {
+	if len(groups) != 2*2*2*2*2*2*2 || len(groups[0]) != 2 {
 		t.Fatalf("%d groups of %d cells", len(groups), len(groups[0]))
 	}
 	names := map[string]bool{}
@@ -102,7 +113,7 @@ func TestGroupsMultiplyTheAxes(t *testing.T) {
 			names[c.Name()] = true
 		}
 	}
-	want := "one/net=t1/state=similar-90+empty/size=1MB/cache=cold/disk-load=50/peer=dfetch"
+	want := "one/net=t1/state=similar-90+empty/size=1MB/cache=cold/disk-load=50/disk-limit=70MB/cpu-load=2x50/peer=dfetch"
 	if !names[want] {
 		t.Errorf("no %s in %v", want, names)
 	}
@@ -111,8 +122,8 @@ func TestGroupsMultiplyTheAxes(t *testing.T) {
 	for _, g := range s.Groups() {
 		n += len(g)
 	}
-	if n != 16 {
-		t.Errorf("%d cells of one net and peer, want 16", n)
+	if n != 64 {
+		t.Errorf("%d cells of one net and peer, want 64", n)
 	}
 }
 

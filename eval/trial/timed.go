@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"dfetch/eval/load"
 	"dfetch/eval/peer"
 	"dfetch/eval/proc"
 	"dfetch/eval/result"
@@ -44,11 +43,16 @@ func (b *Bench) timed(ctx context.Context, cell scenarios.Cell, session peer.Ses
 	if err := net.play(steps); err != nil {
 		return err
 	}
-	loaded := startLoad(ctx, cell, job.Receivers[0].Dir)
+	loads, err := b.newLoads(cell, job.Receivers[0].Dir)
+	if err != nil {
+		return err
+	}
+	loads.limit(commands)
+	loads.start(ctx)
 	ends := runAll(commands)
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	cancel()
-	err = <-loaded
+	err = loads.close()
 	record(r, ends, timedOut, box)
 	return err
 }
@@ -87,28 +91,4 @@ func record(r *result.Result, ends []finish, timedOut bool, box time.Duration) {
 	if timedOut && r.Outcome == result.Failed {
 		r.Outcome, r.Reason, r.Seconds = result.TimeBox, fmt.Sprintf("stopped after %v", box), box.Seconds()
 	}
-}
-
-// startLoad keeps the disk that holds dir busy, from the cell's moment until ctx
-// ends. Its error comes when the load has ended.
-func startLoad(ctx context.Context, cell scenarios.Cell, dir string) <-chan error {
-	ended := make(chan error, 1)
-	if cell.DiskLoad == 0 {
-		close(ended)
-		return ended
-	}
-	go func() {
-		defer close(ended)
-		wait := time.NewTimer(cell.Scenario.LoadAfter)
-		defer wait.Stop()
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-		}
-		disk := load.Disk{Cycle: load.Cycle{Duty: float64(cell.DiskLoad) / 100, For: cell.Scenario.Box}, Dir: dir}
-		_, err := disk.Run(ctx)
-		ended <- err
-	}()
-	return ended
 }

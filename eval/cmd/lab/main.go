@@ -9,7 +9,7 @@
 //
 // lab run needs root and /dev/net/tun, unless all scenarios are of the loopback. Programs that are not installed leave
 // named gaps; eval/setup.sh installs them. "lab COMMAND -h" lists flags. The
-// commands httpd and tracker are servers that lab run starts for other programs.
+// commands httpd and tracker are servers that lab run starts for other programs, and burn is a load.
 package main
 
 import (
@@ -32,6 +32,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"goals":   goalsCommand,
 	"httpd":   httpdCommand,
 	"tracker": trackerCommand,
+	"burn":    burnCommand,
 }
 
 func main() {

@@ -3,7 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
+	"os"
+	"time"
 
+	"dfetch/eval/load"
 	"dfetch/eval/peer"
 	"dfetch/eval/torrent"
 )
@@ -20,4 +24,37 @@ func trackerCommand(ctx context.Context, args []string) error {
 		return errors.New("tracker: want ADDRESS")
 	}
 	return torrent.Serve(ctx, args[0])
+}
+
+// burnCommand keeps processors busy until its time is over or the lab that started it is gone.
+func burnCommand(ctx context.Context, args []string) error {
+	set := flag.NewFlagSet("lab burn", flag.ContinueOnError)
+	workers := set.Int("workers", 1, "processors to keep busy")
+	duty := set.Float64("duty", 1, "share of the time, more than 0 and at most 1")
+	limit := set.Duration("for", time.Minute, "end after this time")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go endWithParent(ctx, os.Getppid(), cancel)
+	_, err := load.CPU{Cycle: load.Cycle{Duty: *duty, For: *limit}, Workers: *workers}.Run(ctx)
+	return err
+}
+
+// endWithParent ends the load when the process that started it is gone.
+func endWithParent(ctx context.Context, parent int, end func()) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if os.Getppid() != parent {
+				end()
+				return
+			}
+		}
+	}
 }
