@@ -270,3 +270,21 @@ func TestCache(t *testing.T) {
 		}
 	}
 }
+
+// An old release's files have another time than the new one's, even if the archives say the same.
+func TestOldReleasesAreOlder(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "sub", "f")
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeOlder(dir); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(name); err != nil || !info.ModTime().Equal(oldTime) {
+		t.Errorf("%v, %v", info, err)
+	}
+}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"dfetch/eval/result"
 )
@@ -41,7 +43,18 @@ func makePair(ctx context.Context, family, what, dir string) error {
 			return result.Missingf("release %s %s of %s can't be had: %v", name, release, family, err)
 		}
 	}
-	return nil
+	return makeOlder(filepath.Join(dir, "old"))
+}
+
+// makeOlder gives a tree's files the time of older versions. Releases of some families have one time for ever, and
+// programs that go by size and time would take a file of the old one for the new one's.
+func makeOlder(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		return os.Chtimes(path, time.Time{}, oldTime)
+	})
 }
 
 // splitPair splits NAME@OLD..NEW; NAME@ may be left out.

@@ -26,7 +26,8 @@ func (r *Report) Markdown(figureDir string) string {
 }
 
 // preamble explains the tables.
-const preamble = `Times are medians in seconds with the least and the most in brackets; "> 60" was stopped after that time. With
+const preamble = `Times are medians in seconds with the least and the most in brackets; "> 60" was stopped after that time, and
+in "(late)" ones the link's emulator was more than a thirtieth of the run behind at worst. With
 several receivers it is the last one's time, with the first one's and the mean of the median run.
 Sender, receivers and links share one machine. Megabytes are of 10⁶ bytes. Nothing is forced to the disk but where a
 peer's name says so (-fsync); the source is in the page cache. "eval/README.md" tells how to repeat it.`

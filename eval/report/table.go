@@ -128,9 +128,9 @@ func (g *grid) table(what string, show func(result.Summary) string) table {
 			case !ok:
 				row = append(row, "")
 			case s.Outcome == result.OK:
-				row = append(row, show(s))
+				row = append(row, show(s)+lateMark(s))
 			case s.Outcome == result.TimeBox:
-				row = append(row, "> "+number(s.Seconds))
+				row = append(row, "> "+number(s.Seconds)+lateMark(s))
 			default:
 				row = append(row, string(s.Outcome))
 			}
@@ -138,6 +138,14 @@ func (g *grid) table(what string, show func(result.Summary) string) table {
 		t.rows = append(t.rows, row)
 	}
 	return t
+}
+
+// lateMark marks a cell all of whose runs met a late emulator.
+func lateMark(s result.Summary) string {
+	if s.Late {
+		return " (late)"
+	}
+	return ""
 }
 
 // gaps lists why cells have no figure, each reason once.

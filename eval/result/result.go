@@ -69,6 +69,10 @@ type Result struct {
 	Where
 }
 
+// Late tells whether the emulator was so late at worst that the time says little: more than 20 ms, and more than a
+// thirtieth of the run.
+func (r Result) Late() bool { return r.LateMax > max(0.02, r.Seconds/30) }
+
 // Usage is what processes took. Several receivers' CPU and reads are summed;
 // memory is that of the largest process.
 type Usage struct {

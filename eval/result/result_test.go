@@ -65,6 +65,22 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
+func TestLateRunsCountOnlyWithoutOthers(t *testing.T) {
+	late := run("a", 1, OK, 3)
+	late.LateMax = 0.2
+	hardly := run("a", 2, OK, 3)
+	hardly.LateMax = 0.05
+	if s := Summarize([]Result{late, run("a", 2, OK, 1)})[0]; s.Late || s.N != 1 || s.Seconds != 1 {
+		t.Errorf("one late, one not: %+v", s)
+	}
+	if s := Summarize([]Result{late})[0]; !s.Late || s.N != 1 || s.Seconds != 3 {
+		t.Errorf("all late: %+v", s)
+	}
+	if s := Summarize([]Result{hardly})[0]; s.Late {
+		t.Errorf("a sixtieth is late: %+v", s)
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for want, values := range map[float64][]float64{0: nil, 3: {3}, 2: {9, 2, 1}, 2.5: {4, 1, 2, 3}} {
 		if got := Median(values); got != want {

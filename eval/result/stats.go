@@ -14,8 +14,11 @@ type Summary struct {
 	// Outcome is OK if a run was; otherwise that of the last run.
 	Outcome Outcome
 	Reason  string
+	// Late says that the emulator was late in all runs that count.
+	Late bool
 	// N counts the runs that Seconds and the rest are of: those that are OK or,
-	// if none is, those that met the time box.
+	// if none is, those that met the time box. Where some were not late, those
+	// that were don't count.
 	N, Runs                              int
 	Seconds, Least, Most                 float64
 	WireDown, WireUp                     float64
@@ -57,6 +60,11 @@ func summarize(runs []Result) Summary {
 	}
 	if len(counted) == 0 {
 		return s
+	}
+	if onTime := slices.DeleteFunc(slices.Clone(counted), Result.Late); len(onTime) > 0 {
+		counted = onTime
+	} else {
+		s.Late = true
 	}
 	slices.SortStableFunc(counted, func(a, b Result) int { return cmp.Compare(a.Seconds, b.Seconds) })
 	s.N, s.Middle = len(counted), counted[len(counted)/2]

@@ -6,7 +6,8 @@
 // may share the machine before those that want it alone); in each group
 // the peers in random order, right after one another, so that a machine that
 // changes its mood changes it for all of them. Cells that have a result already
-// are left out, and none is begun whose time box no longer fits the budget.
+// are left out, but one in which the emulator was late is tried again the next
+// time, three times in all; and none is begun whose time box no longer fits the budget.
 //
 // A run: (1) the peer's Check, a gap if something is missing; (2) the receivers'
 // folders are put into the initial state, and their files into the page cache or

@@ -113,16 +113,25 @@ func (s *sessions) broken() error {
 	return s.err
 }
 
+// lateTries is how often a run is made in which the emulator is late.
+const lateTries = 3
+
 // pending lists what the result file does not have, in the order of the runs.
 func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
 	earlier, err := result.Read(cfg.File)
 	if err != nil {
 		return nil, err
 	}
-	done := map[string]bool{}
+	done, late := map[string]bool{}, map[string]int{}
 	for _, r := range earlier {
-		if r.Outcome != result.Gap && r.Outcome != result.Failed {
-			done[fmt.Sprintf("%s#%d", r.Cell, r.Round)] = true
+		key := fmt.Sprintf("%s#%d", r.Cell, r.Round)
+		switch {
+		case r.Outcome == result.Gap || r.Outcome == result.Failed:
+		case r.Late():
+			late[key]++
+			done[key] = done[key] || late[key] == lateTries
+		default:
+			done[key] = true
 		}
 	}
 	var out []task

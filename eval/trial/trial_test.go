@@ -135,6 +135,23 @@ func TestRunResumes(t *testing.T) {
 	}
 }
 
+// A run in which the emulator was late is tried again, but not for ever.
+func TestLateRunsAreTriedAgain(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 1, "")}
+	cfg := Config{File: filepath.Join(t.TempDir(), "r")}
+	cell := list[0].Groups()[0][0]
+	for n := range lateTries + 1 {
+		tasks, err := cfg.pending(list)
+		if want := 2 - n/lateTries; err != nil || len(tasks) != want {
+			t.Errorf("after %d late runs %d are left to do, want %d; %v", n, len(tasks), want, err)
+		}
+		r := result.Result{Cell: cell.Name(), Round: 1, Outcome: result.OK, Seconds: 1, LateMax: 0.1}
+		if err := result.Append(cfg.File, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestBudgetLeavesRunsOver(t *testing.T) {
 	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 1, "topology = loopback\nbox = 30s")}
 	cfg := Config{Bench: bench(t), File: filepath.Join(t.TempDir(), "r"), Budget: time.Second, Note: func(string) {}}
