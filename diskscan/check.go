@@ -245,11 +245,12 @@ func (d *Disk) confirmFile(ctx context.Context, row *fileRow) (File, error) {
 // openAsIndexed opens a file if it looks as the index says.
 func (d *Disk) openAsIndexed(f File, want stamp) (int, error) {
 	var st unix.Stat_t
-	fd, err := d.scope.openFile(f, &st)
+	fd, held, err := d.scope.openVersion(f, &st)
 	if err != nil {
 		return -1, err
 	}
-	if stampOf(want.fs, &st) != want || d.scope.roots[f.Dir.Root].fs != want.fs {
+	now := stampOf(want.fs, &st)
+	if same := now == want || held && now.sameContent(want); !same || d.scope.roots[f.Dir.Root].fs != want.fs {
 		unix.Close(fd)
 		return -1, errStale
 	}

@@ -133,7 +133,7 @@ func (s *slice) begin(st *unix.Stat_t) {
 	if s.at.stamp == (stamp{}) {
 		s.at.stamp = now
 	}
-	s.res.Changed = s.at.stamp != now
+	s.res.Changed = !s.at.stamp.sameContent(now)
 	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
 }
 
@@ -222,10 +222,12 @@ func (s *slice) chunk(c Chunk, data []byte) error {
 func (s *slice) finish(err error) {
 	s.res.Next.stamp, s.res.Next.indexed = s.at.stamp, s.at.indexed
 	var st unix.Stat_t
-	if unix.Fstat(s.fd, &st) != nil || stampOf(s.at.stamp.fs, &st) != s.at.stamp {
+	failed := unix.Fstat(s.fd, &st)
+	now := stampOf(s.at.stamp.fs, &st)
+	if failed != nil || st.Nlink == 0 || !now.sameContent(s.at.stamp) {
 		s.res.Changed = true
 	}
-	if s.d.index == nil || err != nil || s.res.Changed {
+	if s.d.index == nil || err != nil || failed != nil || now != s.at.stamp {
 		return
 	}
 	s.res.Next.indexed = s.d.index.add(s.d.scope.FilePath(s.file), &s.at, s.seen, s.res.Done)

@@ -26,6 +26,8 @@ type ScopeConfig struct {
 	Trusted bool
 	// IndexRoots are directories that index hits may be read from, but that are not searched.
 	IndexRoots []string
+	// Held has files that lost their names since the search began; nil: none.
+	Held Held
 	// Timeout is how long a directory may take to open; zero or negative is 5 seconds.
 	Timeout time.Duration
 	// MaxDirs bounds the directories that are listed; zero or negative is 1<<20.
@@ -79,6 +81,7 @@ type Scope struct {
 	roots   []root
 	refused []Refusal
 	opener  opener
+	held    Held
 	maxDirs int
 
 	mu   sync.Mutex
@@ -100,7 +103,7 @@ func OpenScope(ctx context.Context, cfg ScopeConfig) *Scope {
 	if cfg.MaxDirs <= 0 {
 		cfg.MaxDirs = 1 << 20
 	}
-	s := &Scope{maxDirs: cfg.MaxDirs, seen: map[seenDir]struct{}{}}
+	s := &Scope{maxDirs: cfg.MaxDirs, held: cfg.Held, seen: map[seenDir]struct{}{}}
 	if cfg.Dest != "" {
 		s.addDest(ctx, &cfg)
 	}
@@ -334,15 +337,30 @@ func (s *Scope) openDir(d Dir, st *unix.Stat_t) (int, error) {
 
 // openFile opens a regular file of the scope and looks at it.
 func (s *Scope) openFile(f File, st *unix.Stat_t) (int, error) {
-	fd, err := s.open(f.Dir, join(f.Dir.Path, f.Name), fileFlags, st)
-	if err != nil {
-		return -1, err
+	fd, _, err := s.openVersion(f, st)
+	return fd, err
+}
+
+// openVersion is openFile, but where another file has the name now, or none, one that is held is opened
+// instead.
+func (s *Scope) openVersion(f File, st *unix.Stat_t) (fd int, held bool, err error) {
+	fd, err = s.open(f.Dir, join(f.Dir.Path, f.Name), fileFlags, st)
+	if f.Ino != 0 && (err != nil || st.Ino != f.Ino) {
+		if old, ok := s.openHeld(f, st); ok {
+			if err == nil {
+				unix.Close(fd)
+			}
+			return old, true, nil
+		}
 	}
-	if !isRegular(st) {
+	if err == nil && !isRegular(st) {
 		unix.Close(fd)
-		return -1, ErrNotRegular
+		err = ErrNotRegular
 	}
-	return fd, nil
+	if err != nil {
+		return -1, false, err
+	}
+	return fd, false, nil
 }
 
 // open opens a path below a root if the scope's rules let it.

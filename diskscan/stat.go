@@ -110,6 +110,9 @@ func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err erro
 		}
 		d.look(&res, r, dir, fd, &l.entries[i])
 	}
+	if res.Next == 0 {
+		d.scope.addHeld(&res, r, &st)
+	}
 	return res, nil
 }
 

@@ -246,6 +246,9 @@ func (c *Core) netRate() float64 {
 	return sum
 }
 
+// searchRefused says whether the network does better than the disk at present.
+func (c *Core) searchRefused() bool { return c.search != nil && c.search.refused }
+
 // searching says whether the disk may still bring something.
 func (c *Core) searching() bool {
 	return c.search != nil && (c.search.waiting || len(c.search.running) > 0)

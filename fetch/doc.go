@@ -22,6 +22,6 @@
 //     deletions, and the report is made.
 //
 // What it does not guarantee: a source that holds bytes back but keeps answering is dropped after its
-// stall time only; a chunk that repeats farther apart than the window is fetched again; and a file of the
-// destination that is replaced before it was hashed no longer serves the search.
+// stall time only; a chunk that repeats farther apart than the window is fetched again; and files of the
+// destination below a directory that --delete moves out of a file's way no longer serve the search.
 package fetch

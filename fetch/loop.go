@@ -99,6 +99,9 @@ func (l *loop) run(ctx context.Context) error {
 			sampled = now
 		}
 		actions, wake := l.rec.next(now)
+		if l.search != nil {
+			l.search.held.refused.Store(l.rec.core.searchRefused())
+		}
 		l.carryOut(actions)
 		if l.rec.core.Done() {
 			return nil

@@ -87,6 +87,7 @@ type transfer struct {
 	whole  *recipe.Root // as it came
 	root   *recipe.Root // of the part that is wanted
 	tree   *tree.Tree
+	held   held
 	result tree.Result
 	found  diskscan.Stats
 
@@ -242,15 +243,19 @@ func (t *transfer) fill(ctx context.Context, feed *nodeFeed) error {
 	if err != nil {
 		return err
 	}
-	t.tree, err = tree.Open(ctx, tree.Config{
+	cfg := tree.Config{
 		Dest: dest, Recipe: t.cfg.Recipe, Root: t.root, Nodes: feed, Fsync: t.cfg.Fsync, Checksum: t.cfg.Checksum,
 		Delete: t.cfg.Delete, MaxDelete: t.cfg.MaxDelete, Protect: t.cfg.Select.protects,
 		Walk: func(ctx context.Context, fn func(recipe.Item) error) error { return t.walk(ctx, feed, fn) },
 		Log:  func(n tree.Note) { t.cfg.detail("%s: %s", n.Path, n.Text) },
-	})
-	if err != nil {
+	}
+	if !t.cfg.Search.Off {
+		cfg.Hold = t.held.hold
+	}
+	if t.tree, err = tree.Open(ctx, cfg); err != nil {
 		return err
 	}
+	t.held.tree = t.tree
 	if err := t.load(ctx, feed, dest); err != nil {
 		if aerr := t.tree.Abort(); aerr != nil && !errors.Is(err, aerr) {
 			err = errors.Join(err, aerr)

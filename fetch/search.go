@@ -37,6 +37,7 @@ type searcher struct {
 	scope *diskscan.Scope
 	index *diskscan.Index // nil without one
 	loop  *loop
+	held  *held
 	note  func(format string, args ...any)
 	wg    sync.WaitGroup
 
@@ -60,7 +61,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, err
 	index, roots := t.openIndex(ctx)
 	scope := diskscan.OpenScope(ctx, diskscan.ScopeConfig{
 		Dest: dest, File: t.root.Top.Type != recipe.TypeDir, Siblings: true, Roots: cfg.Roots, Trusted: cfg.Trusted,
-		IndexRoots: roots,
+		IndexRoots: roots, Held: &t.held,
 	})
 	for _, r := range scope.Refused() {
 		t.cfg.detail("not searched: %s: %v", r.Path, r.Err)
@@ -71,7 +72,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, err
 		closeIndex(index)
 		return nil, err
 	}
-	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, note: t.cfg.detail}
+	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, held: &t.held, note: t.cfg.detail}
 	for _, dir := range scope.Starts() {
 		s.dirs = append(s.dirs, dir)
 		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(len(s.dirs) - 1), Root: components(scope.Path(dir)), Device: s.device(dir)})
@@ -208,6 +209,9 @@ func (s *searcher) hash(id uint32) {
 		s.mu.Lock()
 		s.files[id].next = res.Next
 		s.mu.Unlock()
+		if err == nil && res.Done && !res.Changed {
+			s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
+		}
 		s.loop.mail.post(Event{
 			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes, Found: res.Found,
 			Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,

@@ -29,6 +29,7 @@ func (t *Tree) place(dir *dirNode, name, staged string, number uint64) error {
 		return err
 	}
 	defer t.releaseDir(dir)
+	t.hold(dir, dfd, name, number)
 	err = unix.Renameat(t.stage.fd, staged, dfd, name)
 	if err != unix.EISDIR && err != unix.ENOTEMPTY && err != unix.EEXIST {
 		return err

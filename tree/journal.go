@@ -34,6 +34,7 @@ type journal struct {
 	size     uint64 // with what waits in buf
 	loaded   map[uint64]*stagedState
 	names    map[uint64]struct{} // staged files of earlier runs that no entry has claimed
+	asides   map[uint64]struct{} // files that gave way to an entry in an earlier run; not modified
 	live     map[uint64]*File    // staged files that the journal knows
 	unsynced bool                // what an earlier run wrote is not durable yet
 	old      int                 // the journal that a rewritten one is about to replace; -1 if none
@@ -45,8 +46,9 @@ func openJournal(s *staging, cfg Config) (*journal, error) {
 	j := &journal{
 		stage: s, head: header{recipe: cfg.Recipe, boot: bootID(), mount: mountID(s.fd)}, fault: cfg.fault, eager: cfg.eager, most: journalMost,
 		fd: -1, old: -1, live: make(map[uint64]*File), names: make(map[uint64]struct{}),
+		asides: make(map[uint64]struct{}),
 	}
-	if err := j.listStaged(); err != nil {
+	if err := j.listStaged(cfg.Hold != nil); err != nil {
 		return nil, wrap("list staging directory of", cfg.Dest, err)
 	}
 	if err := j.load(); err != nil {
@@ -88,9 +90,9 @@ func mountID(fd int) uint64 {
 	return 0
 }
 
-// listStaged notes which staged files exist, and removes what was being made or had given way when an
-// earlier run ended.
-func (j *journal) listStaged() error {
+// listStaged notes which staged files exist, and removes what was being made when an earlier run ended.
+// Files that had given way are kept if old is set, up to maxHeld of them.
+func (j *journal) listStaged(old bool) error {
 	names, err := readNames(j.stage.fd, "")
 	if err != nil {
 		return err
@@ -98,6 +100,8 @@ func (j *journal) listStaged() error {
 	for _, name := range names {
 		if n, ok := stagedNumber(name); ok {
 			j.names[n] = struct{}{}
+		} else if n, ok := asideNumber(name); ok && old && len(j.asides) < maxHeld && isFileAt(j.stage.fd, name) {
+			j.asides[n] = struct{}{}
 		} else if name != journalName {
 			if err := removeAll(j.stage.fd, name); err != nil {
 				return err
@@ -376,6 +380,19 @@ func (j *journal) hasUnsynced() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.unsynced
+}
+
+// hasAside tells whether an earlier run left a file that gave way to an entry.
+func (j *journal) hasAside(number uint64) bool {
+	_, ok := j.asides[number]
+	return ok
+}
+
+// hasUnclaimed tells whether an earlier run has staged files that no entry has claimed.
+func (j *journal) hasUnclaimed() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.names) > 0
 }
 
 // empty tells whether nothing is staged that a later run could use.

@@ -117,7 +117,9 @@ func (t *Tree) keepDir(pfd int, parent *dirNode, name string, number uint64) (fd
 			return fd, false, nil
 		}
 		if err == unix.ENOTDIR || err == unix.ELOOP {
-			err = unix.Renameat(pfd, name, t.stage.fd, asideName(number))
+			if err = unix.Renameat(pfd, name, t.stage.fd, asideName(number)); err == nil {
+				t.holdAside(pfd, name, number)
+			}
 		}
 		if err != nil && err != unix.ENOENT {
 			return -1, false, err
@@ -152,6 +154,7 @@ func openAccessible(pfd int, name string) (int, error) {
 
 func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error) {
 	f := t.newFile(dir, name, it)
+	t.adoptHeld(f)
 	right, err := t.isRight(f, it.Entry)
 	if err != nil {
 		return nil, t.entryFailed("look at", it.Path, err)
@@ -214,7 +217,7 @@ func (t *Tree) sharesInode(st *unix.Stat_t) bool {
 	if t.mask < recipe.MaskUnix || st.Nlink < 2 {
 		return false
 	}
-	key := inode{st.Dev, st.Ino}
+	key := inodeOf(st)
 	_, seen := t.inodes[key]
 	if !seen && len(t.inodes) < maxInodes {
 		t.inodes[key] = struct{}{}

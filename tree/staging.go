@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +110,18 @@ func stagedNumber(name string) (uint64, bool) {
 }
 
 // aside is the name of what had to give way to entry number.
-func asideName(number uint64) string { return "old-" + stagedName(number) }
+func asideName(number uint64) string { return asidePrefix + stagedName(number) }
+
+const asidePrefix = "old-"
+
+// asideNumber reads the name of what had to give way; false for other names.
+func asideNumber(name string) (uint64, bool) {
+	rest, ok := strings.CutPrefix(name, asidePrefix)
+	if !ok {
+		return 0, false
+	}
+	return stagedNumber(rest)
+}
 
 // linkName is the name under which a link or special file is made before it gets its own.
 func linkName(number uint64) string { return "new-" + stagedName(number) }
@@ -146,6 +158,24 @@ func (s *staging) remove() error {
 		return nil
 	}
 	return err
+}
+
+// discard removes this recipe's directory if nothing is staged in it, and the staging directory if no other
+// recipe's is left. What can't be removed stays.
+func (s *staging) discard() {
+	names, err := readNames(s.fd, "")
+	if err != nil || slices.ContainsFunc(names, func(n string) bool { return n != journalName && n != journalNew }) {
+		return
+	}
+	for _, name := range names {
+		_ = unix.Unlinkat(s.fd, name, 0)
+	}
+	_ = unix.Unlinkat(s.shared, s.sub, unix.AT_REMOVEDIR)
+	if names, err = readNames(s.shared, ""); err != nil || len(names) != 1 || names[0] != lockName {
+		return
+	}
+	_ = unix.Unlinkat(s.shared, lockName, 0)
+	_ = unix.Unlinkat(s.root, s.name, unix.AT_REMOVEDIR)
 }
 
 func isRecipeDir(name string) bool {

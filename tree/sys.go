@@ -32,6 +32,12 @@ func statAt(fd int, name string, st *unix.Stat_t) error {
 	}
 }
 
+// isFileAt tells whether a name is a regular file's.
+func isFileAt(fd int, name string) bool {
+	var st unix.Stat_t
+	return statAt(fd, name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
 // pwriteAll writes all of p at off.
 func pwriteAll(fd int, p []byte, off int64) error {
 	for len(p) > 0 {

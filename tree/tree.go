@@ -46,6 +46,10 @@ type Config struct {
 	Walk func(ctx context.Context, fn func(recipe.Item) error) error
 	// Protect says which paths Delete leaves alone; nil protects none.
 	Protect func(path string, dir bool) bool
+	// Hold is asked about each regular file that is about to lose its name to an entry of the recipe: true
+	// keeps it readable by OpenHeld until LetGo or the end of the run. It is called by any goroutine. nil holds
+	// nothing. A run that was ended leaves what it held to the next one of the same recipe.
+	Hold func(Old) bool
 	// MaxOpen is how many staged files are held open between writes; 0 is 256.
 	MaxOpen int
 	// Log is told what a person may want to know, by any goroutine. nil discards.
@@ -106,8 +110,9 @@ type Tree struct {
 		set []recipe.Xattr
 	}
 	stack   []*dirNode // Plan: the directories above the next entry
-	inodes  map[inode]struct{}
+	inodes  map[Inode]struct{}
 	touched touchedDirs
+	holds   holds
 	unended atomic.Int64  // files that Plan gave out and that have not ended
 	late    atomic.Uint64 // entries that the final pass has to make
 	failed  failures
@@ -121,8 +126,6 @@ type Tree struct {
 	closed bool
 }
 
-type inode struct{ dev, ino uint64 }
-
 type counters struct {
 	files, dirs, symlinks, specials, rightFiles, rightBytes, written, resumed, deleted, skipped atomic.Uint64
 }
@@ -135,7 +138,7 @@ func Open(ctx context.Context, cfg Config) (*Tree, error) {
 	}
 	t := &Tree{
 		cfg: cfg, ctx: ctx, mask: cfg.Root.Mask, single: cfg.Root.Top.Type != recipe.TypeDir,
-		dirs: newHandles(maxDirs), owners: newOwners(), inodes: make(map[inode]struct{}),
+		dirs: newHandles(maxDirs), owners: newOwners(), inodes: make(map[Inode]struct{}),
 	}
 	t.fds = newHandles(cfg.MaxOpen)
 	base := cfg.Dest
@@ -149,6 +152,9 @@ func Open(ctx context.Context, cfg Config) (*Tree, error) {
 		return nil, err
 	}
 	if err := t.openStaging(); err != nil {
+		if t.stage != nil {
+			t.stage.discard()
+		}
 		t.close()
 		return nil, err
 	}
@@ -276,12 +282,19 @@ func (t *Tree) Flush(ctx context.Context) error {
 	return t.sync.flush()
 }
 
-// Abort ends the run and keeps what is staged, so that a later run goes on from it.
+// Abort ends the run and keeps what is staged, so that a later run goes on from it. If there is nothing,
+// the staging directory goes.
 func (t *Tree) Abort() error {
 	if !t.end() {
 		return nil
 	}
 	err := t.sync.stop()
+	if errors.Is(err, ErrNoSpace) {
+		t.dropHeld()
+	}
+	if t.journal.empty() && !t.journal.hasUnclaimed() && t.holds.count() == 0 {
+		t.stage.discard()
+	}
 	t.close()
 	return err
 }

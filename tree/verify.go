@@ -76,7 +76,7 @@ type verifier struct {
 	root    *dirNode
 	only    string // the file's name for a file recipe
 	stack   []*level
-	inodes  map[inode]string
+	inodes  map[Inode]string
 	work    chan *piece
 	entries uint64
 	bytes   atomic.Uint64
@@ -89,7 +89,7 @@ func newVerifier(cfg VerifyConfig) (*verifier, error) {
 	if cfg.Root == nil {
 		return nil, errors.New("tree: no recipe given")
 	}
-	v := &verifier{VerifyConfig: cfg, workers: cfg.Workers, owners: newOwners(), dirs: newHandles(maxDirs), inodes: make(map[inode]string)}
+	v := &verifier{VerifyConfig: cfg, workers: cfg.Workers, owners: newOwners(), dirs: newHandles(maxDirs), inodes: make(map[Inode]string)}
 	if v.workers <= 0 {
 		v.workers = 2
 	}
@@ -247,7 +247,7 @@ func (v *verifier) entry(ctx context.Context, dir *dirNode, name string, it reci
 
 // hardlink compares with the group's first name.
 func (v *verifier) hardlink(st *unix.Stat_t, it recipe.Item) {
-	if first := v.inodes[inode{st.Dev, st.Ino}]; first != it.Entry.Target && len(v.inodes) < maxInodes {
+	if first := v.inodes[Inode{st.Dev, st.Ino}]; first != it.Entry.Target && len(v.inodes) < maxInodes {
 		v.differ(it.Path, "hardlink", "is not another name of %q", it.Entry.Target)
 	}
 }

@@ -69,7 +69,7 @@ func (v *verifier) noteInode(st *unix.Stat_t, path string) {
 	if v.Root.Mask < recipe.MaskUnix || st.Nlink < 2 {
 		return
 	}
-	key := inode{st.Dev, st.Ino}
+	key := Inode{st.Dev, st.Ino}
 	if first, ok := v.inodes[key]; ok {
 		v.differ(path, "hardlink", "is the same file as %q and should not be", first)
 	} else if len(v.inodes) < maxInodes {

@@ -1,0 +1,61 @@
+package fetch
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"dfetch/diskscan"
+	"dfetch/tree"
+)
+
+// maxHashed bounds the files that are remembered as hashed. Further ones may be held in vain.
+const maxHashed = 1 << 16
+
+// held keeps live files readable for the search when the transfer replaces them: names that were swapped, files
+// that moved. A file that was hashed to its end is not held, and none is while the search is refused.
+type held struct {
+	tree    *tree.Tree
+	refused atomic.Bool // the network does better than the disk
+
+	mu     sync.Mutex
+	hashed map[tree.Inode]struct{}
+}
+
+// hold is a tree's Config.Hold.
+func (h *held) hold(old tree.Old) bool {
+	if h.refused.Load() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, done := h.hashed[old.File]
+	return !done
+}
+
+// wasHashed notes that a file has given all that it has.
+func (h *held) wasHashed(dev, ino uint64) {
+	file := tree.Inode{Dev: dev, Ino: ino}
+	h.mu.Lock()
+	if h.hashed == nil {
+		h.hashed = make(map[tree.Inode]struct{})
+	}
+	if len(h.hashed) < maxHashed {
+		h.hashed[file] = struct{}{}
+	}
+	h.mu.Unlock()
+	h.tree.LetGo(file)
+}
+
+// HeldIn implements diskscan.Held.
+func (h *held) HeldIn(dev, ino uint64) []diskscan.FileInfo {
+	var files []diskscan.FileInfo
+	for _, o := range h.tree.HeldIn(tree.Inode{Dev: dev, Ino: ino}) {
+		files = append(files, diskscan.FileInfo{Name: o.Name, Size: o.Size, MTime: o.MTime, Ino: o.File.Ino})
+	}
+	return files
+}
+
+// OpenHeld implements diskscan.Held.
+func (h *held) OpenHeld(dev, ino uint64) (fd int, ok bool) {
+	return h.tree.OpenHeld(tree.Inode{Dev: dev, Ino: ino})
+}

@@ -1,0 +1,203 @@
+package tree
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// maxHeld bounds the replaced files that are held at one time. Further ones are given up.
+const maxHeld = 1 << 16
+
+// Inode is a file or directory, whatever its names.
+type Inode struct{ Dev, Ino uint64 }
+
+func inodeOf(st *unix.Stat_t) Inode { return Inode{st.Dev, st.Ino} }
+
+// Old is a live file that lost its name to a file or directory of the recipe. It is held, by a link in
+// the staging directory, for whoever may want to read it.
+type Old struct {
+	File  Inode
+	Dir   Inode  // the directory that it was in
+	Name  string // its name there
+	Size  int64
+	MTime int64 // nanoseconds since 1970
+}
+
+// holds are the files that are held.
+type holds struct {
+	mu     sync.Mutex
+	byFile map[Inode]heldFile
+	byDir  map[Inode]map[Inode]struct{}
+}
+
+type heldFile struct {
+	Old
+	number uint64 // of the entry that took its name
+}
+
+func (h *holds) add(f heldFile) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.byFile[f.File]; ok || len(h.byFile) >= maxHeld {
+		return false
+	}
+	if h.byFile == nil {
+		h.byFile, h.byDir = make(map[Inode]heldFile), make(map[Inode]map[Inode]struct{})
+	}
+	if h.byDir[f.Dir] == nil {
+		h.byDir[f.Dir] = make(map[Inode]struct{})
+	}
+	h.byFile[f.File], h.byDir[f.Dir][f.File] = f, struct{}{}
+	return true
+}
+
+func (h *holds) get(file Inode) (heldFile, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, ok := h.byFile[file]
+	return f, ok
+}
+
+// take drops a file and says what it was.
+func (h *holds) take(file Inode) (heldFile, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, ok := h.byFile[file]
+	delete(h.byFile, file)
+	if delete(h.byDir[f.Dir], file); len(h.byDir[f.Dir]) == 0 {
+		delete(h.byDir, f.Dir)
+	}
+	return f, ok
+}
+
+func (h *holds) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.byFile)
+}
+
+// HeldIn lists the held files that were in a directory, by name.
+func (t *Tree) HeldIn(dir Inode) []Old {
+	t.holds.mu.Lock()
+	defer t.holds.mu.Unlock()
+	var out []Old
+	for file := range t.holds.byDir[dir] {
+		out = append(out, t.holds.byFile[file].Old)
+	}
+	slices.SortFunc(out, func(a, b Old) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// OpenHeld opens a held file for reading; false if it is not held, or not any more. The caller closes
+// the descriptor.
+func (t *Tree) OpenHeld(file Inode) (fd int, ok bool) {
+	f, ok := t.holds.get(file)
+	if !ok || t.enter() != nil {
+		return -1, false
+	}
+	defer t.exit()
+	fd, err := openAt(t.stage.fd, asideName(f.number), unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || inodeOf(&st) != file {
+		unix.Close(fd)
+		return -1, false
+	}
+	return fd, true
+}
+
+// LetGo says that a held file is of no more use. One that is not held is no matter.
+func (t *Tree) LetGo(file Inode) {
+	if t.enter() != nil {
+		return
+	}
+	defer t.exit()
+	if f, ok := t.holds.take(file); ok {
+		_ = unix.Unlinkat(t.stage.fd, asideName(f.number), 0) // removed with the staging directory at the latest
+	}
+}
+
+// hold keeps what stands at a name that entry number is about to take, if it is a regular file that
+// Config.Hold wants. One that can't be linked is lost to the search, no more.
+func (t *Tree) hold(dir *dirNode, dfd int, name string, number uint64) {
+	f, ok := t.worthHolding(dir, dfd, name, number)
+	if !ok {
+		return
+	}
+	aside := asideName(number)
+	err := unix.Linkat(dfd, name, t.stage.fd, aside, 0)
+	if err == unix.EEXIST && unix.Unlinkat(t.stage.fd, aside, 0) == nil {
+		err = unix.Linkat(dfd, name, t.stage.fd, aside, 0)
+	}
+	if err == nil && !t.holds.add(f) {
+		_ = unix.Unlinkat(t.stage.fd, aside, 0) // another name of it was held at the same moment
+	}
+	t.cfg.fault("held")
+}
+
+func (t *Tree) worthHolding(dir *dirNode, dfd int, name string, number uint64) (f heldFile, ok bool) {
+	if t.cfg.Hold == nil || t.single || dir.fresh || t.broken() != nil || t.holds.count() >= maxHeld {
+		return f, false
+	}
+	var st, at unix.Stat_t
+	if statAt(dfd, name, &st) != nil || !isHoldable(&st) || unix.Fstat(dfd, &at) != nil {
+		return f, false
+	}
+	if _, held := t.holds.get(inodeOf(&st)); held {
+		return f, false
+	}
+	f = describeOld(&st, &at, name, number)
+	return f, t.cfg.Hold(f.Old)
+}
+
+// isHoldable says whether a file may hold chunks: content up to recipe.MaxInline lies in the recipe.
+func isHoldable(st *unix.Stat_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > recipe.MaxInline
+}
+
+func describeOld(st, dir *unix.Stat_t, name string, number uint64) heldFile {
+	return heldFile{number: number, Old: Old{File: inodeOf(st), Dir: inodeOf(dir), Name: name, Size: st.Size, MTime: mtimeOf(st)}}
+}
+
+// holdAside notes a file that lies in staging as what gave way to entry number: an earlier run held it,
+// or it stood where a directory belongs.
+func (t *Tree) holdAside(dfd int, name string, number uint64) {
+	if t.cfg.Hold == nil || t.single {
+		return
+	}
+	var st, at unix.Stat_t
+	if statAt(t.stage.fd, asideName(number), &st) != nil || !isHoldable(&st) || unix.Fstat(dfd, &at) != nil {
+		return
+	}
+	t.holds.add(describeOld(&st, &at, name, number))
+}
+
+// adoptHeld takes over what an earlier run held in the place of a file.
+func (t *Tree) adoptHeld(f *File) {
+	if !t.journal.hasAside(f.number) {
+		return
+	}
+	dfd, err := t.acquireDir(f.dir)
+	if err != nil {
+		return
+	}
+	defer t.releaseDir(f.dir)
+	t.holdAside(dfd, f.name, f.number)
+}
+
+// dropHeld lets everything go.
+func (t *Tree) dropHeld() {
+	t.holds.mu.Lock()
+	defer t.holds.mu.Unlock()
+	for _, f := range t.holds.byFile {
+		_ = unix.Unlinkat(t.stage.fd, asideName(f.number), 0) // removed with the staging directory at the latest
+	}
+	t.holds.byFile, t.holds.byDir = nil, nil
+}
