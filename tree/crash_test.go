@@ -51,7 +51,7 @@ func crashWorld() world {
 
 func crashConfig(dest string, mode Fsync) Config {
 	cfg := crashWorld().config(dest)
-	cfg.Fsync, cfg.eager = mode, true
+	cfg.Fsync, cfg.eager, cfg.Hold = mode, true, always
 	cfg.Root.Mask = recipe.MaskPortable
 	return cfg
 }
