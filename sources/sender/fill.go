@@ -172,8 +172,7 @@ func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 	now := time.Now()
 	info := f.s.pace.look(now)
 	d := wire.Data{
-		First: first, N: uint32(n), RawLen: uint32(size),
-		Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent,
+		First: first, N: uint32(n), RawLen: uint32(size), Pace: paceOf(info),
 	}
 	payload := size
 	if f.s.pace.packs(now) {

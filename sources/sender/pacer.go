@@ -87,3 +87,8 @@ func (p *pacer) packs(now time.Time) bool {
 	defer p.mu.Unlock()
 	return p.zstd && now.Before(p.slow)
 }
+
+// paceOf is what DATA and PARTS say of the connection.
+func paceOf(info wire.TCPInfo) wire.Pace {
+	return wire.Pace{Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent}
+}

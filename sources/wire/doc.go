@@ -8,8 +8,8 @@
 // Frames. After the handshake both sides send frames: a type, a length, a body. In steps:
 //
 //  1. A Reader reads a header and checks the length against the limit of its type.
-//  2. Control bodies are CBOR, read whole and decoded under limits. DATA and NODE have a fixed binary
-//     header, and their payload is read straight into the buffer that it stays in.
+//  2. Control bodies are CBOR, read whole and decoded under limits. DATA, PARTS and NODE have a binary
+//     header, and their payload is read straight into the buffer that it stays in. FINE is binary too.
 //  3. A type that is not known is skipped if its high bit is set, and breaks the protocol if not.
 //
 // The package does not know what a chunk is, and it verifies no content.

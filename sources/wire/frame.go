@@ -27,6 +27,10 @@ const (
 	TypeTaken    Type = 18 // server: GETs that were begun, room for more; 4 bytes
 	TypeData     Type = 19 // server: a run of chunks
 	TypeFail     Type = 20 // server: chunks that will not come
+	TypeGetParts Type = 21 // client: send parts of chunks
+	TypeParts    Type = 22 // server: parts of chunks
+	TypeZoom     Type = 24 // client: send fine lists
+	TypeFine     Type = 25 // server: fine lists
 )
 
 // optional is the bit of types that a peer skips if it does not know them.
@@ -55,12 +59,12 @@ type Reader struct {
 	scratch []byte
 }
 
-// NewReader reads frames from r, whose DATA frames have at most maxData bytes in all.
+// NewReader reads frames from r, whose DATA and PARTS frames have at most maxData bytes in all.
 func NewReader(r io.Reader, maxData int) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, readerBuffer), maxData: maxData}
 }
 
-// SetMaxData changes the limit of DATA frames.
+// SetMaxData changes the limit of DATA and PARTS frames.
 func (r *Reader) SetMaxData(n int) { r.maxData = n }
 
 // Next reads the header of the next frame. Unknown optional frames are skipped. Reading at the end
@@ -92,14 +96,16 @@ func (r *Reader) Next() (Type, int, error) {
 // limit is the largest body of a type.
 func (r *Reader) limit(t Type) (n int, known bool) {
 	switch t {
-	case TypeData:
+	case TypeData, TypeParts:
 		return r.maxData, true
 	case TypeNode:
 		return MaxNodeFrame, true
 	case TypeWelcome:
 		return MaxWelcome, true
-	case TypeHello, TypeError, TypeNodes, TypeMore, TypeNodesEnd, TypeGet, TypeCancel, TypeFail:
+	case TypeHello, TypeError, TypeNodes, TypeMore, TypeNodesEnd, TypeGet, TypeCancel, TypeFail, TypeZoom, TypeFine:
 		return MaxControl, true
+	case TypeGetParts:
+		return MaxPartsTable, true
 	case TypePing, TypePong:
 		return 8, true
 	case TypeTaken:

@@ -42,8 +42,11 @@ type Welcome struct {
 	Features uint64 `cbor:"4,keyasint,omitempty"` // those of the client's that the server will use
 }
 
-// FeatureZstd allows zstd payloads.
-const FeatureZstd uint64 = 1
+// Features.
+const (
+	FeatureZstd uint64 = 1 // zstd payloads
+	FeatureFine uint64 = 2 // ZOOM and FINE, GET_PARTS and PARTS
+)
 
 // Error is the last frame of a connection.
 type Error struct {
@@ -79,7 +82,7 @@ type NodesEnd struct {
 	Text string `cbor:"3,keyasint,omitempty"`
 }
 
-// Ordinals is the body of GET and CANCEL: first and count, alternating.
+// Ordinals is the body of GET, CANCEL and ZOOM: first and count, alternating.
 type Ordinals struct {
 	Ranges []uint64 `cbor:"1,keyasint"`
 }
@@ -93,10 +96,10 @@ type Fail struct {
 
 // Limits of control messages.
 const (
-	MaxRanges   = 2048 // of one GET, CANCEL or FAIL
+	MaxRanges   = 2048 // of one GET, CANCEL, FAIL or ZOOM
 	MaxNodeRefs = 512  // of one NODES
 	MaxText     = 1024 // bytes of a text
-	MaxGets     = 32   // GET frames that a client sends ahead of TAKEN
+	MaxGets     = 32   // GET, GET_PARTS and ZOOM frames that a client sends ahead of TAKEN
 	MaxNodeJobs = 8    // NODES requests of a connection at a time
 )
 
@@ -190,12 +193,34 @@ type Data struct {
 	N      uint32 // chunks
 	Enc    uint8
 	RawLen uint32 // bytes of the chunks
-	Rate   uint64 // the sender's delivery rate, bytes a second; zero is not known
+	Pace
+}
+
+const dataSize = 8 + 4 + 1 + 4 + paceSize
+
+// Pace is what a sender says of its connection.
+type Pace struct {
+	Rate   uint64 // delivery rate, bytes a second; zero is not known
 	MinRTT uint32 // microseconds; zero is not known
 	Unsent uint32 // bytes that wait in the sender's socket
 }
 
-const dataSize = 8 + 4 + 1 + 4 + 8 + 4 + 4
+const paceSize = 8 + 4 + 4
+
+func (p Pace) append(dst []byte) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, p.Rate)
+	dst = binary.LittleEndian.AppendUint32(dst, p.MinRTT)
+	return binary.LittleEndian.AppendUint32(dst, p.Unsent)
+}
+
+// readPace reads what append wrote.
+func readPace(p []byte) Pace {
+	return Pace{
+		Rate:   binary.LittleEndian.Uint64(p),
+		MinRTT: binary.LittleEndian.Uint32(p[8:]),
+		Unsent: binary.LittleEndian.Uint32(p[12:]),
+	}
+}
 
 // DataOverhead is the bytes of a DATA body beside the payload, for n chunks.
 func DataOverhead(n int) int { return dataSize + 4*n }
@@ -210,9 +235,7 @@ func AppendData(dst []byte, d Data, lens []uint32, n int) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(lens)))
 	dst = append(dst, d.Enc)
 	dst = binary.LittleEndian.AppendUint32(dst, d.RawLen)
-	dst = binary.LittleEndian.AppendUint64(dst, d.Rate)
-	dst = binary.LittleEndian.AppendUint32(dst, d.MinRTT)
-	dst = binary.LittleEndian.AppendUint32(dst, d.Unsent)
+	dst = d.Pace.append(dst)
 	for _, n := range lens {
 		dst = binary.LittleEndian.AppendUint32(dst, n)
 	}
@@ -231,9 +254,7 @@ func ReadData(r *Reader, maxRaw int) (Data, []uint32, error) {
 		N:      binary.LittleEndian.Uint32(head[8:]),
 		Enc:    head[12],
 		RawLen: binary.LittleEndian.Uint32(head[13:]),
-		Rate:   binary.LittleEndian.Uint64(head[17:]),
-		MinRTT: binary.LittleEndian.Uint32(head[25:]),
-		Unsent: binary.LittleEndian.Uint32(head[29:]),
+		Pace:   readPace(head[17:]),
 	}
 	if err := d.check(r.Left(), maxRaw); err != nil {
 		return Data{}, nil, err

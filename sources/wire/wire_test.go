@@ -215,7 +215,7 @@ func TestUnknownOptionalFramesAreSkipped(t *testing.T) {
 }
 
 func TestDataComesBack(t *testing.T) {
-	d := Data{First: 7, N: 2, RawLen: 30, Rate: 1e9, MinRTT: 5, Unsent: 6}
+	d := Data{First: 7, N: 2, RawLen: 30, Pace: Pace{Rate: 1e9, MinRTT: 5, Unsent: 6}}
 	p := append(AppendData(nil, d, []uint32{10, 20}, 30), make([]byte, 30)...)
 	r := NewReader(bytes.NewReader(p), 1000)
 	if _, _, err := r.Next(); err != nil {
@@ -256,6 +256,8 @@ func FuzzFrames(f *testing.F) {
 	f.Add(append(AppendData(nil, Data{N: 1, RawLen: 3}, []uint32{3}, 3), 1, 2, 3))
 	f.Add(AppendNode(nil, Node{Seq: 1, RawLen: 3}, []byte{1, 2, 3}))
 	f.Add(AppendTaken(nil, 3))
+	table := AppendPart(nil, Part{Ordinal: 3, Spans: []Span{{0, 1}, {5, 2}}})
+	f.Add(append(AppendPartsFrame(nil, Parts{RawLen: 3}, table, 3), 1, 2, 3))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		r := NewReader(bytes.NewReader(p), 4096)
 		for {
@@ -276,6 +278,11 @@ func readBody(t *testing.T, r *Reader, kind Type) {
 	case TypeData:
 		if d, lens, err := ReadData(r, 2048); err == nil && (len(lens) != int(d.N) || d.RawLen > 2048) {
 			t.Fatalf("%+v with %d lengths", d, len(lens))
+		}
+		return
+	case TypeParts:
+		if d, parts, err := ReadParts(r, 2048); err == nil && (len(parts) == 0 || d.RawLen > 2048) {
+			t.Fatalf("%+v with %d parts", d, len(parts))
 		}
 		return
 	case TypeNode:
