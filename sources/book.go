@@ -49,20 +49,30 @@ func (k *book) put(w Want) bool {
 	}
 	b.known |= bit
 	b.live |= bit
-	k.bytes += int64(w.Len)
+	k.bytes += w.Bytes()
 	return true
 }
 
-// take removes the want of an ordinal.
-func (k *book) take(ordinal uint64) (Want, bool) {
+// look finds the want of an ordinal and leaves it there.
+func (k *book) look(ordinal uint64) (Want, bool) {
 	key, bit := split(ordinal)
 	b := k.blocks[key]
 	if b == nil || b.live&bit == 0 {
 		return Want{}, false
 	}
-	w := b.wants[b.place(bit)]
+	return b.wants[b.place(bit)], true
+}
+
+// take removes the want of an ordinal.
+func (k *book) take(ordinal uint64) (Want, bool) {
+	w, ok := k.look(ordinal)
+	if !ok {
+		return Want{}, false
+	}
+	key, bit := split(ordinal)
+	b := k.blocks[key]
 	b.live &^= bit
-	k.bytes -= int64(w.Len)
+	k.bytes -= w.Bytes()
 	if b.live == 0 {
 		delete(k.blocks, key)
 	}

@@ -25,9 +25,11 @@ type Intake struct {
 	wg    sync.WaitGroup
 }
 
+// job is bytes that came. settle does not release buf.
 type job struct {
 	ledger *Ledger
-	run    Run
+	buf    *Buffer
+	settle func()
 	cost   int64
 }
 
@@ -49,26 +51,35 @@ func NewIntake(cfg IntakeConfig) *Intake {
 	return in
 }
 
-// Submit hands a run to the workers, which call l.Arrive. It blocks while the intake is full. If ctx
-// ends first, it releases the run's buffer and returns ctx's error; the run's wants stay outstanding.
+// Submit hands a run to the workers, which do what l.Arrive does. It blocks while the intake is full. If
+// ctx ends first, it releases the run's buffer and returns ctx's error; the run's wants stay outstanding.
 func (in *Intake) Submit(ctx context.Context, l *Ledger, run Run) error {
-	cost := min(int64(cap(run.Buf.Data)), in.cfg.Bytes)
-	if err := in.bytes.Acquire(ctx, cost); err != nil {
-		run.Buf.Release()
+	return in.submit(ctx, job{ledger: l, buf: run.Buf, settle: func() { l.settle(run) }})
+}
+
+// SubmitParts is Submit for parts of chunks.
+func (in *Intake) SubmitParts(ctx context.Context, l *Ledger, parts Parts) error {
+	return in.submit(ctx, job{ledger: l, buf: parts.Buf, settle: func() { l.settleParts(parts) }})
+}
+
+func (in *Intake) submit(ctx context.Context, j job) error {
+	j.cost = min(int64(cap(j.buf.Data)), in.cfg.Bytes)
+	if err := in.bytes.Acquire(ctx, j.cost); err != nil {
+		j.buf.Release()
 		return err
 	}
-	if !l.enter() {
-		in.bytes.Release(cost)
-		run.Buf.Release()
+	if !j.ledger.enter() {
+		in.bytes.Release(j.cost)
+		j.buf.Release()
 		return ErrClosed
 	}
 	select {
-	case in.jobs <- job{ledger: l, run: run, cost: cost}:
+	case in.jobs <- j:
 		return nil
 	case <-ctx.Done():
-		l.leave()
-		in.bytes.Release(cost)
-		run.Buf.Release()
+		j.ledger.leave()
+		in.bytes.Release(j.cost)
+		j.buf.Release()
 		return ctx.Err()
 	}
 }
@@ -82,9 +93,9 @@ func (in *Intake) Close() {
 
 func (in *Intake) work() {
 	for j := range in.jobs {
-		j.ledger.settle(j.run)
+		j.settle()
 		j.ledger.leave()
-		j.run.Buf.Release()
+		j.buf.Release()
 		in.bytes.Release(j.cost)
 	}
 }

@@ -13,6 +13,10 @@ type LedgerConfig struct {
 	Hash recipe.Hash      // makes the chunks' ids; zero is recipe.BLAKE3
 	Sink Sink             // gets what comes; required
 	Now  func() time.Time // nil is time.Now
+
+	// MaxParts is how many bytes of one chunk's parts the source can fetch. A patch of more is dropped;
+	// zero drops all: the source fetches whole chunks only.
+	MaxParts int64
 }
 
 // Ledger is the outstanding wants of one source. It keeps the contract's promises for the source:
@@ -20,16 +24,17 @@ type LedgerConfig struct {
 //
 //  1. Ask notes wants. Those that are outstanding already are left alone.
 //  2. Arrive takes the wants that a run of bytes claims to be off the books, hashes the bytes, and
-//     delivers or fails them.
+//     delivers or fails them. ArriveParts does so for parts of chunks, which it puts together first.
 //  3. Cancel and Fail take wants off the books and fail them.
 //  4. End fails the rest, waits for every Arrive that is under way, and reports Down.
 //
 // A want is taken off the books under the lock, before it is hashed: two runs with the same chunk
 // settle it once. All methods may be called from several goroutines.
 type Ledger struct {
-	hash recipe.Hash
-	sink Sink
-	now  func() time.Time
+	hash     recipe.Hash
+	sink     Sink
+	now      func() time.Time
+	maxParts int64
 
 	mu      sync.Mutex
 	idle    sync.Cond // active is 0
@@ -57,36 +62,41 @@ func NewLedger(cfg LedgerConfig) *Ledger {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	l := &Ledger{hash: cfg.Hash, sink: cfg.Sink, now: cfg.Now, book: newBook()}
+	l := &Ledger{hash: cfg.Hash, sink: cfg.Sink, now: cfg.Now, maxParts: cfg.MaxParts, book: newBook()}
 	l.idle.L = &l.mu
 	return l
 }
 
-// Ask notes wants as outstanding, as whole chunks: their patches are dropped. It returns the ordinals that
-// were not outstanding before, in the order of wants. After End it fails with ErrClosed, for a want
-// of no bytes or with a bad patch with another error; it then notes nothing.
-func (l *Ledger) Ask(wants []Want) ([]Range, error) {
+// Ask notes wants as outstanding. It returns those that were not outstanding before, in the order of
+// wants: the ordinals of whole chunks, and the wants of which parts are to come. After End it fails with
+// ErrClosed, for a want of no bytes or with a bad patch with another error; it then notes nothing.
+func (l *Ledger) Ask(wants []Want) (whole []Range, parts []Want, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	for i := range wants {
 		if err := wants[i].check(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if l.book.bytes == 0 {
 		l.rate.restart(l.now())
 	}
-	var fresh []Range
 	for _, w := range wants {
-		w.Patch = nil
-		if l.book.put(w) {
-			fresh = AppendOrdinal(fresh, w.Ordinal)
+		if w.Patch != nil && w.Bytes() > l.maxParts {
+			w.Patch = nil
+		}
+		switch {
+		case !l.book.put(w):
+		case w.Patch == nil:
+			whole = AppendOrdinal(whole, w.Ordinal)
+		default:
+			parts = append(parts, w)
 		}
 	}
-	return fresh, nil
+	return whole, parts, nil
 }
 
 // Cancel fails those of wants that are outstanding with ErrCanceled and returns their ordinals.
@@ -232,7 +242,7 @@ func (l *Ledger) takeRun(run Run) []Want {
 			l.strays += int64(run.Lens[i])
 			continue
 		}
-		l.pending += int64(w.Len)
+		l.pending += w.Bytes()
 		wants[i] = w
 	}
 	return wants
@@ -255,21 +265,31 @@ func (l *Ledger) goodFrom(wants []Want, run Run, start, offset int) (end, size i
 }
 
 func (l *Ledger) deliver(wants []Want, buf *Buffer, offset, size int) {
-	l.mu.Lock()
-	now := l.now()
-	l.pending -= int64(size)
-	l.rate.add(now, int64(size))
-	l.stats.Progress = now
-	l.mu.Unlock()
+	l.came(wants, int64(size))
 	buf.Retain()
 	l.sink.Deliver(&Batch{Wants: wants, Data: buf.Data[offset : offset+size : offset+size], Free: buf.Release})
 }
 
+// came notes that good bytes came for wants that were taken off the books.
+func (l *Ledger) came(wants []Want, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.settled(wants)
+	l.rate.add(now, bytes)
+	l.stats.Progress = now
+}
+
+// settled is called with mu held.
+func (l *Ledger) settled(wants []Want) {
+	for i := range wants {
+		l.pending -= wants[i].Bytes()
+	}
+}
+
 func (l *Ledger) reject(bad []Want) {
 	l.mu.Lock()
-	for i := range bad {
-		l.pending -= int64(bad[i].Len)
-	}
+	l.settled(bad)
 	l.stats.Rejected += int64(len(bad))
 	l.mu.Unlock()
 	l.sink.Fail(bad, fmt.Errorf("chunk %d (%v): %w", bad[0].Ordinal, bad[0].ID, ErrCorrupt))

@@ -64,7 +64,7 @@ func TestRunIsOneBatch(t *testing.T) {
 	wants, run := chunksOf(200)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	fresh, err := l.Ask(wants)
+	fresh, _, err := l.Ask(wants)
 	if err != nil || len(fresh) != 1 || fresh[0] != (Range{0, 200}) {
 		t.Fatalf("Ask: %v, %v", fresh, err)
 	}
@@ -81,7 +81,7 @@ func TestBadChunkSplitsTheRun(t *testing.T) {
 	wants, run := chunksOf(10)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	_, _ = l.Ask(wants)
+	_, _, _ = l.Ask(wants)
 	r := run(0, 10)
 	r.Buf.Data[450] ^= 1
 	l.Arrive(r)
@@ -97,7 +97,7 @@ func TestWrongLengthIsCorrupt(t *testing.T) {
 	wants, run := chunksOf(3)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	_, _ = l.Ask(wants)
+	_, _, _ = l.Ask(wants)
 	r := run(0, 3)
 	r.Lens[0], r.Lens[1] = 99, 101
 	l.Arrive(r)
@@ -110,7 +110,7 @@ func TestUnaskedAndTwice(t *testing.T) {
 	wants, run := chunksOf(10)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	_, _ = l.Ask(wants[2:5])
+	_, _, _ = l.Ask(wants[2:5])
 	l.Arrive(run(0, 10))
 	l.Arrive(run(0, 10))
 	if len(sink.got) != 3 || l.Stats().Unasked != 17 || l.Strays() != 1700 {
@@ -122,7 +122,7 @@ func TestBufferOutlivesItsLastBatchOnly(t *testing.T) {
 	wants, run := chunksOf(10)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	_, _ = l.Ask(wants)
+	_, _, _ = l.Ask(wants)
 	r := run(0, 10)
 	r.Buf.Data[450] ^= 1 // two batches
 	l.Arrive(r)
@@ -144,7 +144,7 @@ func TestCancelFailEnd(t *testing.T) {
 	wants, run := chunksOf(8)
 	sink := newTally()
 	l := NewLedger(LedgerConfig{Sink: sink})
-	_, _ = l.Ask(wants)
+	_, _, _ = l.Ask(wants)
 	if gone := l.Cancel(wants[:2]); len(gone) != 1 || gone[0] != (Range{0, 2}) {
 		t.Fatalf("canceled %v", gone)
 	}
@@ -161,14 +161,14 @@ func TestCancelFailEnd(t *testing.T) {
 	if len(sink.down) != 1 || !errors.Is(sink.down[0], cause) || len(sink.got) != 0 {
 		t.Errorf("down %v, got %v", sink.down, sink.got)
 	}
-	if _, err := l.Ask(wants); !errors.Is(err, ErrClosed) {
+	if _, _, err := l.Ask(wants); !errors.Is(err, ErrClosed) {
 		t.Errorf("Ask after End: %v", err)
 	}
 }
 
 func TestEmptyWantIsRefused(t *testing.T) {
 	l := NewLedger(LedgerConfig{Sink: newTally()})
-	if _, err := l.Ask([]Want{{Ordinal: 1, Len: 5}, {Ordinal: 2}}); err == nil || l.Stats().Outstanding != 0 {
+	if _, _, err := l.Ask([]Want{{Ordinal: 1, Len: 5}, {Ordinal: 2}}); err == nil || l.Stats().Outstanding != 0 {
 		t.Fatalf("%v, %d outstanding", err, l.Stats().Outstanding)
 	}
 }
@@ -216,7 +216,7 @@ func TestMemoryOfAMillionWants(t *testing.T) {
 	}
 	before := heap()
 	l := NewLedger(LedgerConfig{Sink: newTally()})
-	if _, err := l.Ask(wants); err != nil {
+	if _, _, err := l.Ask(wants); err != nil {
 		t.Fatal(err)
 	}
 	if each := (heap() - before) / int64(len(wants)); each > 120 {
@@ -238,7 +238,7 @@ func TestRate(t *testing.T) {
 		wants, run := chunksOf(100)
 		l := NewLedger(LedgerConfig{Sink: newTally()})
 		time.Sleep(time.Hour) // idle time does not count
-		_, _ = l.Ask(wants)
+		_, _, _ = l.Ask(wants)
 		for i := range 100 {
 			time.Sleep(100 * time.Millisecond) // 1000 bytes a second
 			l.Arrive(run(i, 1))
@@ -246,7 +246,7 @@ func TestRate(t *testing.T) {
 		if r := l.Stats().Rate; r < 900 || r > 1100 {
 			t.Errorf("rate is %.0f, want 1000", r)
 		}
-		_, _ = l.Ask(wants[:1])
+		_, _, _ = l.Ask(wants[:1])
 		time.Sleep(10 * time.Second)
 		if r := l.Stats().Rate; r > 100 {
 			t.Errorf("rate is %.0f after ten silent seconds", r)
@@ -270,7 +270,7 @@ func TestIntakeBlocksWhenFull(t *testing.T) {
 		wants, run := chunksOf(30)
 		sink := &blocker{tally: *newTally(), gate: make(chan struct{})}
 		l := NewLedger(LedgerConfig{Sink: sink})
-		_, _ = l.Ask(wants)
+		_, _, _ = l.Ask(wants)
 		in := NewIntake(IntakeConfig{Workers: 2, Bytes: 3 * 64 << 10}) // three small buffers
 		done := 0
 		go func() {

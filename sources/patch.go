@@ -18,10 +18,10 @@ type Patch struct {
 	// Missing is what is to be fetched: 1 to MaxSpans spans, ascending, not empty, not overlapping, within
 	// the chunk. It is not modified.
 	Missing []Span
-	// Fill writes all that is not missing into a buffer of the chunk's length, and leaves the missing
-	// spans alone: their bytes may be there already. It is called at most once for each time that the want
-	// is asked, from any goroutine, and may block for the disk. If it fails, or what comes out is not
-	// the chunk, the want fails with ErrPatch.
+	// Fill writes all that is not missing into a buffer of the chunk's length; what it writes into missing
+	// spans is overwritten. It is called at most once for each time that the want is asked, from any
+	// goroutine, and may block for the disk. If it fails, or what comes out is not the chunk, the
+	// want fails with ErrPatch.
 	Fill func(chunk []byte) error
 }
 

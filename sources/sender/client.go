@@ -55,6 +55,9 @@ func (noSink) Deliver(b *sources.Batch)   { b.Release() }
 func (noSink) Fail([]sources.Want, error) {}
 func (noSink) Down(error)                 {}
 
+// features are what both ends of this program can use.
+const features = wire.FeatureZstd | wire.FeatureFine
+
 // pingAfter is the silence after which the client sends PING.
 const pingAfter = 5 * time.Second
 
@@ -73,8 +76,10 @@ type Client struct {
 	reader *wire.Reader
 	root   *recipe.Root
 	raw    []byte // root
-	maxRaw int    // bytes of a DATA frame's chunks
+	maxRaw int    // bytes of a DATA frame's chunks, or of a PARTS frame's parts
+	fine   bool   // the server knows fine lists and parts
 	ledger *sources.Ledger
+	zooms  sources.Zooms
 	out    *outbox
 	nodes  *nodeAsks
 
@@ -88,9 +93,11 @@ type Client struct {
 	busy       atomic.Bool  // the reader waits for the intake: silence is ours
 	minRTT     atomic.Int64
 	canceled   atomic.Int64 // bytes of canceled wants
+	zoomBytes  atomic.Int64 // of FINE frames
 }
 
 var _ sources.Source = (*Client)(nil)
+var _ sources.Zoomer = (*Client)(nil)
 var _ recipe.Nodes = (*Client)(nil)
 
 // Dial connects to a sender. errors.Is(err, sources.ErrRefused) tells a wrong key, token or recipe;
@@ -158,7 +165,7 @@ func (c *Client) greet(ctx context.Context) error {
 	c.under.Buffer()
 	start := c.cfg.Now()
 	err := c.send(wire.AppendMessage(nil, wire.TypeHello, wire.Hello{
-		Versions: []uint16{wire.Version}, Recipe: c.cfg.Recipe, Token: c.cfg.Token, Features: wire.FeatureZstd,
+		Versions: []uint16{wire.Version}, Recipe: c.cfg.Recipe, Token: c.cfg.Token, Features: features,
 	}))
 	if err != nil {
 		return fmt.Errorf("HELLO: %w", err)
@@ -193,6 +200,7 @@ func (c *Client) welcome() error {
 	if w.Version != wire.Version {
 		return fmt.Errorf("server chose version %d: %w", w.Version, wire.ErrFrame)
 	}
+	c.fine = w.Features&wire.FeatureFine != 0
 	return c.takeRoot(w.Root)
 }
 
@@ -208,7 +216,11 @@ func (c *Client) takeRoot(raw []byte) error {
 	c.root, c.raw = root, raw
 	c.maxRaw = max(wire.MaxRun, int(root.Profile.Max))
 	c.reader.SetMaxData(wire.MaxDataBody(c.maxRaw))
-	c.ledger = sources.NewLedger(sources.LedgerConfig{Hash: root.Hash, Sink: c.cfg.Sink, Now: c.cfg.Now})
+	cfg := sources.LedgerConfig{Hash: root.Hash, Sink: c.cfg.Sink, Now: c.cfg.Now}
+	if c.fine {
+		cfg.MaxParts = int64(c.maxRaw)
+	}
+	c.ledger = sources.NewLedger(cfg)
 	return nil
 }
 
@@ -229,6 +241,7 @@ func (c *Client) finish() {
 	err := context.Cause(c.ctx)
 	c.nodes.end(err)
 	c.wg.Wait()
+	c.zooms.End(err)
 	c.ledger.End(err)
 	close(c.ended)
 }
@@ -249,11 +262,11 @@ func (c *Client) Request(wants []sources.Want) error {
 	if c.ledger.Stats().Outstanding == 0 {
 		c.useful()
 	}
-	fresh, err := c.ledger.Ask(wants)
+	whole, parts, err := c.ledger.Ask(wants)
 	if err != nil {
 		return err
 	}
-	c.out.get(fresh)
+	c.out.get(whole, partsOf(parts))
 	return nil
 }
 
@@ -261,7 +274,7 @@ func (c *Client) Request(wants []sources.Want) error {
 func (c *Client) Cancel(wants []sources.Want) {
 	gone := c.ledger.Cancel(wants)
 	for i := range wants {
-		c.canceled.Add(int64(wants[i].Len))
+		c.canceled.Add(wants[i].Bytes())
 	}
 	c.out.unget(gone)
 }
@@ -275,6 +288,7 @@ func (c *Client) Properties() sources.Properties {
 func (c *Client) Stats() sources.Stats {
 	s := c.ledger.Stats()
 	s.WireBytes, s.WireSent = c.under.Counts()
+	s.ZoomBytes = c.zoomBytes.Load()
 	c.noteRTT(c.tcp.Info().MinRTT)
 	s.MinRTT = time.Duration(c.minRTT.Load())
 	return s

@@ -39,6 +39,8 @@ func (c *Client) take(t wire.Type, n int) error {
 	switch t {
 	case wire.TypeData:
 		return c.takeData()
+	case wire.TypeParts:
+		return c.takeParts()
 	case wire.TypeNode:
 		return c.takeNode()
 	}
@@ -51,6 +53,8 @@ func (c *Client) take(t wire.Type, n int) error {
 		return c.takeTaken(body)
 	case wire.TypeFail:
 		return c.takeFail(body)
+	case wire.TypeFine:
+		return c.takeFine(body)
 	case wire.TypeNodesEnd:
 		return c.takeNodesEnd(body)
 	case wire.TypePing:
@@ -71,22 +75,29 @@ func (c *Client) takeData() error {
 		return err
 	}
 	c.noteRTT(time.Duration(d.MinRTT) * time.Microsecond)
-	wanted := c.ledger.Wanted(d.First, uint64(d.N))
+	buf, err := c.payload(c.ledger.Wanted(d.First, uint64(d.N)), d.Enc, d.RawLen)
+	if err != nil {
+		return err
+	}
+	return c.submit(func() error {
+		return c.cfg.Intake.Submit(c.ctx, c.ledger, sources.Run{First: d.First, Lens: lens, Buf: buf})
+	})
+}
+
+// payload reads the payload of DATA or PARTS. wanted says whether somebody waits for it.
+func (c *Client) payload(wanted bool, enc uint8, rawLen uint32) (*sources.Buffer, error) {
+	if over := c.ledger.Strays() - c.canceled.Load(); over > maxStrays {
+		return nil, fmt.Errorf("server sent %d bytes that nobody asked for: %w", over, sources.ErrProtocol)
+	}
 	buf := sources.NewBuffer(c.reader.Left())
 	if err := c.readPayload(buf.Data, wanted); err != nil {
 		buf.Release()
-		return err
+		return nil, err
 	}
-	if d.Enc != wire.EncRaw {
-		if buf, err = inflate(buf, d); err != nil {
-			return err
-		}
+	if enc == wire.EncRaw {
+		return buf, nil
 	}
-	if over := c.ledger.Strays() - c.canceled.Load(); over > maxStrays {
-		buf.Release()
-		return fmt.Errorf("server sent %d bytes that nobody asked for: %w", over, sources.ErrProtocol)
-	}
-	return c.submit(sources.Run{First: d.First, Lens: lens, Buf: buf})
+	return inflate(buf, enc, rawLen)
 }
 
 // readPayload reads in steps, so that a slow link shows progress inside a large frame.
@@ -108,10 +119,10 @@ func (c *Client) readPayload(p []byte, wanted bool) error {
 }
 
 // inflate replaces a compressed payload by what it holds.
-func inflate(packed *sources.Buffer, d wire.Data) (*sources.Buffer, error) {
+func inflate(packed *sources.Buffer, enc uint8, rawLen uint32) (*sources.Buffer, error) {
 	defer packed.Release()
-	buf := sources.NewBuffer(int(d.RawLen))
-	out, err := unpack(buf.Data[:0:len(buf.Data)], d.Enc, packed.Data, int(d.RawLen))
+	buf := sources.NewBuffer(int(rawLen))
+	out, err := unpack(buf.Data[:0:len(buf.Data)], enc, packed.Data, int(rawLen))
 	if err != nil {
 		buf.Release()
 		return nil, err
@@ -120,11 +131,11 @@ func inflate(packed *sources.Buffer, d wire.Data) (*sources.Buffer, error) {
 	return buf, nil
 }
 
-// submit waits for room in the intake. That is back-pressure from our side, so the stall timer
-// stands still.
-func (c *Client) submit(run sources.Run) error {
+// submit hands to the intake and waits for room there. That is back-pressure from our side, so the stall
+// timer stands still.
+func (c *Client) submit(hand func() error) error {
 	c.busy.Store(true)
-	err := c.cfg.Intake.Submit(c.ctx, c.ledger, run)
+	err := hand()
 	now := c.cfg.Now().UnixNano()
 	c.lastRead.Store(now)
 	c.lastUseful.Store(max(now, c.lastUseful.Load()))
@@ -216,7 +227,7 @@ func (c *Client) stalled(now time.Time) error {
 		return nil
 	}
 	since := func(t int64) time.Duration { return time.Duration(now.UnixNano() - t) }
-	waiting := c.ledger.Stats().Outstanding > 0 || c.nodes.waiting()
+	waiting := c.ledger.Stats().Outstanding > 0 || c.zooms.Waiting() || c.nodes.waiting()
 	switch {
 	case waiting && since(c.lastUseful.Load()) >= c.cfg.StallTimeout:
 		return fmt.Errorf("nothing useful came for %v: %w", c.cfg.StallTimeout, sources.ErrStalled)

@@ -13,6 +13,7 @@ type piece struct {
 	file *target
 	off  int64
 	size uint32
+	id   recipe.ID
 }
 
 // target is a file as the recipe has it.
@@ -71,7 +72,8 @@ func (c *cursor) at(ctx context.Context, ordinal uint64) (piece, error) {
 			return piece{}, fmt.Errorf("recipe has no chunk %d", ordinal)
 		}
 		if l.file != nil && l.list.Level == 0 {
-			return piece{file: l.file, off: l.off, size: uint32(l.list.Refs[l.i].Bytes)}, nil
+			ref := &l.list.Refs[l.i]
+			return piece{file: l.file, off: l.off, size: uint32(ref.Bytes), id: ref.ID}, nil
 		}
 		below, err := c.below(ctx, l)
 		if err != nil {

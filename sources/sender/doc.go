@@ -13,9 +13,14 @@
 //     and no round trip each. A run's size follows the delivery rate: about 20 ms of it.
 //  4. Around each read the server compares the file's size and time with the recipe. Chunks of a
 //     file that differs get FAIL "changed".
-//  5. The client hashes every chunk and every node. Nothing else says that bytes are right.
+//  5. ZOOM asks for fine lists of chunks, which the server makes, checks and keeps in a small cache. FINE
+//     answers for many chunks at once. GET_PARTS asks for stretches of chunks, and PARTS brings those
+//     of several chunks in a frame, compressed where it pays: who asks for parts has a slow link.
+//  6. The client hashes every chunk and every node, and a chunk of which parts came when it is put
+//     together. Nothing else says that bytes are right.
 //
-// GETs are bounded by credit (TAKEN), so a server's queue is short whatever the client asks. Reading
+// Requests are bounded by credit (TAKEN), so a server's queue is short whatever the client asks. Nodes go
+// ahead of fine lists, and these ahead of chunks. Reading
 // the next run overlaps with encrypting and sending the last one.
 //
 // What it does not guarantee: a file that is rewritten within one tick of its file system's clock,

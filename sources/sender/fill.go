@@ -2,7 +2,6 @@ package sender
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,7 +9,8 @@ import (
 	"dfetch/sources/wire"
 )
 
-// fill turns requests into frames: nodes first, then runs of chunks.
+// fill turns requests into frames: nodes first, then fine lists, then chunks and parts of chunks in the order
+// of the requests.
 func (s *session) fill(ctx context.Context) error {
 	f := &filler{
 		s:      s,
@@ -44,37 +44,31 @@ type filler struct {
 	pieces []piece  // of the run being made
 	lens   []uint32 // theirs
 	head   []byte   // of the frame
+
+	partPacker packer
+	table      []byte // of the PARTS frame being made
+	chunk      []byte // that a fine list is made of
 }
 
-// step does one piece of work; false if there is none.
+// step does one piece of work; false if there is none. Nodes and fine lists go ahead of chunks: they are
+// small, and more can be asked for when they are there.
 func (f *filler) step(ctx context.Context) (bool, error) {
+	if taken := f.s.dropDone(); taken > 0 {
+		return true, f.s.put(ctx, &frame{bytes: wire.AppendTaken(nil, taken)})
+	}
 	if did, err := f.s.nodeStep(ctx); did || err != nil {
 		return did, err
 	}
-	r, taken, ok := f.s.front()
-	if taken > 0 {
-		if err := f.s.put(ctx, &frame{bytes: wire.AppendTaken(nil, taken)}); err != nil {
-			return false, err
-		}
+	if did, err := f.fineStep(ctx); did || err != nil {
+		return did, err
 	}
-	if !ok {
-		return taken > 0, nil
+	if did, err := f.partsStep(ctx); did || err != nil {
+		return did, err
 	}
-	return true, f.run(ctx, r)
-}
-
-// front is the first range that is asked for. It also counts the GETs that are done.
-func (s *session) front() (r sources.Range, taken uint32, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.gets) > 0 && len(s.gets[0].ranges) == 0 {
-		s.gets = s.gets[1:]
-		taken++
+	if r, ok := f.s.front(); ok {
+		return true, f.run(ctx, r)
 	}
-	if len(s.gets) == 0 {
-		return r, taken, false
-	}
-	return s.gets[0].ranges[0], taken, true
+	return false, nil
 }
 
 // claim takes up to n ordinals from first on off the front, unless they were canceled meanwhile.
@@ -182,10 +176,8 @@ func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 		}
 	}
 	f.head = wire.AppendData(f.head[:0], d, f.lens[:n], payload)
-	from := headRoom - len(f.head)
-	copy(buf.Data[from:], f.head)
 	f.s.srv.count.chunks.Add(int64(n))
-	return &frame{bytes: buf.Data[from : headRoom+payload], data: buf, raw: size}
+	return f.seal(buf, payload, size)
 }
 
 // fail reports the chunks of the file that can't be read, and gives the rest back.
@@ -198,16 +190,10 @@ func (f *filler) fail(ctx context.Context, first uint64, pieces []piece, fault e
 		f.s.giveBack(sources.Range{First: first + n, Count: rest})
 	}
 	f.s.srv.count.changed.Add(int64(n))
-	code := wire.CodeIO
-	if errors.Is(fault, sources.ErrChanged) {
-		code = wire.CodeChanged
-	}
-	return f.s.put(ctx, &frame{bytes: wire.AppendMessage(nil, wire.TypeFail, wire.Fail{
-		Ranges: []uint64{first, n}, Code: code, Text: clip(fault.Error()),
-	})})
+	return f.s.put(ctx, failFrame(first, n, fault))
 }
 
-// giveBack puts a range at the front again. Its GET is there: front drops it, which is called later.
+// giveBack puts a range at the front again. Its GET is there: dropDone drops it, which is called later.
 func (s *session) giveBack(r sources.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

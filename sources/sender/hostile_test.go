@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"dfetch/recipe"
+	"dfetch/sources"
 	"dfetch/sources/wire"
 )
 
@@ -56,6 +58,14 @@ func TestServerEndsRudeClients(t *testing.T) {
 		"beyond the recipe": {true, wire.AppendMessage(nil, wire.TypeGet, wire.Ordinals{Ranges: []uint64{0, 1 << 40}})},
 		"many GETs":         {true, flood(wire.AppendMessage(nil, wire.TypeGet, wire.Ordinals{Ranges: []uint64{0, 250}}), 5000)},
 		"many NODES":        {true, flood(wire.AppendMessage(nil, wire.TypeNodes, node), 100)},
+		"large ZOOM":        {true, wire.AppendMessage(nil, wire.TypeZoom, wire.Ordinals{Ranges: flatten(slices.Repeat([]sources.Range{{Count: 200}}, 21))})},
+		"huge ZOOM":         {true, wire.AppendMessage(nil, wire.TypeZoom, wire.Ordinals{Ranges: []uint64{0, 1 << 63, 5, 1 << 63}})},
+		"ZOOM beyond":       {true, wire.AppendMessage(nil, wire.TypeZoom, wire.Ordinals{Ranges: []uint64{1 << 40, 1}})},
+		"many ZOOMs":        {true, flood(wire.AppendMessage(nil, wire.TypeZoom, wire.Ordinals{Ranges: []uint64{0, 250}}), 5000)},
+		"garbage parts":     {true, wire.AppendFrame(nil, wire.TypeGetParts, []byte{0, 1, 0})},
+		"parts beyond":      {true, wire.AppendFrame(nil, wire.TypeGetParts, wire.AppendPart(nil, wire.Part{Ordinal: 1 << 40, Spans: []wire.Span{{Len: 1}}}))},
+		"large part":        {true, wire.AppendFrame(nil, wire.TypeGetParts, wire.AppendPart(nil, wire.Part{Spans: []wire.Span{{Len: 1 << 30}}}))},
+		"parts from client": {true, wire.AppendPartsFrame(nil, wire.Parts{}, nil, 0)},
 		"second HELLO":      {true, wire.AppendMessage(nil, wire.TypeHello, wire.Hello{})},
 	} {
 		conn, reader := rude(t, r, c.hello)

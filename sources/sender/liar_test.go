@@ -45,7 +45,7 @@ func (l *liar) run() {
 	if t, _, err := r.Next(); err != nil || t != wire.TypeHello {
 		return
 	}
-	l.send(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{Version: wire.Version, Root: l.root}))
+	l.send(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{Version: wire.Version, Root: l.root, Features: features}))
 	for l.turn(r) {
 	}
 }
@@ -64,12 +64,37 @@ func (l *liar) turn(r *wire.Reader) bool {
 	case wire.TypePing:
 		return l.send(wire.AppendFrame(nil, wire.TypePong, body))
 	case wire.TypeGet:
-		return l.get(body)
+		return l.ordinals(body, l.peer.Answer)
+	case wire.TypeZoom:
+		return l.ordinals(body, l.peer.AnswerZoom)
+	case wire.TypeGetParts:
+		return l.getParts(body)
 	}
 	return true
 }
 
-func (l *liar) get(body []byte) bool {
+func (l *liar) getParts(body []byte) bool {
+	parts, _, err := wire.DecodeParts(body)
+	if err != nil {
+		return false
+	}
+	var asked []sources.Part
+	for _, p := range parts {
+		asked = append(asked, sources.Part{Ordinal: p.Ordinal, Spans: spansOf[sources.Span](p.Spans)})
+	}
+	return l.all(l.peer.AnswerParts(asked))
+}
+
+func (l *liar) all(answers []sourcetest.Answer) bool {
+	for _, a := range answers {
+		if !l.act(a) {
+			return false
+		}
+	}
+	return l.send(wire.AppendTaken(nil, 1))
+}
+
+func (l *liar) ordinals(body []byte, answer func([]uint64) []sourcetest.Answer) bool {
 	var o wire.Ordinals
 	if wire.Decode(body, &o) != nil {
 		return false
@@ -80,12 +105,7 @@ func (l *liar) get(body []byte) bool {
 			asked = append(asked, r.First+i)
 		}
 	}
-	for _, a := range l.peer.Answer(asked) {
-		if !l.act(a) {
-			return false
-		}
-	}
-	return l.send(wire.AppendTaken(nil, 1))
+	return l.all(answer(asked))
 }
 
 func (l *liar) act(a sourcetest.Answer) bool {
@@ -100,8 +120,24 @@ func (l *liar) act(a sourcetest.Answer) bool {
 		return false
 	case sourcetest.OpData:
 		return l.data(a)
+	case sourcetest.OpParts:
+		return l.parts(a)
+	case sourcetest.OpFine:
+		return l.fine(wire.FineList{Ordinal: a.Ordinal, Entries: a.Fine})
+	case sourcetest.OpNoFine:
+		return l.fine(wire.FineList{Ordinal: a.Ordinal, Code: wire.CodeNotHeld})
 	}
 	return true
+}
+
+func (l *liar) fine(list wire.FineList) bool {
+	return l.send(wire.AppendFrame(nil, wire.TypeFine, wire.AppendFineList(nil, list)))
+}
+
+func (l *liar) parts(a sourcetest.Answer) bool {
+	table := wire.AppendPart(nil, wire.Part{Ordinal: a.Ordinal, Spans: spansOf[wire.Span](a.Spans)})
+	head := wire.AppendPartsFrame(nil, wire.Parts{RawLen: uint32(len(a.Data))}, table, len(a.Data))
+	return l.send(append(head, a.Data...))
 }
 
 func (l *liar) data(a sourcetest.Answer) bool {

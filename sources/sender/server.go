@@ -82,6 +82,9 @@ type Server struct {
 	total *rate.Limiter // nil without a limit
 	count counters
 
+	fine   *fineLists
+	fining chan struct{} // held while a fine list is made
+
 	mu    sync.Mutex
 	trees map[recipe.ID]*served
 	dirs  []int // descriptors of everything that was ever added
@@ -99,6 +102,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		gate:  newGate(&cfg),
 		total: limiter(cfg.UploadLimit),
 		trees: make(map[recipe.ID]*served),
+
+		fine:   newFineLists(fineCache),
+		fining: make(chan struct{}, fineClients),
 	}, nil
 }
 

@@ -39,17 +39,21 @@ type session struct {
 	talk  chan struct{} // tells write that there is control to send
 
 	mu      sync.Mutex
-	gets    []get
+	gets    []get // GET and GET_PARTS
+	zooms   []get // ZOOM
 	jobs    []*nodeJob
 	control []byte // PONG: goes ahead of everything that waits
 
 	pace *pacer
 }
 
-// get is what is left of one GET frame.
+// get is what is left of one request that counts for TAKEN: ranges of a GET or ZOOM, parts of a GET_PARTS.
 type get struct {
 	ranges []sources.Range
+	parts  []wire.Part
 }
+
+func (g *get) done() bool { return len(g.ranges)+len(g.parts) == 0 }
 
 // frame is ready to be sent.
 type frame struct {
@@ -136,10 +140,9 @@ func (s *session) hello(r *wire.Reader) error {
 		s.srv.count.refused.Add(1)
 		return s.refuse(wire.CodeRefused, "unknown recipe or wrong token")
 	}
-	features := h.Features & wire.FeatureZstd
-	s.pace.zstd = features&wire.FeatureZstd != 0
+	s.pace.zstd = h.Features&wire.FeatureZstd != 0
 	return s.send(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
-		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: features,
+		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: h.Features & features,
 	}))
 }
 
@@ -194,8 +197,10 @@ func (s *session) take(t wire.Type, r *wire.Reader) error {
 		return s.say(wire.AppendFrame(nil, wire.TypePong, body))
 	case wire.TypePong:
 		return nil
-	case wire.TypeGet, wire.TypeCancel:
+	case wire.TypeGet, wire.TypeCancel, wire.TypeZoom:
 		return s.takeOrdinals(t, body)
+	case wire.TypeGetParts:
+		return s.takeGetParts(body)
 	case wire.TypeNodes:
 		return s.takeNodes(body)
 	case wire.TypeMore:
@@ -213,40 +218,6 @@ func (s *session) say(p []byte) error {
 	}
 	s.control = append(s.control, p...)
 	signal(s.talk)
-	return nil
-}
-
-func (s *session) takeOrdinals(t wire.Type, body []byte) error {
-	var o wire.Ordinals
-	if err := wire.Decode(body, &o); err != nil {
-		return err
-	}
-	ranges := unflatten(o.Ranges)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t == wire.TypeCancel {
-		for i := range s.gets {
-			s.gets[i].ranges = sources.Subtract(s.gets[i].ranges, ranges)
-		}
-		return nil
-	}
-	if err := s.checkGet(ranges); err != nil {
-		return err
-	}
-	s.gets = append(s.gets, get{ranges: ranges})
-	signal(s.work)
-	return nil
-}
-
-func (s *session) checkGet(ranges []sources.Range) error {
-	if len(s.gets) > wire.MaxGets {
-		return fmt.Errorf("%d GETs ahead, limit %d: %w", len(s.gets), wire.MaxGets, wire.ErrFrame)
-	}
-	for _, r := range ranges {
-		if r.End() > s.tree.root.Counts.Chunks {
-			return fmt.Errorf("GET of chunks %d+%d, recipe has %d: %w", r.First, r.Count, s.tree.root.Counts.Chunks, wire.ErrFrame)
-		}
-	}
 	return nil
 }
 

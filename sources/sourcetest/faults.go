@@ -3,10 +3,13 @@ package sourcetest
 import (
 	"bytes"
 	"math/rand/v2"
+
+	"dfetch/recipe"
+	"dfetch/sources"
 )
 
 // Faults says how a far end misbehaves. The zero value behaves. Shares are probabilities, drawn for
-// each chunk from Seed; counts are chunks that were answered before, and zero is never.
+// each chunk from Seed; counts are answers that were given before, and zero is never.
 type Faults struct {
 	Seed       uint64
 	Corrupt    float64 // a byte differs
@@ -30,6 +33,9 @@ const (
 	OpStall            // do nothing from now on
 	OpClose            // close the connection
 	OpFlood            // send Data as chunk Ordinal for ever
+	OpParts            // send Data as Spans of chunk Ordinal
+	OpFine             // send Fine as the list of chunk Ordinal
+	OpNoFine           // say that there is no list of chunk Ordinal
 )
 
 // Answer is one thing that a far end does.
@@ -37,6 +43,8 @@ type Answer struct {
 	Op      Op
 	Ordinal uint64
 	Data    []byte
+	Spans   []sources.Span
+	Fine    []recipe.FineEntry
 }
 
 // Peer is a far end that holds chunks and misbehaves. It is used by one goroutine.
@@ -54,16 +62,31 @@ func NewPeer(chunks *Chunks, faults Faults) *Peer {
 
 // Answer says what the far end does when it is asked for these chunks.
 func (p *Peer) Answer(ordinals []uint64) []Answer {
-	ordinals = append([]uint64(nil), ordinals...)
+	return answerAll(p, ordinals, p.answer)
+}
+
+// AnswerParts says what it does when it is asked for parts of chunks. Corrupt and Short are about the parts.
+func (p *Peer) AnswerParts(parts []sources.Part) []Answer {
+	return answerAll(p, parts, p.answerPart)
+}
+
+// AnswerZoom says what it does when it is asked for fine lists. Corrupt lists have a wrong sum; what else is
+// wrong with them a source takes for a breach of the protocol.
+func (p *Peer) AnswerZoom(ordinals []uint64) []Answer {
+	return answerAll(p, ordinals, p.answerFine)
+}
+
+func answerAll[T any](p *Peer, asked []T, answer func([]Answer, T) []Answer) []Answer {
+	asked = append([]T(nil), asked...)
 	if p.faults.Reorder {
-		p.rng.Shuffle(len(ordinals), func(i, j int) { ordinals[i], ordinals[j] = ordinals[j], ordinals[i] })
+		p.rng.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
 	}
 	var answers []Answer
-	for _, ordinal := range ordinals {
+	for _, one := range asked {
 		if end, ok := p.ending(); ok {
 			return append(answers, end)
 		}
-		answers = p.answer(answers, ordinal)
+		answers = answer(answers, one)
 		p.count++
 	}
 	return answers
@@ -96,6 +119,50 @@ func (p *Peer) answer(answers []Answer, ordinal uint64) []Answer {
 		answers = append(answers, Answer{Op: OpData, Ordinal: other, Data: p.chunks.Data(other)})
 	}
 	return answers
+}
+
+func (p *Peer) answerPart(answers []Answer, part sources.Part) []Answer {
+	if p.hit(p.faults.Refuse) {
+		return append(answers, Answer{Op: OpRefuse, Ordinal: part.Ordinal})
+	}
+	a := Answer{Op: OpParts, Ordinal: part.Ordinal, Spans: part.Spans}
+	for _, s := range part.Spans {
+		a.Data = append(a.Data, p.chunks.Data(part.Ordinal)[s.Off:s.Off+s.Len]...)
+	}
+	whole := len(a.Data)
+	if a.Data = p.spoil(a.Data); len(a.Data) < whole {
+		a.Spans = shorten(a.Spans)
+	}
+	answers = append(answers, a)
+	if p.hit(p.faults.Duplicate) {
+		answers = append(answers, a)
+	}
+	if p.hit(p.faults.Unasked) {
+		a.Ordinal = p.rng.Uint64N(uint64(len(p.chunks.Wants)))
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// shorten takes one byte off the end of spans.
+func shorten(spans []sources.Span) []sources.Span {
+	spans = append([]sources.Span(nil), spans...)
+	last := len(spans) - 1
+	if spans[last].Len--; spans[last].Len == 0 {
+		spans = spans[:last]
+	}
+	return spans
+}
+
+func (p *Peer) answerFine(answers []Answer, ordinal uint64) []Answer {
+	if p.hit(p.faults.Refuse) {
+		return append(answers, Answer{Op: OpNoFine, Ordinal: ordinal})
+	}
+	a := Answer{Op: OpFine, Ordinal: ordinal, Fine: recipe.Fine(recipe.BLAKE3, nil, p.chunks.Data(ordinal))}
+	if p.hit(p.faults.Corrupt) {
+		a.Fine[p.rng.IntN(len(a.Fine))].Sum[0] ^= 1
+	}
+	return append(answers, a)
 }
 
 func (p *Peer) spoil(data []byte) []byte {

@@ -1,9 +1,11 @@
 package sourcetest
 
 import (
+	"slices"
 	"sync"
 	"time"
 
+	"dfetch/recipe"
 	"dfetch/sources"
 )
 
@@ -11,22 +13,31 @@ import (
 type Faulty struct {
 	cfg    Config
 	ledger *sources.Ledger
+	zooms  sources.Zooms
 	peer   *Peer
 
 	mu    sync.Mutex
-	queue []uint64
+	asked asks
 	wake  chan struct{}
 	stop  chan struct{}
 	once  sync.Once
 	done  chan struct{}
 	wire  int64
+	zoom  int64 // of fine lists
+}
+
+// asks is what waits for the far end.
+type asks struct {
+	fine   []uint64
+	parts  []sources.Part
+	chunks []uint64
 }
 
 // NewFaulty makes a source. Answers come Config.RTT after the request.
 func NewFaulty(cfg Config) *Faulty {
 	f := &Faulty{
 		cfg:    cfg,
-		ledger: sources.NewLedger(sources.LedgerConfig{Sink: cfg.Sink}),
+		ledger: sources.NewLedger(sources.LedgerConfig{Sink: cfg.Sink, MaxParts: recipe.MaxChunk}),
 		peer:   NewPeer(cfg.Chunks, cfg.Faults),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
@@ -38,7 +49,9 @@ func NewFaulty(cfg Config) *Faulty {
 
 func (f *Faulty) run() {
 	defer close(f.done)
-	f.ledger.End(f.serve())
+	err := f.serve()
+	f.zooms.End(err)
+	f.ledger.End(err)
 }
 
 func (f *Faulty) serve() error {
@@ -52,10 +65,10 @@ func (f *Faulty) serve() error {
 			return sources.ErrClosed
 		}
 		f.mu.Lock()
-		asked := f.queue
-		f.queue = nil
+		asked := f.asked
+		f.asked = asks{}
 		f.mu.Unlock()
-		for _, a := range f.peer.Answer(asked) {
+		for _, a := range f.answers(asked) {
 			if err := f.act(a); err != nil {
 				return err
 			}
@@ -63,10 +76,19 @@ func (f *Faulty) serve() error {
 	}
 }
 
+func (f *Faulty) answers(asked asks) []Answer {
+	return slices.Concat(f.peer.AnswerZoom(asked.fine), f.peer.AnswerParts(asked.parts), f.peer.Answer(asked.chunks))
+}
+
 func (f *Faulty) act(a Answer) error {
 	switch a.Op {
 	case OpRefuse:
 		f.ledger.Fail([]sources.Range{{First: a.Ordinal, Count: 1}}, sources.ErrNotHeld)
+	case OpNoFine:
+		return f.zooms.Answer(a.Ordinal, nil, sources.ErrNotHeld)
+	case OpFine:
+		f.count(&f.zoom, fineEntry*len(a.Fine))
+		return f.zooms.Answer(a.Ordinal, a.Fine, nil)
 	case OpStall:
 		if !f.pause(f.cfg.StallTimeout) {
 			return sources.ErrClosed
@@ -86,10 +108,21 @@ func (f *Faulty) act(a Answer) error {
 func (f *Faulty) arrive(a Answer) {
 	buf := sources.NewBuffer(len(a.Data))
 	copy(buf.Data, a.Data)
-	f.mu.Lock()
-	f.wire += int64(len(a.Data))
-	f.mu.Unlock()
+	f.count(&f.wire, len(a.Data))
+	if a.Op == OpParts {
+		f.ledger.ArriveParts(sources.Parts{Chunks: []sources.Part{{Ordinal: a.Ordinal, Spans: a.Spans}}, Buf: buf})
+		return
+	}
 	f.ledger.Arrive(sources.Run{First: a.Ordinal, Lens: []uint32{uint32(len(a.Data))}, Buf: buf})
+}
+
+// fineEntry is what an entry of a fine list counts for, in bytes.
+const fineEntry = 10
+
+func (f *Faulty) count(what *int64, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*what += int64(n)
 }
 
 // pause waits; false if the source was closed.
@@ -106,22 +139,47 @@ func (f *Faulty) pause(d time.Duration) bool {
 
 // Request asks for chunks.
 func (f *Faulty) Request(wants []sources.Want) error {
-	fresh, err := f.ledger.Ask(wants)
+	whole, parts, err := f.ledger.Ask(wants)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
-	for _, r := range fresh {
-		for i := range r.Count {
-			f.queue = append(f.queue, r.First+i)
-		}
+	defer f.mu.Unlock()
+	f.asked.chunks = appendOrdinals(f.asked.chunks, whole)
+	for _, w := range parts {
+		f.asked.parts = append(f.asked.parts, sources.Part{Ordinal: w.Ordinal, Spans: w.Patch.Missing})
 	}
-	f.mu.Unlock()
+	f.wakeUp()
+	return nil
+}
+
+// Zoom asks for fine lists.
+func (f *Faulty) Zoom(wants []sources.Want, answer func(sources.Want, []recipe.FineEntry, error)) error {
+	fresh, err := f.zooms.Ask(wants, answer)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked.fine = appendOrdinals(f.asked.fine, fresh)
+	f.wakeUp()
+	return nil
+}
+
+func (f *Faulty) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+func appendOrdinals(dst []uint64, ranges []sources.Range) []uint64 {
+	for _, r := range ranges {
+		for i := range r.Count {
+			dst = append(dst, r.First+i)
+		}
+	}
+	return dst
 }
 
 // Cancel gives wants back.
@@ -137,7 +195,7 @@ func (f *Faulty) Stats() sources.Stats {
 	s := f.ledger.Stats()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.MinRTT, s.WireBytes = f.cfg.RTT, f.wire
+	s.MinRTT, s.WireBytes, s.ZoomBytes = f.cfg.RTT, f.wire+f.zoom, f.zoom
 	return s
 }
 

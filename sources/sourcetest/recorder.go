@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 
 	"dfetch/recipe"
@@ -17,13 +18,14 @@ type Recorder struct {
 	asked  map[uint64]sources.Want
 	got    map[uint64]bool
 	failed map[uint64]error
+	zoomed map[uint64]error
 	down   []error
 	broken []string
 }
 
 // NewRecorder makes a sink that expects wants of these chunks.
 func NewRecorder(c *Chunks) *Recorder {
-	r := &Recorder{asked: map[uint64]sources.Want{}, got: map[uint64]bool{}, failed: map[uint64]error{}}
+	r := &Recorder{asked: map[uint64]sources.Want{}, got: map[uint64]bool{}, failed: map[uint64]error{}, zoomed: map[uint64]error{}}
 	for _, w := range c.Wants {
 		r.asked[w.Ordinal] = w
 	}
@@ -69,6 +71,36 @@ func (r *Recorder) Fail(wants []sources.Want, err error) {
 	}
 }
 
+// Again says that these wants are asked for once more.
+func (r *Recorder) Again(wants []sources.Want) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range wants {
+		delete(r.got, w.Ordinal)
+		delete(r.failed, w.Ordinal)
+	}
+}
+
+// Fine takes the answer to a Zoom.
+func (r *Recorder) Fine(w sources.Want, fine []recipe.FineEntry, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.down) > 0 {
+		r.breach("chunk %d: fine list after Down", w.Ordinal)
+	}
+	if _, twice := r.zoomed[w.Ordinal]; twice {
+		r.breach("chunk %d: zoom was answered twice", w.Ordinal)
+	}
+	n := uint32(0)
+	for _, e := range fine {
+		n += uint32(e.Len)
+	}
+	if err == nil && n != w.Len || err != nil && n > 0 {
+		r.breach("chunk %d: fine list of %d bytes for %d, %v", w.Ordinal, n, w.Len, err)
+	}
+	r.zoomed[w.Ordinal] = err
+}
+
 // Down takes the end.
 func (r *Recorder) Down(err error) {
 	r.mu.Lock()
@@ -96,8 +128,9 @@ func (r *Recorder) breach(format string, args ...any) {
 type Summary struct {
 	Got    int
 	Failed map[uint64]error
-	Down   []error  // at most one, if the source keeps the contract
-	Broken []string // breaches of the contract
+	Zoomed map[uint64]error // answers to Zoom; nil is a list
+	Down   []error          // at most one, if the source keeps the contract
+	Broken []string         // breaches of the contract
 }
 
 // Summary says what came so far.
@@ -108,6 +141,7 @@ func (r *Recorder) Summary() Summary {
 	for ordinal, err := range r.failed {
 		s.Failed[ordinal] = err
 	}
+	s.Zoomed = maps.Clone(r.zoomed)
 	s.Down = append(s.Down, r.down...)
 	s.Broken = append(s.Broken, r.broken...)
 	return s

@@ -53,6 +53,17 @@ func Run(t *testing.T, factory Factory) {
 		{"PeerCloses", peerCloses},
 		{"Closes", closes},
 		{"SlowSink", slowSink},
+		{"Patched", patchedChunks},
+		{"PatchedBadly", patchedBadly},
+		{"PatchedFaults", patchedFaults},
+		{"PatchedCancels", patchedCancels},
+		{"PatchedStalls", patchedStalls},
+		{"PatchedCloses", patchedCloses},
+		{"Zooms", zooms},
+		{"ZoomsFaults", zoomsFaults},
+		{"ZoomsStalled", zoomsStalled},
+		{"ZoomsPeerCloses", zoomsPeerCloses},
+		{"ZoomsCloses", zoomsCloses},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -72,6 +83,8 @@ type bench struct {
 	chunks  *Chunks
 	sink    *Recorder
 	source  sources.Source
+	asked   bool // for all chunks
+	zoomed  bool // all chunks
 }
 
 // start makes the source and asks for everything.
@@ -90,6 +103,7 @@ func (b *bench) open(f Faults) {
 
 func (b *bench) request(wants []sources.Want) {
 	b.Helper()
+	b.asked = true
 	if err := b.source.Request(wants); err != nil {
 		b.Fatal(err)
 	}
@@ -98,16 +112,21 @@ func (b *bench) request(wants []sources.Want) {
 // settle lets time pass until everything is settled, or a minute is over.
 func (b *bench) settle() Summary {
 	b.Helper()
+	return b.until(func(s Summary) bool { return s.Got+len(s.Failed) == len(b.chunks.Wants) })
+}
+
+// until lets time pass until something holds, or a minute is over.
+func (b *bench) until(holds func(Summary) bool) Summary {
+	b.Helper()
 	for range 600 {
-		s := b.sink.Summary()
-		if s.Got+len(s.Failed) == len(b.chunks.Wants) {
+		if s := b.sink.Summary(); holds(s) {
 			return s
 		}
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 	}
 	s := b.sink.Summary()
-	b.Fatalf("%d came and %d failed of %d after a minute", s.Got, len(s.Failed), len(b.chunks.Wants))
+	b.Fatalf("%d came, %d failed and %d were zoomed of %d after a minute", s.Got, len(s.Failed), len(s.Zoomed), len(b.chunks.Wants))
 	return s
 }
 
@@ -124,8 +143,11 @@ func (b *bench) finish() {
 	if len(s.Down) != 1 {
 		b.Errorf("Down was called %d times, want once", len(s.Down))
 	}
-	if s.Got+len(s.Failed) != len(b.chunks.Wants) {
+	if b.asked && s.Got+len(s.Failed) != len(b.chunks.Wants) {
 		b.Errorf("%d came and %d failed of %d", s.Got, len(s.Failed), len(b.chunks.Wants))
+	}
+	if b.zoomed && len(s.Zoomed) != len(b.chunks.Wants) {
+		b.Errorf("%d zooms of %d were answered", len(s.Zoomed), len(b.chunks.Wants))
 	}
 	if n := b.source.Stats().Outstanding; n != 0 {
 		b.Errorf("%d bytes are outstanding after Close", n)
