@@ -29,20 +29,24 @@ func (t *Tree) place(dir *dirNode, name, staged string, number uint64) error {
 		return err
 	}
 	defer t.releaseDir(dir)
+	stage, err := t.stageOf(dir)
+	if err != nil {
+		return err
+	}
 	t.hold(dir, dfd, name, number)
-	err = unix.Renameat(t.stage.fd, staged, dfd, name)
+	err = unix.Renameat(stage.fd, staged, dfd, name)
 	if err != unix.EISDIR && err != unix.ENOTEMPTY && err != unix.EEXIST {
 		return err
 	}
-	if err := t.makeRoom(dfd, dir, name, number); err != nil {
+	if err := t.makeRoom(dfd, dir, stage, name, number); err != nil {
 		return err
 	}
-	return unix.Renameat(t.stage.fd, staged, dfd, name)
+	return unix.Renameat(stage.fd, staged, dfd, name)
 }
 
 // makeRoom removes the directory that stands where a file belongs: an empty one always, another one
 // under Config.Delete, as a whole, so that no half of it is ever at a live name.
-func (t *Tree) makeRoom(dfd int, dir *dirNode, name string, number uint64) error {
+func (t *Tree) makeRoom(dfd int, dir *dirNode, stage *staging, name string, number uint64) error {
 	err := unix.Unlinkat(dfd, name, unix.AT_REMOVEDIR)
 	if err == nil || !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return err
@@ -57,7 +61,7 @@ func (t *Tree) makeRoom(dfd int, dir *dirNode, name string, number uint64) error
 	if !t.mayDelete(n) {
 		return ErrMaxDelete
 	}
-	if err := unix.Renameat(dfd, name, t.stage.fd, asideName(number)); err != nil {
+	if err := unix.Renameat(dfd, name, stage.fd, asideName(number)); err != nil {
 		return err
 	}
 	t.note(joinPath(dir.path, name), "directory removed to make room for a file")
@@ -109,7 +113,7 @@ func (t *Tree) syncTouched() error {
 		return nil
 	}
 	if many {
-		return unix.Syncfs(t.root.fd)
+		return t.syncStages()
 	}
 	for _, n := range some {
 		if err := t.syncDir(n); err != nil && !errors.Is(err, unix.ENOENT) {

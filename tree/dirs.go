@@ -15,11 +15,13 @@ type dirNode struct {
 	fresh  bool              // made by this run: there is nothing in it yet but what this run puts there
 	failed bool              // could not be made; what lies below can't be either
 	names  map[string]string // folded name → name, where the file system folds
+	mount  *mount            // the mount that it lies on; nil for that of the root
+	where  mountKey
 }
 
 // child is a node below n; nothing is opened.
 func (n *dirNode) child(name string) *dirNode {
-	return &dirNode{handle: handle{fd: -1}, parent: n, name: name, path: joinPath(n.path, name)}
+	return &dirNode{handle: handle{fd: -1}, parent: n, name: name, path: joinPath(n.path, name), mount: n.mount, where: n.where}
 }
 
 // dir gives a directory's descriptor, pinned, opening it if need be.
@@ -49,7 +51,7 @@ func (t *Tree) lookupDir(path string) *dirNode {
 	n := t.root
 	for name := range strings.SplitSeq(path, "/") {
 		if name != "" {
-			n = n.child(name)
+			n = t.child(n, name)
 		}
 	}
 	return n

@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -20,6 +21,8 @@ var (
 	ErrMaxDelete = errors.New("limit of deletes reached")
 	// ErrPartial: single entries failed. The error is a *PartialError.
 	ErrPartial = errors.New("some entries failed")
+	// ErrStaging: another process removed the staging directory, or files in it. A later run starts anew.
+	ErrStaging = errors.New("what was staged was removed by another process")
 	// ErrClosed: the tree was finished or aborted.
 	ErrClosed = errors.New("tree is closed")
 )
@@ -148,6 +151,12 @@ func (f *failures) has(path string) bool {
 	return ok || len(f.paths) >= maxFailedPaths
 }
 
+func (f *failures) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count > 0
+}
+
 func (f *failures) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,7 +173,50 @@ func fatal(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, ErrClosed) || errors.Is(err, ErrNoSpace)
+	return errors.Is(err, ErrClosed) || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrStaging)
+}
+
+// fatal is fatal, but where a mount lies below the destination, a read-only file system may be that alone.
+func (t *Tree) fatal(err error) bool {
+	return fatal(err) && !(errors.Is(err, unix.EROFS) && t.mounts.any())
+}
+
+// blame names the staging directory if an error is there because somebody removed it.
+func (t *Tree) blame(err error) error {
+	if !errors.Is(err, unix.ENOENT) || !t.stage.gone() {
+		return err
+	}
+	return t.stagingLost(t.stage.name)
+}
+
+// stagingLost is the error for a name in the destination.
+func (t *Tree) stagingLost(name string) error {
+	dir := t.cfg.Dest
+	if t.single {
+		dir = filepath.Dir(dir)
+	}
+	return fmt.Errorf("%s: %w", filepath.Join(dir, name), ErrStaging)
+}
+
+// blameStaged is blame for a file, whose staged form alone may be gone.
+func (f *File) blameStaged(err error) error {
+	if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	stage, serr := f.t.stageOf(f.dir)
+	if serr != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !stage.gone() && (!f.staged || isFileAt(stage.fd, stagedName(f.number))) {
+		return err
+	}
+	name := stage.name
+	if f.dir.mount != nil {
+		name = joinPath(f.dir.mount.top.path, name)
+	}
+	return f.t.stagingLost(name)
 }
 
 // pathError says what was being done to which path.

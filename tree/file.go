@@ -227,7 +227,7 @@ func (f *File) settle(err error) error {
 	if err == nil {
 		return nil
 	}
-	if fatal(err) {
+	if err = f.blameStaged(err); f.t.fatal(err) {
 		return f.t.fail(err)
 	}
 	f.drop(err)
@@ -236,8 +236,11 @@ func (f *File) settle(err error) error {
 
 // settleComplete is settle for a file that has ended because all of it is there.
 func (f *File) settleComplete(err error) error {
-	if err == nil || fatal(err) {
-		return f.settle(err)
+	if err == nil {
+		return nil
+	}
+	if err = f.blameStaged(err); f.t.fatal(err) {
+		return f.t.fail(err)
 	}
 	f.t.fds.shut(&f.handle)
 	f.t.failed.add(f.Path(), err)

@@ -112,7 +112,7 @@ func (t *Tree) dirPass(ctx context.Context) error {
 		}
 		l := &level{dir: t.root, meta: t.metaOf(it.Entry)}
 		if it.Path != "" {
-			l.dir = stack[len(stack)-1].dir.child(name)
+			l.dir = t.child(stack[len(stack)-1].dir, name)
 			l.dir.failed = stack[len(stack)-1].dir.failed || t.failed.has(it.Path)
 		}
 		stack = append(stack, l)
@@ -146,8 +146,8 @@ func (t *Tree) listLive(l *level) error {
 		}
 	}
 	l.kept = make([]bool, len(l.live))
-	if l.dir == t.root {
-		l.keep(t.fold.key(t.stage.name))
+	if l.dir.isTop() {
+		l.keep(t.fold.key(stagingName(t.single, t.only)))
 	}
 	return nil
 }
@@ -169,6 +169,7 @@ func (t *Tree) leaveDir(l *level) error {
 	if err := t.deleteSurplus(l); err != nil || l.dir == t.root {
 		return err
 	}
+	t.clearMount(l.dir)
 	return t.finishDir(l.dir, l.meta)
 }
 

@@ -125,7 +125,8 @@ func (t *Tree) LetGo(file Inode) {
 }
 
 // hold keeps what stands at a name that entry number is about to take, if it is a regular file that
-// Config.Hold wants. One that can't be linked is lost to the search, no more.
+// Config.Hold wants. One that can't be linked is lost to the search, no more; and nothing on a mount below the
+// destination is held, where no search looks.
 func (t *Tree) hold(dir *dirNode, dfd int, name string, number uint64) {
 	f, ok := t.worthHolding(dir, dfd, name, number)
 	if !ok {
@@ -143,7 +144,7 @@ func (t *Tree) hold(dir *dirNode, dfd int, name string, number uint64) {
 }
 
 func (t *Tree) worthHolding(dir *dirNode, dfd int, name string, number uint64) (f heldFile, ok bool) {
-	if t.cfg.Hold == nil || t.single || dir.fresh || t.broken() != nil || t.holds.count() >= maxHeld {
+	if t.cfg.Hold == nil || t.single || dir.fresh || dir.mount != nil || t.broken() != nil || t.holds.count() >= maxHeld {
 		return f, false
 	}
 	var st, at unix.Stat_t
@@ -181,7 +182,7 @@ func (t *Tree) holdAside(dfd int, name string, number uint64) {
 
 // adoptHeld takes over what an earlier run held in the place of a file.
 func (t *Tree) adoptHeld(f *File) {
-	if !t.journal.hasAside(f.number) {
+	if f.dir.mount != nil || !t.journal.hasAside(f.number) {
 		return
 	}
 	dfd, err := t.acquireDir(f.dir)

@@ -19,8 +19,8 @@ const (
 	extentMin     = 1 << 20 // contiguous verified bytes that get their record at once
 )
 
-// journal notes which bytes of staged files are verified. Safe from many goroutines. A File's own lock
-// is taken before the journal's.
+// journal notes which bytes of staged files are verified; files on a mount below the destination are not
+// its business. Safe from many goroutines. A File's own lock is taken before the journal's.
 type journal struct {
 	stage *staging
 	head  header
@@ -44,7 +44,7 @@ type journal struct {
 // said.
 func openJournal(s *staging, cfg Config) (*journal, error) {
 	j := &journal{
-		stage: s, head: header{recipe: cfg.Recipe, boot: bootID(), mount: mountID(s.fd)}, fault: cfg.fault, eager: cfg.eager, most: journalMost,
+		stage: s, head: header{recipe: cfg.Recipe, boot: bootID(), mount: mountOf(s.fd).mount}, fault: cfg.fault, eager: cfg.eager, most: journalMost,
 		fd: -1, old: -1, live: make(map[uint64]*File), names: make(map[uint64]struct{}),
 		asides: make(map[uint64]struct{}),
 	}
@@ -77,17 +77,6 @@ func bootID() (id [16]byte) {
 	}
 	copy(id[:], raw)
 	return id
-}
-
-// mountID names the mount that a file lies on, uniquely since boot where the kernel can.
-func mountID(fd int) uint64 {
-	for _, mask := range []int{unix.STATX_MNT_ID_UNIQUE, unix.STATX_MNT_ID} {
-		var st unix.Statx_t
-		if err := unix.Statx(fd, "", unix.AT_EMPTY_PATH, mask, &st); err == nil && st.Mask&uint32(mask) != 0 {
-			return st.Mnt_id
-		}
-	}
-	return 0
 }
 
 // listStaged notes which staged files exist, and removes what was being made when an earlier run ended.
@@ -235,6 +224,9 @@ func (j *journal) add(r record) error {
 
 // verified notes a range of a staged file. Neighbours are merged; a record is due at 1 MiB.
 func (j *journal) verified(f *File, e Extent) error {
+	if f.dir.mount != nil {
+		return nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if all := f.pending.add(e); all.Len < extentMin && !j.eager {
@@ -287,6 +279,9 @@ func (j *journal) record(f *File) error {
 
 // whole notes a file that was staged by one call; fd is the staged file.
 func (j *journal) whole(f *File, fd int) error {
+	if f.dir.mount != nil {
+		return nil
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -304,7 +299,7 @@ func (j *journal) whole(f *File, fd int) error {
 // keep notes a staged file that this run does not put in place, so that the next one finds it.
 func (j *journal) keep(f *File) error {
 	f.mu.Lock()
-	known := f.inLog || f.left > 0 || !f.staged
+	known := f.inLog || f.left > 0 || !f.staged || f.dir.mount != nil
 	err := j.record(f)
 	f.mu.Unlock()
 	if known || err != nil {

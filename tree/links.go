@@ -43,8 +43,12 @@ func (t *Tree) makeLate(dir *dirNode, name string, it recipe.Item) error {
 	if right, err := t.keepLate(dfd, name, it.Entry, m); right || err != nil {
 		return err
 	}
+	stage, err := t.stageOf(dir)
+	if err != nil {
+		return err
+	}
 	temp := linkName(it.Number)
-	if err := t.stageLate(temp, it.Entry, m); err != nil {
+	if err := t.stageLate(stage.fd, temp, it.Entry, m); err != nil {
 		return err
 	}
 	if err := t.place(dir, name, temp, it.Number); err != nil {
@@ -90,16 +94,16 @@ func ignoreMissing(err error) error {
 }
 
 // stageLate makes a symlink, fifo or device in staging, with its metadata.
-func (t *Tree) stageLate(temp string, e *recipe.Entry, m meta) error {
+func (t *Tree) stageLate(sfd int, temp string, e *recipe.Entry, m meta) error {
 	make := func() error {
 		if e.Type == recipe.TypeSymlink {
-			return unix.Symlinkat(e.Target, t.stage.fd, temp)
+			return unix.Symlinkat(e.Target, sfd, temp)
 		}
-		return unix.Mknodat(t.stage.fd, temp, fileType(e.Type)|0o600, int(e.Rdev))
+		return unix.Mknodat(sfd, temp, fileType(e.Type)|0o600, int(e.Rdev))
 	}
 	err := make()
 	if err == unix.EEXIST {
-		if err = unix.Unlinkat(t.stage.fd, temp, 0); err == nil {
+		if err = unix.Unlinkat(sfd, temp, 0); err == nil {
 			err = make()
 		}
 	}
@@ -107,10 +111,10 @@ func (t *Tree) stageLate(temp string, e *recipe.Entry, m meta) error {
 		return err
 	}
 	var st unix.Stat_t
-	if err := statAt(t.stage.fd, temp, &st); err != nil {
+	if err := statAt(sfd, temp, &st); err != nil {
 		return err
 	}
-	return t.fixMeta(t.stage.fd, temp, &st, m)
+	return t.fixMeta(sfd, temp, &st, m)
 }
 
 // makeHardlink gives an earlier file of the recipe another name.
@@ -144,9 +148,13 @@ func (t *Tree) makeHardlink(dfd int, dir *dirNode, name string, it recipe.Item) 
 	if err := statAt(dfd, name, &b); err == nil && a.Ino == b.Ino && a.Dev == b.Dev {
 		return nil
 	}
+	stage, err := t.stageOf(dir)
+	if err != nil {
+		return err
+	}
 	temp := linkName(it.Number)
-	_ = unix.Unlinkat(t.stage.fd, temp, 0) // a leftover; if it stays, the next call says so
-	if err := unix.Linkat(ffd, first, t.stage.fd, temp, 0); err != nil {
+	_ = unix.Unlinkat(stage.fd, temp, 0) // a leftover; if it stays, the next call says so
+	if err := unix.Linkat(ffd, first, stage.fd, temp, 0); err != nil {
 		return fmt.Errorf("link to %q: %w", it.Entry.Target, err)
 	}
 	if err := t.place(dir, name, temp, it.Number); err != nil {

@@ -39,7 +39,7 @@ func (t *Tree) Plan(it recipe.Item) (*File, error) {
 		t.failed.add(it.Path, errParent)
 		return nil, nil
 	}
-	if badName(name) || dir == t.root && name == t.stage.name {
+	if badName(name) || t.isStaging(dir, name) {
 		return nil, t.skip(dir, name, it, errName)
 	}
 	if err := t.fold.check(dir, name); err != nil {
@@ -99,8 +99,11 @@ func (t *Tree) planDir(parent *dirNode, name string, it recipe.Item) error {
 	}
 	n := t.push(parent.child(name))
 	n.fresh = made
-	t.dirs.adopt(&n.handle, fd)
-	t.releaseDir(n)
+	fd = t.dirs.adopt(&n.handle, fd)
+	defer t.releaseDir(n)
+	if !made {
+		t.noteMount(n, fd)
+	}
 	if made {
 		t.count.dirs.Add(1)
 		t.touched.add(parent)
@@ -117,9 +120,7 @@ func (t *Tree) keepDir(pfd int, parent *dirNode, name string, number uint64) (fd
 			return fd, false, nil
 		}
 		if err == unix.ENOTDIR || err == unix.ELOOP {
-			if err = unix.Renameat(pfd, name, t.stage.fd, asideName(number)); err == nil {
-				t.holdAside(pfd, name, number)
-			}
+			err = t.moveAside(pfd, parent, name, number)
 		}
 		if err != nil && err != unix.ENOENT {
 			return -1, false, err
@@ -130,6 +131,18 @@ func (t *Tree) keepDir(pfd int, parent *dirNode, name string, number uint64) (fd
 	}
 	fd, err = openDirAt(pfd, name)
 	return fd, true, err
+}
+
+// moveAside moves what stands in the way of a directory to staging.
+func (t *Tree) moveAside(pfd int, parent *dirNode, name string, number uint64) error {
+	stage, err := t.stageOf(parent)
+	if err == nil {
+		err = unix.Renameat(pfd, name, stage.fd, asideName(number))
+	}
+	if err == nil && parent.mount == nil {
+		t.holdAside(pfd, name, number)
+	}
+	return err
 }
 
 // openAccessible opens an existing directory with the rights to work in it.

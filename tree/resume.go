@@ -17,15 +17,20 @@ func (j *journal) claim(number uint64) (state *stagedState, found bool) {
 // resume takes over what an earlier run staged for f. It tells whether that is all of it. Leftovers
 // that are of no use are removed.
 func (j *journal) resume(f *File) bool {
+	stage := j.stage
 	state, found := j.claim(f.number)
+	if m := f.dir.mount; m != nil {
+		stage = m.open()
+		state, found = nil, stage != nil && isFileAt(stage.fd, stagedName(f.number))
+	}
 	if !found {
 		return false
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fd, err := j.reopen(f, state)
+	fd, err := j.reopen(f, stage.fd, state)
 	if err != nil {
-		_ = removeAll(j.stage.fd, stagedName(f.number)) // if it stays, making the file anew says so
+		_ = removeAll(stage.fd, stagedName(f.number)) // if it stays, making the file anew says so
 		return false
 	}
 	defer unix.Close(fd)
@@ -42,21 +47,21 @@ func (j *journal) resume(f *File) bool {
 
 // reopen opens a staged file of an earlier run and takes from its state what may be trusted: all that
 // the journal says if inode and size are as they were, else nothing.
-func (j *journal) reopen(f *File, state *stagedState) (int, error) {
+func (j *journal) reopen(f *File, dir int, state *stagedState) (int, error) {
 	name := stagedName(f.number)
 	var st unix.Stat_t
-	if err := statAt(j.stage.fd, name, &st); err != nil {
+	if err := statAt(dir, name, &st); err != nil {
 		return -1, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return -1, unix.EINVAL
 	}
 	if st.Mode&0o600 != 0o600 {
-		if err := chmodAt(j.stage.fd, name, 0o600); err != nil {
+		if err := chmodAt(dir, name, 0o600); err != nil {
 			return -1, err
 		}
 	}
-	fd, err := openAt(j.stage.fd, name, unix.O_RDWR, 0)
+	fd, err := openAt(dir, name, unix.O_RDWR, 0)
 	if err != nil {
 		return -1, err
 	}

@@ -45,12 +45,16 @@ func (f *File) writeWhole(data []byte) error {
 
 // create makes the staged file. A leftover of the same name is replaced.
 func (f *File) create() (int, error) {
+	stage, err := f.t.stageOf(f.dir)
+	if err != nil {
+		return -1, err
+	}
 	name := stagedName(f.number)
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
-	fd, err := openAt(f.t.stage.fd, name, flags, 0o600)
+	fd, err := openAt(stage.fd, name, flags, 0o600)
 	if err == unix.EEXIST {
-		if err = unix.Unlinkat(f.t.stage.fd, name, 0); err == nil {
-			fd, err = openAt(f.t.stage.fd, name, flags, 0o600)
+		if err = unix.Unlinkat(stage.fd, name, 0); err == nil {
+			fd, err = openAt(stage.fd, name, flags, 0o600)
 		}
 	}
 	return fd, err
@@ -73,9 +77,18 @@ func (f *File) open() (int, error) {
 	return f.t.fds.adopt(&f.handle, fd), nil
 }
 
+// openStagedAs opens the staged file, which exists.
+func (f *File) openStagedAs(flags int) (int, error) {
+	stage, err := f.t.stageOf(f.dir)
+	if err != nil {
+		return -1, err
+	}
+	return openAt(stage.fd, stagedName(f.number), flags, 0)
+}
+
 func (f *File) openStaged() (int, error) {
 	if f.staged {
-		return openAt(f.t.stage.fd, stagedName(f.number), unix.O_RDWR, 0)
+		return f.openStagedAs(unix.O_RDWR)
 	}
 	fd, err := f.create()
 	if err != nil {
@@ -262,7 +275,9 @@ func (f *File) unstage() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.staged {
-		_ = unix.Unlinkat(f.t.stage.fd, stagedName(f.number), 0) // removed with the staging directory at the latest
+		if stage, err := f.t.stageOf(f.dir); err == nil {
+			_ = unix.Unlinkat(stage.fd, stagedName(f.number), 0) // removed with the staging directory at the latest
+		}
 		f.staged = false
 	}
 	f.t.journal.forget(f)

@@ -34,7 +34,8 @@ func stagingName(single bool, name string) string {
 // staging is the directory that holds what is not at a live name yet. Staged files bear their entry's
 // number in hexadecimal.
 type staging struct {
-	root   int    // handle of the directory that the staging directory lies in; not owned
+	root   int    // handle of the directory that the staging directory lies in
+	owned  bool   // root is closed with the rest
 	name   string // its name there
 	shared int    // its handle; it holds the lock and one directory per recipe
 	lock   int
@@ -133,6 +134,22 @@ func (s *staging) close() {
 		}
 	}
 	s.fd, s.lock, s.shared = -1, -1, -1
+	if s.owned {
+		unix.Close(s.root)
+		s.owned = false
+	}
+}
+
+// gone tells whether another process removed the directory. What is staged then can't get a name.
+func (s *staging) gone() bool {
+	var st unix.Stat_t
+	return unix.Fstat(s.fd, &st) == nil && st.Nlink == 0
+}
+
+// holdsFiles tells whether a staged file is left.
+func (s *staging) holdsFiles() bool {
+	names, err := readNames(s.fd, "")
+	return err != nil || slices.ContainsFunc(names, func(name string) bool { _, ok := stagedNumber(name); return ok })
 }
 
 // remove deletes the staging directory: what this recipe and earlier ones have staged, then the lock,

@@ -59,9 +59,9 @@ func (s *syncer) run() {
 		case <-s.quit:
 			return
 		case <-s.kick:
-			s.keepError(s.round())
+			s.keepError(s.t.blame(s.round()))
 		case <-tick.C:
-			s.keepError(s.tick())
+			s.keepError(s.t.blame(s.tick()))
 		}
 	}
 }
@@ -224,12 +224,12 @@ func (s *syncer) barrier(dirty map[*File]struct{}) error {
 // syncData makes the staged data of some files durable.
 func (s *syncer) syncData(files map[*File]struct{}) error {
 	if len(files) > maxSyncs || s.t.journal.hasUnsynced() {
-		return unix.Syncfs(s.t.stage.fd)
+		return s.t.syncStages()
 	}
 	for f := range files {
 		switch err := s.syncStaged(f); {
 		case errors.Is(err, unix.EACCES): // complete, and its mode keeps us out
-			return unix.Syncfs(s.t.stage.fd)
+			return s.t.syncStages()
 		case err != nil && !errors.Is(err, unix.ENOENT): // gone: committed or dropped meanwhile
 			return err
 		}
@@ -238,7 +238,7 @@ func (s *syncer) syncData(files map[*File]struct{}) error {
 }
 
 func (s *syncer) syncStaged(f *File) error {
-	fd, err := openAt(s.t.stage.fd, stagedName(f.number), unix.O_RDONLY, 0)
+	fd, err := f.openStagedAs(unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (s *syncer) syncStaged(f *File) error {
 
 // flush runs a round now.
 func (s *syncer) flush() error {
-	err := s.round()
+	err := s.t.blame(s.round())
 	s.keepError(err)
 	return err
 }

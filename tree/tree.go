@@ -63,6 +63,8 @@ type Config struct {
 	fault func(point string)
 	// eager writes each journal record at once, in tests.
 	eager bool
+	// mountOf replaces the look at what a directory is mounted on, in tests.
+	mountOf func(fd int) mountKey
 	// walk replaces recipe.Walk in tests.
 	walk func(ctx context.Context, fn func(recipe.Item) error) error
 }
@@ -113,6 +115,7 @@ type Tree struct {
 	inodes  map[Inode]struct{}
 	touched touchedDirs
 	holds   holds
+	mounts  mounts
 	unended atomic.Int64  // files that Plan gave out and that have not ended
 	late    atomic.Uint64 // entries that the final pass has to make
 	failed  failures
@@ -186,6 +189,9 @@ func (c *Config) validate() error {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.mountOf == nil {
+		c.mountOf = mountOf
+	}
 	if c.fault == nil {
 		c.fault = func(string) {}
 	}
@@ -215,6 +221,7 @@ func (t *Tree) openRoot(base string) error {
 	}
 	if !t.single {
 		makeAccessible(fd, &st)
+		t.root.where = t.cfg.mountOf(fd)
 		return nil
 	}
 	if err := t.sparesSpecial(); err != nil {
@@ -295,6 +302,9 @@ func (t *Tree) Abort() error {
 	if t.journal.empty() && !t.journal.hasUnclaimed() && t.holds.count() == 0 {
 		t.stage.discard()
 	}
+	for _, m := range t.mounts.opened() {
+		m.stage.discard()
+	}
 	t.close()
 	return err
 }
@@ -327,6 +337,7 @@ func (t *Tree) close() {
 	t.fds.closeAll()
 	t.dirs.closeAll()
 	t.journal.close()
+	t.closeMounts()
 	if t.stage != nil {
 		t.stage.close()
 	}
@@ -366,7 +377,7 @@ func (t *Tree) entryFailed(doing, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if fatal(err) {
+	if err = t.blame(err); t.fatal(err) {
 		return t.fail(wrap(doing, path, err))
 	}
 	t.failed.add(path, fmt.Errorf("%s: %w", doing, err))
