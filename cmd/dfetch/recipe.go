@@ -60,7 +60,11 @@ func (f *buildFlags) config(path string) (recipe.BuildConfig, error) {
 
 // build makes a recipe, with progress on stderr, and names what had to be left out.
 func (f *buildFlags) build(cmd *cobra.Command, cfg recipe.BuildConfig) (*recipe.File, error) {
-	if _, err := os.Stat(cfg.Path); err != nil {
+	st, err := os.Stat(cfg.Path)
+	if err == nil && !st.IsDir() && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is neither a directory nor a regular file", cfg.Path)
+	}
+	if err != nil {
 		return nil, withCode(exitSelection, err)
 	}
 	bar := newLine(cmd.ErrOrStderr(), f.quiet)

@@ -54,7 +54,22 @@ start serve again to describe it anew.`,
 	return cmd
 }
 
+// checkListen finds a mistake in --listen before anything is done.
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return usagef("--listen %q: want HOST:PORT, as :7433 or 127.0.0.1:0: %v", addr, err)
+	}
+	return nil
+}
+
 func serve(cmd *cobra.Command, f *serveFlags, paths []string) error {
+	if err := checkListen(f.listen); err != nil {
+		return err
+	}
 	config, err := places{}.config()
 	if err != nil {
 		return err

@@ -162,20 +162,25 @@ func TestGate(t *testing.T) {
 	cfg.setDefaults()
 	g := newGate(&cfg)
 	a, b := &net.TCPAddr{IP: net.IPv4(1, 1, 1, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(2, 2, 2, 2), Port: 1}
-	leave, err := g.enter(a)
+	now := time.Now()
+	enter := func(addr net.Addr) (func(), error) {
+		_, leave, err := g.enter(now, addr)
+		return leave, err
+	}
+	leave, err := enter(a)
 	check(t, err)
-	_, err = g.enter(a)
+	_, err = enter(a)
 	check(t, err)
-	if _, err := g.enter(a); err == nil {
+	if _, err := enter(a); err == nil {
 		t.Error("a third connection of one address was taken")
 	}
-	_, err = g.enter(b)
+	_, err = enter(b)
 	check(t, err)
-	if _, err := g.enter(b); err == nil {
+	if _, err := enter(b); err == nil {
 		t.Error("a fourth connection was taken")
 	}
 	leave()
-	if _, err := g.enter(b); err != nil {
+	if _, err := enter(b); err != nil {
 		t.Errorf("a connection was refused after one had left: %v", err)
 	}
 }

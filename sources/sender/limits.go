@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -21,57 +23,115 @@ type counters struct {
 	changed atomic.Int64 // chunks that failed
 }
 
-// gate bounds connections. It is asked before any work is done for one.
+// gate bounds connections, of each address and all together, and how fast new ones come. It is asked before
+// any work is done for one. An IPv6 network of 64 bits counts as one address: who has one address of it has all.
 type gate struct {
-	rate *rate.Limiter
-	all  int
-	each int
+	total  *rate.Limiter // of handshakes
+	perSec rate.Limit    // the same, of one address
+	all    int
+	each   int
 
-	mu   *sync.Mutex
+	mu   sync.Mutex
 	open int
-	byIP map[string]int
+	byIP map[netip.Prefix]*caller
+	rest *caller // stands for the addresses beyond maxCallers
 }
 
-func newGate(cfg *ServerConfig) gate {
-	burst := max(1, int(cfg.HandshakesPerSec))
-	return gate{
-		rate: rate.NewLimiter(rate.Limit(cfg.HandshakesPerSec), burst),
-		all:  cfg.MaxConns,
-		each: cfg.MaxConnsPerIP,
-		mu:   new(sync.Mutex),
-		byIP: make(map[string]int),
-	}
+// caller is one address.
+type caller struct {
+	open int
+	rate *rate.Limiter
 }
 
-// wait waits until one more handshake may begin.
-func (g *gate) wait(ctx context.Context) error { return g.rate.Wait(ctx) }
+// Addresses are remembered until they may begin as many handshakes as at first. There is a look for such when
+// there are sweepCallers more than at the last look.
+const (
+	maxCallers   = 1 << 14
+	sweepCallers = 1 << 10
+)
 
-// enter counts a connection; release ends it.
-func (g *gate) enter(addr net.Addr) (release func(), err error) {
-	ip, _, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		ip = addr.String()
+func newGate(cfg *ServerConfig) *gate {
+	g := &gate{
+		total:  perSecond(rate.Limit(cfg.HandshakesPerSec)),
+		perSec: rate.Limit(cfg.HandshakesPerIP),
+		all:    cfg.MaxConns,
+		each:   cfg.MaxConnsPerIP,
+		byIP:   make(map[netip.Prefix]*caller),
 	}
+	g.rest = &caller{rate: perSecond(g.perSec)}
+	return g
+}
+
+// perSecond is a limit of events a second, of which a second's worth may come at once.
+func perSecond(limit rate.Limit) *rate.Limiter { return rate.NewLimiter(limit, max(1, int(limit))) }
+
+// enter counts a connection, at a time; release ends it. admit waits until its handshake may begin.
+func (g *gate) enter(now time.Time, addr net.Addr) (admit func(context.Context) error, release func(), err error) {
+	ip := networkOf(addr)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	c := g.caller(now, ip)
 	switch {
 	case g.open >= g.all:
-		return nil, fmt.Errorf("%d connections are open, limit %d", g.open, g.all)
-	case g.byIP[ip] >= g.each:
-		return nil, fmt.Errorf("%s has %d connections, limit %d", ip, g.byIP[ip], g.each)
+		return nil, nil, fmt.Errorf("%d connections are open, limit %d", g.open, g.all)
+	case c.open >= g.each:
+		return nil, nil, fmt.Errorf("%v has %d connections, limit %d", ip, c.open, g.each)
 	}
 	g.open++
-	g.byIP[ip]++
-	return func() { g.leave(ip) }, nil
+	c.open++
+	admit = func(ctx context.Context) error {
+		if err := c.rate.Wait(ctx); err != nil {
+			return fmt.Errorf("%v begins more than %v handshakes a second: %w", ip, g.perSec, err)
+		}
+		return g.total.Wait(ctx)
+	}
+	return admit, func() { g.leave(c) }, nil
 }
 
-func (g *gate) leave(ip string) {
+// networkOf is the address that limits are kept for.
+func networkOf(addr net.Addr) netip.Prefix {
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Prefix{} // of no network that is known: all such are one
+	}
+	ip, bits := ap.Addr().Unmap().WithZone(""), 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits)
+	return p
+}
+
+// caller finds what is known of an address; g.mu is held.
+func (g *gate) caller(now time.Time, ip netip.Prefix) *caller {
+	if c := g.byIP[ip]; c != nil {
+		return c
+	}
+	if n := len(g.byIP); n%sweepCallers == sweepCallers-1 {
+		g.sweep(now)
+	}
+	if len(g.byIP) >= maxCallers {
+		return g.rest
+	}
+	c := &caller{rate: perSecond(g.perSec)}
+	g.byIP[ip] = c
+	return c
+}
+
+// sweep forgets the addresses that nothing needs to be known of.
+func (g *gate) sweep(now time.Time) {
+	for ip, c := range g.byIP {
+		if c.open == 0 && c.rate.TokensAt(now) >= float64(c.rate.Burst()) {
+			delete(g.byIP, ip)
+		}
+	}
+}
+
+func (g *gate) leave(c *caller) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
-	if g.byIP[ip]--; g.byIP[ip] == 0 {
-		delete(g.byIP, ip)
-	}
+	c.open--
 }
 
 // limiter is a rate limit in bytes; nil for none.

@@ -23,7 +23,8 @@ type ServerConfig struct {
 
 	MaxConns          int           // connections; 256
 	MaxConnsPerIP     int           // connections of one address; 128
-	HandshakesPerSec  float64       // new connections a second; 50
+	HandshakesPerSec  float64       // new connections a second; 200
+	HandshakesPerIP   float64       // new connections a second of one address; a quarter of HandshakesPerSec
 	HandshakeTimeout  time.Duration // TLS handshake and HELLO; 10 s
 	IdleTimeout       time.Duration // a client that sends nothing, not even PING; 60 s
 	UploadLimit       int64         // bytes a second, all connections together; none
@@ -37,7 +38,8 @@ type ServerConfig struct {
 func (c *ServerConfig) setDefaults() {
 	setDefault(&c.MaxConns, 256)
 	setDefault(&c.MaxConnsPerIP, 128)
-	setDefault(&c.HandshakesPerSec, 50)
+	setDefault(&c.HandshakesPerSec, 200)
+	setDefault(&c.HandshakesPerIP, c.HandshakesPerSec/4)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.IdleTimeout, 60*time.Second)
 	if c.Log == nil {
@@ -78,7 +80,7 @@ type served struct {
 type Server struct {
 	cfg   ServerConfig
 	tls   *tls.Config
-	gate  gate
+	gate  *gate
 	total *rate.Limiter // nil without a limit
 	count counters
 
@@ -183,9 +185,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s *Server) accept(ctx context.Context, l net.Listener, web *web, wg *sync.WaitGroup) error {
 	for {
-		if err := s.gate.wait(ctx); err != nil {
-			return nil
-		}
 		conn, err := l.Accept()
 		switch {
 		case ctx.Err() != nil:
@@ -206,17 +205,29 @@ func (s *Server) accept(ctx context.Context, l net.Listener, web *web, wg *sync.
 // handle serves one connection to its end.
 func (s *Server) handle(ctx context.Context, conn net.Conn, web *web) {
 	remote := conn.RemoteAddr().String()
-	release, err := s.gate.enter(conn.RemoteAddr())
+	admit, release, err := s.gate.enter(time.Now(), conn.RemoteAddr())
+	if err == nil {
+		defer release()
+		err = s.await(ctx, admit)
+	}
 	if err != nil {
 		_ = conn.Close()
-		s.cfg.Log(remote, err)
+		if ctx.Err() == nil {
+			s.cfg.Log(remote, err)
+		}
 		return
 	}
 	s.count.conns.Add(1)
-	defer release()
 	if err := s.talk(ctx, conn, web); err != nil && ctx.Err() == nil {
 		s.cfg.Log(remote, err)
 	}
+}
+
+// await waits for the handshake's turn, no longer than a handshake may take.
+func (s *Server) await(ctx context.Context, admit func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.HandshakeTimeout)
+	defer cancel()
+	return admit(ctx)
 }
 
 // talk does the handshake and hands the connection to the protocol that was chosen.
