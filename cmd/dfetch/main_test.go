@@ -45,10 +45,18 @@ func (l leakChecked) Run() int {
 //	grow DIR SEED               makes a tree of files with random contents
 //	killget TIMES SEED ARG…     runs "dfetch ARG…" that often and ends it with SIGKILL at random moments
 //	unserve VAR                 ends that server and waits for it
+//
+// and the condition [mounts]: a script may mount, in a namespace that "unshare -rm" makes.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setUpScript,
+		Condition: func(cond string) (bool, error) {
+			if cond != "mounts" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return mayMount(), nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":  cmdStatus,
 			"serve":   cmdServe,
@@ -58,6 +66,11 @@ func TestScripts(t *testing.T) {
 			"part":    cmdPart,
 		},
 	})
+}
+
+// mayMount tells whether a process may make a namespace and mount in it.
+func mayMount() bool {
+	return exec.Command("unshare", "-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt").Run() == nil
 }
 
 // scriptState is what the commands of one script share.
