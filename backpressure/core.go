@@ -17,12 +17,8 @@ const (
 	ReasonOthers   = "other programs wait for the disk"
 	ReasonWindow   = "the source has enough to do"
 	ReasonBudget   = "planning has had its share of time"
-	ReasonReadable = "network data waits"
-	ReasonFed      = "the present plan still feeds the sources"
-	ReasonCores    = "a core is left to the network"
 	ReasonNetwork  = "the network is faster"
 	ReasonBusy     = "the processor is busy"
-	ReasonEnough   = "the network is not what limits"
 )
 
 var allowed = Verdict{Allow: true}

@@ -4,13 +4,11 @@ import "time"
 
 // CPUConfig sets the budget of the processor. Zero values mean the defaults.
 type CPUConfig struct {
-	Cores     int           // 0 = 1
-	PlanShare float64       // of the time; 0 = 0.02
-	PlanPause time.Duration // shortest time between two plans; 0 = 100 ms
+	PlanShare float64       // of the time, for planning; 0 = 0.02
+	PlanPause time.Duration // shortest time from one plan to the next; 0 = 100 ms
 }
 
 func (c CPUConfig) withDefaults() CPUConfig {
-	c.Cores = max(1, c.Cores)
 	if c.PlanShare <= 0 {
 		c.PlanShare = 0.02
 	}
@@ -20,18 +18,17 @@ func (c CPUConfig) withDefaults() CPUConfig {
 	return c
 }
 
-// quiet is how long no network data must have waited until hashing gets the last core back.
-const quiet = 100 * time.Millisecond
-
 // CPU decides what the processor may take. It is not safe for concurrent use.
 type CPU struct {
-	cfg      CPUConfig
-	planAt   time.Time // not before
-	readable time.Time // network data waited last
-	last     CPUSample
-	sampled  time.Time
-	idle     average // share of the time of all cores
+	cfg     CPUConfig
+	planAt  time.Time // not before
+	last    CPUSample
+	sampled time.Time
+	idle    average // share of the time of all cores
 }
+
+// NewCPU makes a processor of which nothing is known.
+func NewCPU(cfg CPUConfig) *CPU { return &CPU{cfg: cfg.withDefaults()} }
 
 // CPUSample is the time of all cores since the machine started, in any unit; negative if unknown.
 type CPUSample struct {
@@ -40,9 +37,6 @@ type CPUSample struct {
 
 // UnknownCPU is the sample when nothing is known.
 var UnknownCPU = CPUSample{Idle: -1, Total: -1}
-
-// enoughIdle is the share of all cores that must be idle for work that only saves bytes.
-const enoughIdle = 0.25
 
 // Sample takes in how busy the processor has been.
 func (c *CPU) Sample(now time.Time, s CPUSample) {
@@ -59,66 +53,36 @@ func (c *CPU) Sample(now time.Time, s CPUSample) {
 	c.last, c.sampled = s, now
 }
 
-// AllowCompress says whether to spend time on making what is sent smaller. limited tells that the
-// network is what limits. Without samples the processor counts as idle.
-func (c *CPU) AllowCompress(now time.Time, limited bool) Verdict {
-	switch {
-	case !limited:
-		return refuse(now, ReasonEnough, maxWait)
-	case c.idle.known && c.idle.value < enoughIdle:
+// Planned tells that planning has ended and how long it took, 0 if that is not known yet. It may be
+// told again of the same plan when it is known.
+func (c *CPU) Planned(now time.Time, took time.Duration) {
+	pause := time.Duration(float64(took) * (1/c.cfg.PlanShare - 1))
+	if at := now.Add(max(c.cfg.PlanPause-took, pause)); at.After(c.planAt) {
+		c.planAt = at
+	}
+}
+
+// AllowPlan says whether to plan anew.
+func (c *CPU) AllowPlan(now time.Time) Verdict {
+	if now.Before(c.planAt) {
+		return refuse(now, ReasonBudget, c.planAt.Sub(now))
+	}
+	return allowed
+}
+
+// Bounds of AllowSearch.
+const (
+	searchIdle = 0.15 // share of all cores that must be idle for searching beside a fast network
+	fastRate   = 32e6 // bytes a second; a slower network leaves the processor time to search
+)
+
+// AllowSearch says whether to spend time on searching the disk while the network brings rate bytes a
+// second; negative if that is unknown. When all cores are busy with a fast network's data, each chunk
+// that the search brings costs one that the network would have brought. Without samples the processor
+// counts as idle.
+func (c *CPU) AllowSearch(now time.Time, rate float64) Verdict {
+	if rate > fastRate && c.idle.known && c.idle.value < searchIdle {
 		return refuse(now, ReasonBusy, sampleWindow)
 	}
 	return allowed
-}
-
-// NewCPU makes an idle processor.
-func NewCPU(cfg CPUConfig) *CPU { return &CPU{cfg: cfg.withDefaults()} }
-
-// Readable tells that network data waits to be read.
-func (c *CPU) Readable(now time.Time) { c.readable = now }
-
-// Planned tells that a plan was made and how long it took.
-func (c *CPU) Planned(now time.Time, took time.Duration) {
-	pause := time.Duration(float64(took) * (1/c.cfg.PlanShare - 1))
-	c.planAt = now.Add(max(c.cfg.PlanPause-took, pause))
-}
-
-// AllowPlan says whether to plan anew. fed tells that the present plan can still feed a source.
-func (c *CPU) AllowPlan(now time.Time, readable, fed bool) Verdict {
-	if readable {
-		c.Readable(now)
-	}
-	switch {
-	case now.Before(c.planAt):
-		return refuse(now, ReasonBudget, c.planAt.Sub(now))
-	case readable:
-		return refuse(now, ReasonReadable, c.cfg.PlanPause/10)
-	case fed:
-		return refuse(now, ReasonFed, c.cfg.PlanPause/2)
-	}
-	return allowed
-}
-
-// Hashers is how many may hash at one time: all cores, or all but one while network data has been
-// waiting of late; at least one.
-func (c *CPU) Hashers(now time.Time) int {
-	if c.reading(now) {
-		return max(1, c.cfg.Cores-1)
-	}
-	return c.cfg.Cores
-}
-
-func (c *CPU) reading(now time.Time) bool {
-	return !c.readable.IsZero() && now.Sub(c.readable) < quiet
-}
-
-// AllowHash says whether one more may hash beside those that do.
-func (c *CPU) AllowHash(now time.Time, hashing int) Verdict {
-	if hashing < c.Hashers(now) {
-		return allowed
-	}
-	if hashing < c.cfg.Cores {
-		return refuse(now, ReasonCores, c.readable.Add(quiet).Sub(now))
-	}
-	return refuse(now, ReasonDepth, 10*time.Millisecond)
 }

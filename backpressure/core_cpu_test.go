@@ -1,7 +1,6 @@
 package backpressure
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -9,15 +8,16 @@ import (
 // Planning takes at most a fiftieth of the time and comes at most ten times a second.
 func TestPlanBudget(t *testing.T) {
 	for _, took := range []time.Duration{10 * time.Microsecond, time.Millisecond, 50 * time.Millisecond} {
-		c := NewCPU(CPUConfig{Cores: 2})
+		c := NewCPU(CPUConfig{})
 		now, spent, plans := start, time.Duration(0), 0
 		for now.Before(start.Add(100 * time.Second)) {
-			v := c.AllowPlan(now, false, false)
+			v := c.AllowPlan(now)
 			checkVerdict(t, now, v)
 			if !v.Allow {
 				now = v.Again
 				continue
 			}
+			c.Planned(now, 0)
 			now = now.Add(took)
 			spent += took
 			plans++
@@ -32,76 +32,36 @@ func TestPlanBudget(t *testing.T) {
 	}
 }
 
-func TestPlanWaits(t *testing.T) {
+// What is told later of a plan never brings the next one forward.
+func TestPlanBudgetOnlyGrows(t *testing.T) {
 	c := NewCPU(CPUConfig{})
-	for _, tt := range []struct {
-		readable, fed bool
-		want          string
-	}{{true, false, ReasonReadable}, {false, true, ReasonFed}, {true, true, ReasonReadable}, {false, false, ""}} {
-		v := c.AllowPlan(start, tt.readable, tt.fed)
-		checkVerdict(t, start, v)
-		if v.Reason != tt.want {
-			t.Errorf("%+v: got %q", tt, v.Reason)
-		}
+	c.Planned(start, 100*time.Millisecond)
+	c.Planned(start, time.Microsecond)
+	if v := c.AllowPlan(start.Add(4 * time.Second)); v.Allow {
+		t.Error("a plan of 100 ms was forgotten")
 	}
 }
 
-// Hashing leaves a core to network data, and gets it back when none has come for a while.
-func TestHashers(t *testing.T) {
-	for cores, want := range map[int][2]int{0: {1, 1}, 1: {1, 1}, 2: {1, 2}, 8: {7, 8}} {
-		c := NewCPU(CPUConfig{Cores: cores})
-		if got := c.Hashers(start); got != want[1] {
-			t.Errorf("%d cores, no data: %d", cores, got)
-		}
-		c.Readable(start)
-		if got := c.Hashers(start.Add(quiet - 1)); got != want[0] {
-			t.Errorf("%d cores, data: %d", cores, got)
-		}
-		if got := c.Hashers(start.Add(quiet)); got != want[1] {
-			t.Errorf("%d cores, later: %d", cores, got)
-		}
+func TestSearchGivesWayToAFastNetwork(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := NewCPU(CPUConfig{})
+	if v := c.AllowSearch(now, 500e6); !v.Allow {
+		t.Error("refused though nothing is known of the processor")
 	}
-}
-
-func TestHashVerdicts(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	c := NewCPU(CPUConfig{Cores: 4})
-	now := start
-	for range 2000 {
-		now = now.Add(time.Duration(rng.Int64N(1e8)))
-		if rng.IntN(3) == 0 {
-			c.Readable(now)
-		}
-		n := rng.IntN(6)
-		v := c.AllowHash(now, n)
-		checkVerdict(t, now, v)
-		if v.Allow != (n < c.Hashers(now)) {
-			t.Fatalf("%d hash, %d may: %+v", n, c.Hashers(now), v)
-		}
+	c.Sample(now, CPUSample{Idle: 0, Total: 0})
+	now = now.Add(time.Second)
+	c.Sample(now, CPUSample{Idle: 5, Total: 100})
+	if v := c.AllowSearch(now, 500e6); v.Allow || v.Reason == "" || !v.Again.After(now) {
+		t.Errorf("busy processor, fast network: %+v", v)
 	}
-}
-
-// Making data smaller is for idle cores and slow networks.
-func TestCompress(t *testing.T) {
-	c := NewCPU(CPUConfig{Cores: 2})
-	if v := c.AllowCompress(start, true); !v.Allow {
-		t.Errorf("unknown processor: %s", v.Reason)
+	if v := c.AllowSearch(now, 1e6); !v.Allow {
+		t.Errorf("busy processor, slow network: %+v", v)
 	}
-	if v := c.AllowCompress(start, false); v.Allow || v.Reason != ReasonEnough {
-		t.Errorf("fast network: %+v", v)
+	for i := range int64(20) {
+		now = now.Add(time.Second)
+		c.Sample(now, CPUSample{Idle: 5 + 90*(i+1), Total: 100 * (i + 2)})
 	}
-	now := start
-	for i := range int64(3) {
-		c.Sample(now, CPUSample{Idle: 10 * i, Total: 100 * i})
-		now = now.Add(sampleWindow)
-	}
-	v := c.AllowCompress(now, true)
-	checkVerdict(t, now, v)
-	if v.Allow || v.Reason != ReasonBusy {
-		t.Errorf("a tenth idle: %+v", v)
-	}
-	c.Sample(now, UnknownCPU)
-	if v := c.AllowCompress(now, true); !v.Allow {
-		t.Errorf("unknown again: %s", v.Reason)
+	if v := c.AllowSearch(now, 500e6); !v.Allow {
+		t.Errorf("idle again: %+v", v)
 	}
 }

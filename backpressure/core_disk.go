@@ -42,10 +42,10 @@ func (c DiskConfig) withDefaults() DiskConfig {
 // Disk decides what the disk may take. It is not safe for concurrent use.
 type Disk struct {
 	cfg       DiskConfig
-	received  int64   // bytes, ever
-	written   int64   // bytes on disk, ever
-	rate      average // bytes a second while writing
-	writeback int64   // bytes that the kernel is writing
+	writer    WriterSample
+	counted   WriterSample // as of the last measurement of rate
+	rate      average      // bytes a second while writing
+	writeback int64        // bytes that the kernel is writing
 	inflight  int64
 	searching int
 	held      [works]hold
@@ -58,27 +58,37 @@ type hold struct {
 	until int64 // bytes written, ever
 }
 
+// WriterSample is what has come in and what has become of it, ever.
+type WriterSample struct {
+	Received int64         `json:"in"`  // bytes that came in
+	Written  int64         `json:"out"` // bytes of them that were written, or were not to be written
+	Busy     time.Duration `json:"ns"`  // that writing took, all writers together
+}
+
 // NewDisk makes a disk without backlog.
 func NewDisk(cfg DiskConfig) *Disk { return &Disk{cfg: cfg.withDefaults()} }
 
-// Received tells of bytes that came in and are to be written.
-func (d *Disk) Received(n int64) { d.received += n }
+// writeSpan is the shortest time of writing over which a rate is measured: one write says little.
+const writeSpan = 10 * time.Millisecond
 
-// Written tells of bytes that have reached the disk, or will not be written after all, and how long
-// the writer was busy with them; 0 if that is not known.
-func (d *Disk) Written(n int64, busy time.Duration) {
-	d.written = min(d.written+n, d.received)
-	if busy > 0 && n > 0 {
-		d.rate.add(float64(n) / busy.Seconds())
+// Writer takes in what the writer has done. Samples of several writers may come out of order: counts
+// never go back.
+func (d *Disk) Writer(s WriterSample) {
+	d.writer.Received = max(d.writer.Received, s.Received)
+	d.writer.Written = min(max(d.writer.Written, s.Written), d.writer.Received)
+	d.writer.Busy = max(d.writer.Busy, s.Busy)
+	busy := d.writer.Busy - d.counted.Busy
+	if busy < writeSpan {
+		return
 	}
+	d.rate.add(float64(d.writer.Written-d.counted.Written) / busy.Seconds())
+	d.counted = d.writer
 }
 
-// Inflight tells how many bytes have been requested of the network and have not come.
+// Inflight tells how many bytes have been requested of the network and are not written.
 func (d *Disk) Inflight(n int64) { d.inflight = n }
 
 // Writeback tells how many bytes the kernel is writing at this moment, whoever's; negative if unknown.
-// They count against reading and searching only: what is requested of the network is held up by the
-// writer itself when the kernel makes it wait.
 func (d *Disk) Writeback(n int64) { d.writeback = max(0, n) }
 
 // SearchStarted tells that a searching operation is under way.
@@ -96,17 +106,8 @@ func (d *Disk) SearchEnded(now time.Time, took time.Duration) {
 // Sample takes in what the kernel says about the disk.
 func (d *Disk) Sample(now time.Time, s DiskSample) { d.others.sample(now, s, d.cfg.Stall, d.searching) }
 
-// Backlog is the bytes received and not on disk.
-func (d *Disk) Backlog() int64 { return d.received - d.written }
-
-// backlog is what counts as backlog for a kind of work. Of the bytes being written at most as many as
-// this program wrote are its own.
-func (d *Disk) backlog(w Work) int64 {
-	if w >= Bulk {
-		return d.Backlog()
-	}
-	return d.Backlog() + min(d.writeback, d.written)
-}
+// Backlog is the bytes received and not written.
+func (d *Disk) Backlog() int64 { return d.writer.Received - d.writer.Written }
 
 // Low is the backlog at which searching stops, High that at which nothing more is requested.
 func (d *Disk) Low() int64 {
@@ -130,29 +131,33 @@ func (d *Disk) Allow(now time.Time, w Work) Verdict {
 	switch {
 	case w >= Bulk && d.inflight >= d.High():
 		return refuse(now, ReasonInflight, d.writing(d.inflight-d.High()+1))
-	case w == Search && d.searching >= d.cfg.Depth:
+	case w <= Read && d.searching >= d.cfg.Depth:
 		return refuse(now, ReasonDepth, 10*time.Millisecond)
-	case w == Search:
-		return d.others.allow(now, d.searching)
+	case w == Search && d.others.pressed, w <= Read && d.flushing() >= d.limit(w):
+		return d.others.turn(now, d.searching)
 	}
 	return allowed
 }
 
+// flushing is the bytes being written by the kernel that may be this program's: at most as many as it
+// wrote. They slow the search down but don't stop it, as they may be somebody else's.
+func (d *Disk) flushing() int64 { return min(d.writeback, d.writer.Written) }
+
 // allowBacklog refuses at the limit, and then until the backlog of that moment is gone and half of
 // the limit is free.
 func (d *Disk) allowBacklog(now time.Time, w Work) Verdict {
-	h, limit, backlog := &d.held[w], d.limit(w), d.backlog(w)
+	h, limit, backlog := &d.held[w], d.limit(w), d.Backlog()
 	if backlog >= limit {
 		if !h.on {
-			*h = hold{on: true, until: d.received}
+			*h = hold{on: true, until: d.writer.Received}
 		}
-	} else if h.on && d.written >= h.until && backlog <= limit/2 {
+	} else if h.on && d.writer.Written >= h.until && backlog <= limit/2 {
 		h.on = false
 	}
 	if !h.on {
 		return allowed
 	}
-	return refuse(now, ReasonBacklog, d.writing(max(h.until-d.written, backlog-limit/2)))
+	return refuse(now, ReasonBacklog, d.writing(max(h.until-d.writer.Written, backlog-limit/2)))
 }
 
 // writing is how long the disk needs for so many bytes.

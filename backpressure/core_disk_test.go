@@ -21,9 +21,28 @@ func checkVerdict(t *testing.T, now time.Time, v Verdict) {
 	}
 }
 
+// fed is a disk that is told of each write.
+type fed struct {
+	*Disk
+	sample WriterSample
+}
+
+func newFed(cfg DiskConfig) *fed { return &fed{Disk: NewDisk(cfg)} }
+
+func (f *fed) Received(n int64) {
+	f.sample.Received += n
+	f.Writer(f.sample)
+}
+
+func (f *fed) Written(n int64, busy time.Duration) {
+	f.sample.Written = min(f.sample.Written+n, f.sample.Received)
+	f.sample.Busy += busy
+	f.Writer(f.sample)
+}
+
 // As the backlog grows, the kinds of work give way in order, searching at Low and the sender at High.
 func TestOrderOfGivingWay(t *testing.T) {
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	var stopped [works]int64
 	for range 5 * 16 {
 		d.Received(mib / 16)
@@ -50,7 +69,7 @@ func TestOrderOfGivingWay(t *testing.T) {
 func TestDiskProperties(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		d := NewDisk(DiskConfig{Depth: 2})
+		d := newFed(DiskConfig{Depth: 2})
 		now := start
 		for range 2000 {
 			now = now.Add(time.Duration(rng.IntN(int(20 * time.Millisecond))))
@@ -90,7 +109,7 @@ func TestDiskProperties(t *testing.T) {
 // A backlog that hovers about the limit does not switch the search on and off: after a refusal all of
 // that moment's backlog must be on disk first.
 func TestNoOscillation(t *testing.T) {
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	now, flips, was := start, 0, true
 	for i := range 1000 {
 		now = now.Add(time.Millisecond)
@@ -107,7 +126,7 @@ func TestNoOscillation(t *testing.T) {
 	if flips != 1 {
 		t.Errorf("%d changes, want 1", flips)
 	}
-	d.Written(d.held[Search].until-d.written-1, 0)
+	d.Written(d.held[Search].until-d.writer.Written-1, 0)
 	if v := d.Allow(now, Search); v.Allow {
 		t.Error("allowed before the backlog of the refusal was on disk")
 	}
@@ -124,7 +143,7 @@ func TestNoOscillation(t *testing.T) {
 
 // A fast writer may be further behind in bytes: 50 ms of writing.
 func TestLimitFollowsTheWriter(t *testing.T) {
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	if d.Low() != mib {
 		t.Errorf("Low is %d without measurements", d.Low())
 	}
@@ -139,7 +158,7 @@ func TestLimitFollowsTheWriter(t *testing.T) {
 
 // Bytes in flight are bounded by High, for the network's kinds of work alone.
 func TestInflightBound(t *testing.T) {
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	d.Inflight(d.High())
 	for w := range works {
 		v := d.Allow(start, w)
@@ -150,21 +169,51 @@ func TestInflightBound(t *testing.T) {
 	}
 }
 
-// What the kernel writes holds up searching, never requests.
-func TestWritebackHoldsUpSearching(t *testing.T) {
-	d := NewDisk(DiskConfig{})
+// What the kernel writes leaves searching and reading a tenth of the time, and never holds up requests.
+func TestWritebackSlowsSearching(t *testing.T) {
+	d := newFed(DiskConfig{})
 	d.Received(100 * mib)
 	d.Written(100*mib, 0)
 	d.Writeback(50 * mib)
+	d.SearchStarted()
+	d.SearchEnded(start, 100*time.Millisecond)
 	for w := range works {
-		if v := d.Allow(start, w); v.Allow != (w >= Bulk) {
+		if v := d.Allow(start.Add(800*time.Millisecond), w); v.Allow != (w >= Bulk) {
 			t.Errorf("work %d: %+v", w, v)
+		}
+		if v := d.Allow(start.Add(time.Second), w); !v.Allow {
+			t.Errorf("work %d a second later: %+v", w, v)
 		}
 	}
 }
 
+// Only as many of the bytes being written as this program wrote count.
+func TestForeignWritebackIsNoReason(t *testing.T) {
+	d := newFed(DiskConfig{})
+	d.Writeback(50 * mib)
+	d.SearchStarted()
+	d.SearchEnded(start, 100*time.Millisecond)
+	if v := d.Allow(start, Search); !v.Allow {
+		t.Error(v.Reason)
+	}
+}
+
+// Counts of several writers that come out of order never go back.
+func TestWriterCountsOnlyGrow(t *testing.T) {
+	d := NewDisk(DiskConfig{})
+	d.Writer(WriterSample{Received: 3 * mib, Written: 2 * mib})
+	d.Writer(WriterSample{Received: 2 * mib, Written: mib})
+	if got := d.Backlog(); got != mib {
+		t.Errorf("backlog %d", got)
+	}
+	d.Writer(WriterSample{Received: 3 * mib, Written: 4 * mib})
+	if got := d.Backlog(); got != 0 {
+		t.Errorf("backlog %d of what was written twice", got)
+	}
+}
+
 func TestDepth(t *testing.T) {
-	d := NewDisk(DiskConfig{Depth: 2})
+	d := newFed(DiskConfig{Depth: 2})
 	for range 2 {
 		if v := d.Allow(start, Search); !v.Allow {
 			t.Fatal(v.Reason)
@@ -199,8 +248,8 @@ func busyDisk(d *Disk, now time.Time, windows int, others int64) time.Time {
 
 // While other programs wait for the disk, the search has at most a tenth of the time.
 func TestOthersGetTheDisk(t *testing.T) {
-	d := NewDisk(DiskConfig{})
-	now := busyDisk(d, start, 2, -1)
+	d := newFed(DiskConfig{})
+	now := busyDisk(d.Disk, start, 2, -1)
 	busy, end := time.Duration(0), now.Add(10*time.Second)
 	for now.Before(end) {
 		v := d.Allow(now, Search)
@@ -222,17 +271,17 @@ func TestOthersGetTheDisk(t *testing.T) {
 // The waiting that the search itself causes is not taken for somebody else's.
 func TestOwnWaitingIsNoPressure(t *testing.T) {
 	for name, others := range map[string]int64{"nobody else": 0, "not known": -1} {
-		d := NewDisk(DiskConfig{})
+		d := newFed(DiskConfig{})
 		d.SearchStarted()
-		now := busyDisk(d, start, 5, others)
+		now := busyDisk(d.Disk, start, 5, others)
 		d.SearchEnded(now, time.Millisecond)
 		if v := d.Allow(now, Search); !v.Allow {
 			t.Errorf("%s: %s", name, v.Reason)
 		}
 	}
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	d.SearchStarted()
-	now := busyDisk(d, start, 5, 10*mib)
+	now := busyDisk(d.Disk, start, 5, 10*mib)
 	d.SearchEnded(now, time.Millisecond)
 	if v := d.Allow(now, Search); v.Allow {
 		t.Error("another program reads 100 MiB/s and waits, and the search goes on")
@@ -241,8 +290,8 @@ func TestOwnWaitingIsNoPressure(t *testing.T) {
 
 // Within a second after the others have gone the search is back.
 func TestPressureEnds(t *testing.T) {
-	d := NewDisk(DiskConfig{})
-	now := busyDisk(d, start, 3, -1)
+	d := newFed(DiskConfig{})
+	now := busyDisk(d.Disk, start, 3, -1)
 	d.SearchStarted()
 	d.SearchEnded(now, 50*time.Millisecond)
 	calm := DiskSample{Stall: time.Hour, Others: -1}
@@ -256,8 +305,8 @@ func TestPressureEnds(t *testing.T) {
 }
 
 func TestUnknownIsNoReason(t *testing.T) {
-	d := NewDisk(DiskConfig{})
-	now := busyDisk(d, start, 3, -1)
+	d := newFed(DiskConfig{})
+	now := busyDisk(d.Disk, start, 3, -1)
 	d.Sample(now, UnknownDisk)
 	d.Writeback(-1)
 	if v := d.Allow(now, Search); !v.Allow {
@@ -266,15 +315,14 @@ func TestUnknownIsNoReason(t *testing.T) {
 }
 
 func TestVerdictsAllocateNothing(t *testing.T) {
-	d, c, w := NewDisk(DiskConfig{}), NewCPU(CPUConfig{}), Worth{}
-	p := Path{Rate: 1e6, MinRTT: time.Millisecond}
+	d, c, w := newFed(DiskConfig{}), NewCPU(CPUConfig{}), Worth{}
+	p := NewPath(start, PathConfig{}, time.Millisecond)
 	if n := testing.AllocsPerRun(100, func() {
 		d.Received(10)
 		d.Allow(start, Search)
 		d.Allow(start, Sender)
-		c.AllowPlan(start, true, true)
-		c.AllowHash(start, 1)
-		p.Allow(start, 1<<20, 1<<14)
+		c.AllowPlan(start)
+		p.Allow(start, 1<<20)
 		w.Allow(start, Offer{Cost: 1, Useful: 1, Rate: 1})
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -282,7 +330,7 @@ func TestVerdictsAllocateNothing(t *testing.T) {
 }
 
 func BenchmarkAllow(b *testing.B) {
-	d := NewDisk(DiskConfig{})
+	d := newFed(DiskConfig{})
 	d.Received(100 * mib)
 	b.ReportAllocs()
 	for b.Loop() {

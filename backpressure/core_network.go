@@ -2,41 +2,137 @@ package backpressure
 
 import "time"
 
-// Path is what is known of the path to a source. Zero values are unknown.
+// PathConfig sets what may be outstanding on a path. Zero values mean the defaults.
+type PathConfig struct {
+	Min   int64         // bytes that may always be outstanding; 0 = 64 KiB
+	Max   int64         // bytes that may be outstanding at most; 0 = 32 MiB
+	Grace time.Duration // queueing that is allowed for beside the round trip; 0 = 25 ms
+}
+
+func (c PathConfig) withDefaults() PathConfig {
+	if c.Min <= 0 {
+		c.Min = 64 << 10
+	}
+	if c.Max <= 0 {
+		c.Max = 32 << 20
+	}
+	if c.Grace <= 0 {
+		c.Grace = 25 * time.Millisecond
+	}
+	return c
+}
+
+// Constants of a path's measurement and window.
+const (
+	shortestSpan = 20 * time.Millisecond // over which a rate is measured
+	steadyGain   = 2.0                   // times what the path holds that may be outstanding
+	openingGain  = 4.0                   // the same while the rate still rises
+	rising       = 1.25                  // a measurement so many times the rate before counts as a rise
+	priorPath    = 1 << 20               // bytes a second of a path of which nothing is known
+)
+
+// Path measures the path to a source and decides how much may be outstanding on it. Make it with
+// NewPath. It is not safe for concurrent use.
+//
+// The rate is that of spans of a round trip, 20 ms at least, in which something was outstanding: idle
+// time says nothing about the path. It follows a rise at once, so that the window opens as fast as the
+// path does, and a fall slowly.
 type Path struct {
-	Rate   float64       // bytes a second that arrive
-	MinRTT time.Duration // shortest round trip
-	Cwnd   int64         // the sender's window, segments
-	MSS    int64         // bytes of a segment
-	Unsent int64         // bytes the sender holds that it could not send yet
+	cfg         PathConfig
+	rtt         time.Duration // the shortest; 0 = unknown
+	rate        float64       // bytes a second; 0 before the first measurement
+	opening     bool          // the last measurement was a rise
+	outstanding int64
+	mark        time.Time     // up to when busy has been counted
+	busy        time.Duration // time with something outstanding, in the present span
+	bytes       int64         // that arrived in it
 }
 
-// firstWindow is asked of a source of which nothing is known.
-const firstWindow = 128 << 10
-
-// Want is how many bytes should be outstanding on a path: twice what it holds, but at least two
-// chunks and at most twice the sender's window.
-func (p Path) Want(chunk int64) int64 {
-	low := 2 * chunk
-	if p.Rate <= 0 || p.MinRTT <= 0 {
-		return max(low, firstWindow)
-	}
-	want := int64(2 * p.Rate * p.MinRTT.Seconds())
-	if p.Cwnd > 0 && p.MSS > 0 {
-		want = min(want, 2*p.Cwnd*p.MSS)
-	}
-	return max(low, want)
+// NewPath makes a path of which the round trip is known, or 0.
+func NewPath(now time.Time, cfg PathConfig, rtt time.Duration) Path {
+	return Path{cfg: cfg.withDefaults(), rtt: rtt, mark: now}
 }
 
-// Allow says whether a source may be asked for more. chunk is the length of a usual chunk.
-func (p Path) Allow(now time.Time, outstanding, chunk int64) Verdict {
-	over := outstanding + p.Unsent - p.Want(chunk)
-	if outstanding < 2*chunk || over < 0 {
+// RoundTrip takes in a measured round trip; the shortest counts.
+func (p *Path) RoundTrip(rtt time.Duration) {
+	if rtt > 0 && (p.rtt == 0 || rtt < p.rtt) {
+		p.rtt = rtt
+	}
+}
+
+// MinRTT is the shortest round trip; 0 if none is known.
+func (p *Path) MinRTT() time.Duration { return p.rtt }
+
+// Rate is the bytes a second that the path brings while it is used; 0 if that is unknown.
+func (p *Path) Rate() float64 { return p.rate }
+
+// Outstanding is the bytes that were asked for and not answered.
+func (p *Path) Outstanding() int64 { return p.outstanding }
+
+// Asked tells of n bytes that were asked for.
+func (p *Path) Asked(now time.Time, n int64) {
+	if p.outstanding == 0 {
+		p.mark = now
+	}
+	p.outstanding += n
+}
+
+// Answered tells that n bytes are no longer outstanding, whether they came or will not come.
+func (p *Path) Answered(n int64) { p.outstanding = max(0, p.outstanding-n) }
+
+// Arrived tells of n bytes that came.
+func (p *Path) Arrived(now time.Time, n int64) {
+	p.bytes += n
+	p.busy += now.Sub(p.mark)
+	p.mark = now
+	if p.busy < max(p.rtt, shortestSpan) {
+		return
+	}
+	sample := float64(p.bytes) / p.busy.Seconds()
+	p.opening = sample > rising*p.rate
+	if sample > p.rate {
+		p.rate = sample
+	} else {
+		p.rate += alpha * (sample - p.rate)
+	}
+	p.busy, p.bytes = 0, 0
+}
+
+// Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
+// rate still rises it is four times that, since what is measured then is what was asked for. Before the
+// first measurement each byte that arrives makes room for three more.
+func (p *Path) Want() int64 {
+	gain := steadyGain
+	if p.opening {
+		gain = openingGain
+	}
+	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
+	if p.rate == 0 {
+		want = p.cfg.Min + 3*p.bytes
+	}
+	return min(max(want, p.cfg.Min), p.cfg.Max)
+}
+
+// Allow says whether n more bytes may be asked for.
+func (p *Path) Allow(now time.Time, n int64) Verdict {
+	over := p.outstanding + n - p.Want()
+	if over <= 0 {
 		return allowed
 	}
-	wait := p.MinRTT / 4
-	if p.Rate > 0 {
-		wait = seconds(float64(over+1) / p.Rate)
+	wait := p.rtt / 4
+	if p.rate > 0 {
+		wait = seconds(float64(over) / p.rate)
 	}
 	return refuse(now, ReasonWindow, wait)
+}
+
+// Finish is when n more bytes would have come if they were asked for now: after the round trip and
+// what is outstanding. A path of which nothing is known is neither preferred to a fast one nor left
+// unused.
+func (p *Path) Finish(n int64) time.Duration {
+	rate := p.rate
+	if rate == 0 {
+		rate = priorPath
+	}
+	return p.rtt + time.Duration(float64(p.outstanding+n)/rate*float64(time.Second))
 }

@@ -6,53 +6,126 @@ import (
 	"time"
 )
 
-func TestWant(t *testing.T) {
-	const chunk = 16 << 10
-	for _, tt := range []struct {
-		name string
-		path Path
-		want int64
-	}{
-		{"unknown", Path{}, firstWindow},
-		{"twice what the path holds", Path{Rate: 10e6, MinRTT: 100 * time.Millisecond}, 2e6},
-		{"at least two chunks", Path{Rate: 1e3, MinRTT: time.Millisecond}, 2 * chunk},
-		{"at most twice the window", Path{Rate: 100e6, MinRTT: 100 * time.Millisecond, Cwnd: 100, MSS: 1448}, 289600},
-		{"two chunks beat a small window", Path{Rate: 100e6, MinRTT: time.Second, Cwnd: 2, MSS: 100}, 2 * chunk},
-	} {
-		if got := tt.path.Want(chunk); got != tt.want {
-			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+const chunk = 16 << 10
+
+// steady plays a path that brings rate bytes a second, each chunk asked for when it is allowed, and
+// counts the bytes that come within span after an opening.
+func steady(p *Path, rate float64, rtt, opening, span time.Duration) (came int64) {
+	var due []time.Time // when each outstanding chunk comes
+	now, free := start, start
+	for now.Before(start.Add(opening + span)) {
+		for p.Allow(now, chunk).Allow {
+			p.Asked(now, chunk)
+			if at := now.Add(rtt); free.Before(at) {
+				free = at
+			}
+			free = free.Add(time.Duration(chunk / rate * 1e9))
+			due = append(due, free)
+		}
+		now = due[0]
+		due = due[1:]
+		p.Answered(chunk)
+		p.Arrived(now, chunk)
+		if now.After(start.Add(opening)) {
+			came += chunk
+		}
+	}
+	return came
+}
+
+// A path is kept full: asking whenever it is allowed finds its rate within a few round trips.
+func TestPathIsKeptFull(t *testing.T) {
+	for _, c := range []struct {
+		rate float64
+		rtt  time.Duration
+	}{{50e6, 100 * time.Millisecond}, {193e3, 40 * time.Millisecond}, {1e9, 100 * time.Microsecond}, {1e5, time.Millisecond}} {
+		p := NewPath(start, PathConfig{}, c.rtt)
+		came := steady(&p, c.rate, c.rtt, max(12*c.rtt, 100*time.Millisecond), 2*time.Second)
+		if got := float64(came) / 2; got < 0.85*c.rate {
+			t.Errorf("rate %.0f, round trip %v: %.0f bytes a second", c.rate, c.rtt, got)
+		}
+		if p.Rate() < 0.9*c.rate || p.Rate() > 1.3*c.rate {
+			t.Errorf("rate %.0f, round trip %v: measured %.0f", c.rate, c.rtt, p.Rate())
 		}
 	}
 }
 
+// Before anything is measured the window opens with what arrives, fourfold in a round trip.
+func TestWindowOpensWithArrivals(t *testing.T) {
+	p := NewPath(start, PathConfig{Min: 64 << 10}, time.Second)
+	for range 4 {
+		p.Asked(start, chunk)
+	}
+	if v := p.Allow(start, chunk); v.Allow || v.Reason != ReasonWindow {
+		t.Fatalf("a fifth chunk: %+v", v)
+	}
+	for range 4 {
+		p.Answered(chunk)
+		p.Arrived(start.Add(time.Millisecond), chunk)
+	}
+	if got := p.Want(); got != 256<<10 {
+		t.Errorf("after 64 KiB the window is %d", got)
+	}
+}
+
+// Want keeps within its bounds, a refusal says when to ask again, and as much as Want may always be
+// outstanding.
 func TestPathVerdicts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	for range 5000 {
-		p := Path{Rate: rng.Float64() * 1e8, MinRTT: time.Duration(rng.Int64N(1e9)), Cwnd: rng.Int64N(100), MSS: 1448, Unsent: rng.Int64N(1e5)}
-		out, chunk := rng.Int64N(1e8), rng.Int64N(1<<18)
-		v := p.Allow(start, out, chunk)
-		checkVerdict(t, start, v)
-		if out < 2*chunk && !v.Allow {
-			t.Fatalf("%+v: refused with %d outstanding, less than two chunks", p, out)
-		}
-		if out >= max(2*chunk, p.Want(chunk)) && v.Allow {
-			t.Fatalf("%+v: allowed with %d outstanding, want %d", p, out, p.Want(chunk))
+	cfg := PathConfig{Min: 1 << 16, Max: 1 << 22}
+	for range 200 {
+		p := NewPath(start, cfg, time.Duration(rng.Int64N(1e9)))
+		now := start
+		for range 200 {
+			now = now.Add(time.Duration(rng.Int64N(1e8)))
+			switch n := rng.Int64N(1 << 18); rng.IntN(4) {
+			case 0:
+				p.Asked(now, n)
+			case 1:
+				p.Answered(n)
+			case 2:
+				p.Arrived(now, n)
+			case 3:
+				p.RoundTrip(time.Duration(rng.Int64N(1e9)))
+			}
+			n := rng.Int64N(1 << 20)
+			v := p.Allow(now, n)
+			checkVerdict(t, now, v)
+			if want := p.Want(); want < cfg.Min || want > cfg.Max {
+				t.Fatalf("window of %d", want)
+			}
+			if fits := p.Outstanding()+n <= p.Want(); fits != v.Allow {
+				t.Fatalf("%d outstanding, %d more, window %d: %+v", p.Outstanding(), n, p.Want(), v)
+			}
 		}
 	}
 }
 
-// A path is kept full: asking whenever allowed finds its rate from nothing in a few round trips.
-func TestWindowGrows(t *testing.T) {
-	const chunk, rtt, link = 16 << 10, 100 * time.Millisecond, 50e6
-	p := Path{MinRTT: rtt}
-	for range 12 {
-		outstanding := int64(0)
-		for p.Allow(start, outstanding, chunk).Allow {
-			outstanding += chunk
-		}
-		p.Rate = min(link, float64(outstanding)/rtt.Seconds())
+// Time in which nothing was outstanding does not count for the rate.
+func TestIdleTimeIsNoRate(t *testing.T) {
+	p := NewPath(start, PathConfig{}, time.Millisecond)
+	now := start
+	for range 100 {
+		now = now.Add(time.Second)
+		p.Asked(now, 1e5)
+		now = now.Add(10 * time.Millisecond)
+		p.Answered(1e5)
+		p.Arrived(now, 1e5)
 	}
-	if p.Rate < link {
-		t.Errorf("stuck at %.0f bytes a second", p.Rate)
+	if p.Rate() < 0.99e7 || p.Rate() > 1.01e7 {
+		t.Errorf("10 MB/s measured as %.0f", p.Rate())
+	}
+}
+
+// What will come first is the shorter queue, the shorter round trip, the faster path.
+func TestFinish(t *testing.T) {
+	p := NewPath(start, PathConfig{}, 10*time.Millisecond)
+	unknown := p.Finish(1 << 20)
+	if unknown != time.Second+10*time.Millisecond {
+		t.Errorf("nothing known: %v", unknown)
+	}
+	p.Asked(start, 1<<20)
+	if got := p.Finish(1 << 20); got <= unknown {
+		t.Errorf("with a queue of 1 MiB: %v", got)
 	}
 }

@@ -77,11 +77,8 @@ func (o *others) share(s DiskSample, wall time.Duration) (float64, bool) {
 	return waited, true
 }
 
-// allow lets one operation through in ten while others need the disk.
-func (o *others) allow(now time.Time, searching int) Verdict {
-	if !o.pressed {
-		return allowed
-	}
+// turn lets one operation through at a time, for a tenth of the time.
+func (o *others) turn(now time.Time, searching int) Verdict {
 	if searching > 0 {
 		return refuse(now, ReasonOthers, 10*time.Millisecond)
 	}

@@ -1,13 +1,16 @@
 // Package backpressure decides whether a resource may take more work now, and if not, when to ask
 // again.
 //
-//  1. Disk: how much has been received and is not on disk yet says how far behind the disk is. As
+//  1. Disk: how much has been received and is not written yet says how far behind the disk is. As
 //     that grows, work is refused in a fixed order: searching, reading indexed chunks, UDP bulk and
 //     web requests, other receivers, and the sender last. A kind of work that was refused stays
-//     refused until the backlog of that moment is on disk and half of its limit is free again.
-//  2. Disk, others: while other programs wait for the disk, searching gets a tenth of the time.
-//  3. Network: a source may be asked while less is outstanding than twice what its path holds.
-//  4. CPU: planning gets a fiftieth of the time, hashing leaves a core to network data.
+//     refused until the backlog of that moment is written and half of its limit is free again.
+//  2. Disk, others: while other programs wait for the disk, or the kernel writes much that may be this
+//     program's, searching gets a tenth of the time.
+//  3. Network: a source may be asked while less is outstanding than twice what its path holds, as
+//     measured from what arrives (Path).
+//  4. CPU: planning gets a fiftieth of the time, and searching gives way to a network that keeps all
+//     cores busy.
 //  5. Worth: a disk operation goes ahead only if it is cheaper than the network for each useful byte,
 //     or brings its chunks before the network would come to them. So the search starves by itself
 //     where the network is faster, and gets everything where it is slow.

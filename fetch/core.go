@@ -5,15 +5,16 @@ import (
 	"sort"
 	"time"
 
+	"dfetch/backpressure"
 	"dfetch/costmodel"
 )
 
 // CoreConfig sets the core's limits. Zero values mean the defaults.
 type CoreConfig struct {
 	MaxInflight int64         // bytes asked for at one time, all sources together; 0 = 64 MiB
-	MaxWindow   int64         // bytes asked of one source at one time; 0 = 32 MiB
-	MinWindow   int64         // what a source may always be asked for; 0 = 128 KiB
-	Grace       time.Duration // queueing that a window allows for beside the round trip; 0 = 25 ms
+	MaxWindow   int64         // as backpressure.PathConfig.Max
+	MinWindow   int64         // as backpressure.PathConfig.Min
+	Grace       time.Duration // as backpressure.PathConfig.Grace
 	MinLease    time.Duration // a lease lasts at least this long; 0 = 2 s
 	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
 	Search      bool          // look for chunks on the disk
@@ -30,9 +31,6 @@ func (c CoreConfig) withDefaults() CoreConfig {
 		}
 	}
 	def(&c.MaxInflight, 64<<20)
-	def(&c.MaxWindow, 32<<20)
-	def(&c.MinWindow, 128<<10)
-	def((*int64)(&c.Grace), int64(25*time.Millisecond))
 	def((*int64)(&c.MinLease), int64(2*time.Second))
 	if c.SearchDepth == 0 {
 		c.SearchDepth = 2
@@ -76,9 +74,12 @@ type Core struct {
 	sources     []source
 	planDone    bool
 	inflight    int64
-	wanted      int       // chunks neither done nor lost
-	unasked     int       // of them, never asked for
-	wantedBytes int64     // their lengths
+	wanted      int   // chunks neither done nor lost
+	unasked     int   // of them, never asked for
+	wantedBytes int64 // their lengths
+	disk        *backpressure.Disk
+	cpu         *backpressure.CPU
+	requestAt   time.Time // when the disk may take more requests; zero if it may now
 	search      *search   // nil without one
 	tokens      float64   // bytes that MaxRate allows to ask for now
 	filledAt    time.Time // when tokens was right
@@ -87,9 +88,10 @@ type Core struct {
 
 // NewCore makes a core.
 func NewCore(cfg CoreConfig) *Core {
-	c := &Core{cfg: cfg.withDefaults()}
+	c := &Core{cfg: cfg.withDefaults(), cpu: backpressure.NewCPU(backpressure.CPUConfig{})}
+	c.disk = backpressure.NewDisk(backpressure.DiskConfig{Depth: c.cfg.SearchDepth})
 	if cfg.Search {
-		c.search = newSearch(c.cfg)
+		c.search = newSearch(c.cfg, c.disk)
 	}
 	return c
 }
@@ -113,9 +115,14 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.sources[ev.Source].up = false
 		c.giveUpUnreachable()
 	case EvSample:
-		c.sources[ev.Source].sample(ev.RTT)
+		c.sources[ev.Source].path.RoundTrip(ev.RTT)
 	case EvArrived:
+		c.machine(now, ev)
 		c.arrived(now, ev.Source, ev.Ranges)
+	case EvMachine:
+		c.machine(now, ev)
+	case EvDecided:
+		c.decided(now, ev)
 	case EvFound:
 		c.found(ev.Ranges)
 	case EvFailed:
@@ -170,7 +177,8 @@ func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
 	bit := uint64(1) << id
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
-		s.arrived(now, int64(ch.len))
+		s.bad = 0
+		s.path.Arrived(now, int64(ch.len))
 	})
 	c.done(rs)
 	s.endLeases(rs)
@@ -212,7 +220,7 @@ func (c *Core) answer(s *source, ch *chunk, bit uint64) {
 		return
 	}
 	ch.held &^= bit
-	s.outstanding -= int64(ch.len)
+	s.path.Answered(int64(ch.len))
 	c.inflight -= int64(ch.len)
 }
 

@@ -11,8 +11,8 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.expire(now)
 	c.refill(now)
 	c.reorder(now)
-	for c.tokens > 0 {
-		id, ok := c.bestSource()
+	for c.tokens > 0 && c.mayRequest(now) {
+		id, ok := c.bestSource(now)
 		if !ok || !c.ask(now, id) {
 			break
 		}
@@ -20,7 +20,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.endgame(now)
 	again := c.searchNext(now)
 	actions, c.actions = c.actions, nil
-	return actions, earlier(c.nextDeadline(), again)
+	return actions, earlier(c.nextDeadline(), earlier(c.requestAt, again))
 }
 
 // earlier is the first of two times, of which the zero time is never.
@@ -46,7 +46,7 @@ func (c *Core) refill(now time.Time) {
 
 // slice is the size of one request: small enough to be spread over sources, large enough to be cheap.
 func (s *source) slice(cfg CoreConfig) int64 {
-	n := min(s.window(cfg)/4, 1<<20)
+	n := min(s.path.Want()/4, 1<<20)
 	if cfg.MaxRate > 0 {
 		n = min(n, int64(cfg.MaxRate/20))
 	}
@@ -54,16 +54,16 @@ func (s *source) slice(cfg CoreConfig) int64 {
 }
 
 // bestSource is the source that would finish another request first, among those with room for one.
-func (c *Core) bestSource() (SourceID, bool) {
+func (c *Core) bestSource(now time.Time) (SourceID, bool) {
 	best, found := SourceID(0), false
 	var bestTime time.Duration
 	for i := range c.sources {
 		s := &c.sources[i]
 		want := s.slice(c.cfg)
-		if !s.askable() || s.idle || s.outstanding+want > s.window(c.cfg) || c.inflight+want > c.cfg.MaxInflight {
+		if !s.askable() || s.idle || !s.path.Allow(now, want).Allow || c.inflight+want > c.cfg.MaxInflight {
 			continue
 		}
-		if t := s.finish(want); !found || t < bestTime {
+		if t := s.path.Finish(want); !found || t < bestTime {
 			best, bestTime, found = SourceID(i), t, true
 		}
 	}
@@ -96,15 +96,12 @@ func (c *Core) anyBusy() bool {
 
 func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes int64) {
 	s := &c.sources[id]
-	if s.outstanding == 0 {
-		s.mark = now
-	}
-	s.outstanding += bytes
+	s.path.Asked(now, bytes)
 	c.inflight += bytes
 	if c.cfg.MaxRate > 0 {
 		c.tokens -= float64(bytes)
 	}
-	expect := s.finish(0)
+	expect := s.path.Finish(0)
 	s.leases = append(s.leases, lease{ranges: ranges, left: chunks, deadline: now.Add(max(4*expect, c.cfg.MinLease))})
 	c.actions = append(c.actions, Action{Kind: ActRequest, Source: id, Ranges: ranges})
 }
@@ -190,11 +187,11 @@ func (c *Core) endgame(now time.Time) {
 	}
 	for i := range c.sources {
 		s := &c.sources[i]
-		if !s.askable() || s.outstanding > 0 {
+		if !s.askable() || s.path.Outstanding() > 0 {
 			continue
 		}
 		slow := c.slowest(SourceID(i))
-		if slow == nil || slow.finish(0) < 2*s.finish(min(slow.outstanding, s.slice(c.cfg))) {
+		if slow == nil || slow.path.Finish(0) < 2*s.path.Finish(min(slow.path.Outstanding(), s.slice(c.cfg))) {
 			continue
 		}
 		last := slow.leases[len(slow.leases)-1]
@@ -210,7 +207,7 @@ func (c *Core) slowest(id SourceID) *source {
 		if SourceID(i) == id || len(s.leases) == 0 {
 			continue
 		}
-		if slow == nil || s.finish(0) > slow.finish(0) {
+		if slow == nil || s.path.Finish(0) > slow.path.Finish(0) {
 			slow = s
 		}
 	}

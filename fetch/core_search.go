@@ -13,8 +13,7 @@ import (
 // groups by file; what it knows of the disk; and whether the disk is worth its time now.
 type search struct {
 	planner *costmodel.Planner
-	disk    *backpressure.Disk
-	cpu     *backpressure.CPU
+	disk    *backpressure.Disk // the core's
 	worth   backpressure.Worth
 	groups  []group
 	dirs    []uint32 // the shell's number of each costmodel.DirID
@@ -24,9 +23,8 @@ type search struct {
 	running []running
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
-	planAt  time.Time
-	refused bool // the network does better at present
-	waiting bool // an operation is worth doing, now or later
+	refused bool     // the network does better at present
+	waiting bool     // an operation is worth doing, now or later
 }
 
 // group is the chunks of one wanted file.
@@ -43,12 +41,11 @@ type running struct {
 	id uint32 // the shell's number of the directory or file
 }
 
-func newSearch(cfg CoreConfig) *search {
+func newSearch(cfg CoreConfig, disk *backpressure.Disk) *search {
 	return &search{
 		index:   cfg.Index,
 		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles, MaxSources: maxSought}, costmodel.NewCosts()),
-		cpu:     backpressure.NewCPU(backpressure.CPUConfig{}),
-		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
+		disk:    disk,
 	}
 }
 
@@ -78,17 +75,6 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		s.checked(now, ev)
 	case EvRead:
 		s.ended(now, costmodel.OpRead, ev)
-	case EvMachine:
-		s.machine(now, ev)
-	}
-}
-
-func (s *search) machine(now time.Time, ev Event) {
-	if ev.Disk != nil {
-		s.disk.Sample(now, *ev.Disk)
-	}
-	if ev.CPU != nil {
-		s.cpu.Sample(now, *ev.CPU)
 	}
 }
 
@@ -232,7 +218,7 @@ func (c *Core) netRate() float64 {
 	for i := range c.sources {
 		if s := &c.sources[i]; s.askable() {
 			up = true
-			sum += s.rate
+			sum += s.path.Rate()
 		}
 	}
 	switch {
@@ -275,23 +261,21 @@ func (c *Core) searchNext(now time.Time) time.Time {
 
 // next is the operation to start now; else when to ask again.
 func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.Time, bool) {
-	if !c.cfg.NoPressure {
-		if v := s.disk.Allow(now, backpressure.Search); !v.Allow {
-			return costmodel.Op{}, v.Again, false
-		}
-		if v := s.cpu.AllowSearch(now, rate); !v.Allow {
-			s.refused = true
-			return costmodel.Op{}, v.Again, false
-		}
-	} else if len(s.running) >= c.cfg.SearchDepth {
-		return costmodel.Op{}, time.Time{}, false
+	if c.cfg.NoPressure {
+		return s.nextAnyhow(now, c.cfg.SearchDepth)
 	}
-	op, ok := s.planner.Next(now)
-	if s.waiting = ok && !math.IsInf(op.CPC, 1); !s.waiting {
+	if v := c.maySearch(now, backpressure.Read, rate); !v.Allow {
+		s.refused = s.refused || v.Reason == backpressure.ReasonBusy
+		return costmodel.Op{}, v.Again, false
+	}
+	op, ok := s.best(now)
+	if !ok {
 		return op, time.Time{}, false
 	}
-	if c.cfg.NoPressure {
-		return op, time.Time{}, true
+	if op.Kind != costmodel.OpRead {
+		if v := c.disk.Allow(now, backpressure.Search); !v.Allow {
+			return op, v.Again, false
+		}
 	}
 	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate}
 	if op.Kind == costmodel.OpHash {
@@ -300,6 +284,22 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 	v := s.worth.Allow(now, offer)
 	s.refused = !v.Allow
 	return op, v.Again, v.Allow
+}
+
+// nextAnyhow is next without back-pressure.
+func (s *search) nextAnyhow(now time.Time, depth int) (costmodel.Op, time.Time, bool) {
+	if len(s.running) >= depth {
+		return costmodel.Op{}, time.Time{}, false
+	}
+	op, ok := s.best(now)
+	return op, time.Time{}, ok
+}
+
+// best is the best operation there is, if one may bring anything.
+func (s *search) best(now time.Time) (costmodel.Op, bool) {
+	op, ok := s.planner.Next(now)
+	s.waiting = ok && !math.IsInf(op.CPC, 1)
+	return op, s.waiting
 }
 
 func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
@@ -320,12 +320,6 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 	c.actions = append(c.actions, a)
 }
 
-// Bounds of planning the order of requests.
-const (
-	orderPause   = 100 * time.Millisecond
-	orderPerFile = 100 * time.Microsecond // a pause for each file to be put in order: 2 % of the time at 2 µs a file
-)
-
 // etaClass is the order of magnitude of an expected arrival time. Within a class files are asked for
 // in recipe order: a sender reads ahead, and jumping to and fro costs it more than the order gains.
 func etaClass(seconds float64) int8 {
@@ -342,10 +336,10 @@ func etaClass(seconds float64) int8 {
 // will bring last, or never, come first. While the disk is not worth its time, the order is the recipe's.
 func (c *Core) reorder(now time.Time) {
 	s := c.search
-	if s == nil || now.Before(s.planAt) || c.unasked == 0 {
+	if s == nil || c.unasked == 0 || !c.cpu.AllowPlan(now).Allow {
 		return
 	}
-	s.planAt = now.Add(max(orderPause, time.Duration(len(s.groups))*orderPerFile))
+	c.cpu.Planned(now, 0)
 	s.order, s.pos = s.order[:0], 0
 	if s.refused {
 		return

@@ -34,7 +34,7 @@ const (
 	EvUp EventKind = "up"
 	// EvDown: a source has ended. All that it was asked for has been answered before.
 	EvDown EventKind = "down"
-	// EvArrived: chunks in Ranges came from Source, verified and written.
+	// EvArrived: chunks in Ranges came from Source, verified and written. Writer: what was done until then.
 	EvArrived EventKind = "arrived"
 	// EvFailed: chunks in Ranges will not come from Source; Why tells the reason.
 	EvFailed EventKind = "failed"
@@ -56,8 +56,10 @@ const (
 	EvRead EventKind = "read"
 	// EvFound: chunks in Ranges were found on the disk, verified and written.
 	EvFound EventKind = "found"
-	// EvMachine: what the kernel says about the disk and the processor.
+	// EvMachine: what the kernel says about the disk and the processor, and what the writer has done.
 	EvMachine EventKind = "machine"
+	// EvDecided: the last decision took Seconds. It is told of those that took long.
+	EvDecided EventKind = "decided"
 )
 
 // Why is the class of a failure: it decides whether the same source may be asked again.
@@ -83,24 +85,27 @@ type Event struct {
 	RTT    time.Duration `json:"rtt,omitempty"`
 	Name   string        `json:"name,omitempty"`
 
-	Group     uint32                   `json:"g,omitempty"` // EvPlanned: the file's number
-	File      *WantedFile              `json:"file,omitempty"`
-	ID        uint32                   `json:"id,omitempty"`
-	Root      []string                 `json:"root,omitempty"`
-	Device    uint8                    `json:"dev,omitempty"`
-	FirstFile uint32                   `json:"ff,omitempty"`
-	Files     []DiskFile               `json:"files,omitempty"`
-	FirstDir  uint32                   `json:"fd,omitempty"`
-	Dirs      []string                 `json:"dirs,omitempty"`
-	Runs      []IndexRun               `json:"runs,omitempty"`
-	More      bool                     `json:"more,omitempty"`
-	Seconds   float64                  `json:"sec,omitempty"`   // what the operation took
-	Units     int64                    `json:"units,omitempty"` // entries listed, or bytes hashed
-	Found     int                      `json:"found,omitempty"` // wanted chunks in the slice
-	Cached    bool                     `json:"cached,omitempty"`
-	Failed    bool                     `json:"failed,omitempty"` // it can't be read any further
-	Disk      *backpressure.DiskSample `json:"disk,omitempty"`
-	CPU       *backpressure.CPUSample  `json:"cpu,omitempty"`
+	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number
+	File      *WantedFile `json:"file,omitempty"`
+	ID        uint32      `json:"id,omitempty"`
+	Root      []string    `json:"root,omitempty"`
+	Device    uint8       `json:"dev,omitempty"`
+	FirstFile uint32      `json:"ff,omitempty"`
+	Files     []DiskFile  `json:"files,omitempty"`
+	FirstDir  uint32      `json:"fd,omitempty"`
+	Dirs      []string    `json:"dirs,omitempty"`
+	Runs      []IndexRun  `json:"runs,omitempty"`
+	More      bool        `json:"more,omitempty"`
+	Seconds   float64     `json:"sec,omitempty"`   // what the operation took
+	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed
+	Found     int         `json:"found,omitempty"` // wanted chunks in the slice
+	Cached    bool        `json:"cached,omitempty"`
+	Failed    bool        `json:"failed,omitempty"` // it can't be read any further
+
+	Disk      *backpressure.DiskSample   `json:"disk,omitempty"`
+	Writeback int64                      `json:"wb,omitempty"` // with Disk: bytes that the kernel is writing
+	CPU       *backpressure.CPUSample    `json:"cpu,omitempty"`
+	Writer    *backpressure.WriterSample `json:"w,omitempty"` // EvMachine, EvArrived
 }
 
 // WantedFile is a file that is needed, with the place that it will have on this machine.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"dfetch/backpressure"
 	"dfetch/sources"
 )
 
@@ -16,13 +17,14 @@ var errNoSource = errors.New("no source is left")
 
 // loop drives a core: it turns actions into calls and results into events.
 type loop struct {
-	rec    *recorder
-	mail   *mailbox
-	win    *window
-	write  func(c claimed, data []byte) // brings verified bytes to a place
-	lost   func(c claimed, why Why)     // a place's bytes will not come
-	stats  *counters
-	search *searcher // nil unless the core searches
+	rec     *recorder
+	mail    *mailbox
+	win     *window
+	write   func(c claimed, data []byte) // brings verified bytes to a place
+	lost    func(c claimed, why Why)     // a place's bytes will not come
+	written func(done int64) *backpressure.WriterSample
+	stats   *counters
+	search  *searcher // nil unless the core searches
 
 	mu      sync.Mutex
 	sources []*attached // by SourceID
@@ -98,7 +100,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.sample()
 			sampled = now
 		}
-		actions, wake := l.rec.next(now)
+		actions, wake := l.decide(now)
 		if l.search != nil {
 			l.search.held.refused.Store(l.rec.core.searchRefused())
 		}
@@ -127,6 +129,19 @@ func (l *loop) run(ctx context.Context) error {
 			l.rec.step(now, ev)
 		}
 	}
+}
+
+// slowDecision is how long a decision must take for the core to be told.
+const slowDecision = time.Millisecond
+
+// decide asks the core, and tells it how long that took: planning has a budget.
+func (l *loop) decide(now time.Time) ([]Action, time.Time) {
+	actions, wake := l.rec.next(now)
+	end := time.Now()
+	if took := end.Sub(now); took >= slowDecision {
+		l.rec.step(end, Event{Kind: EvDecided, Seconds: took.Seconds()})
+	}
+	return actions, wake
 }
 
 // sampleRTT is how often the sources' round trips are asked for.
@@ -210,8 +225,10 @@ func (s *sink) Deliver(b *sources.Batch) {
 	got := s.l.win.claim(b.Wants, make([]claimed, 0, len(b.Wants)))
 	s.l.deliver(s.kind, got, b.Data)
 	ev := Event{Kind: EvArrived, Source: s.a.id, Ranges: rangesOf(b.Wants)}
+	n := int64(len(b.Data))
 	b.Release()
 	s.l.stats.writeTime.Add(int64(time.Since(start)))
+	ev.Writer = s.l.written(n)
 	s.l.mail.post(ev)
 }
 

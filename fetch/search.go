@@ -6,9 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
-	"dfetch/backpressure"
 	"dfetch/costmodel"
 	"dfetch/diskscan"
 	"dfetch/recipe"
@@ -77,7 +75,6 @@ func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, err
 		s.dirs = append(s.dirs, dir)
 		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(len(s.dirs) - 1), Root: components(scope.Path(dir)), Device: s.device(dir)})
 	}
-	s.wg.Go(s.sample)
 	return s, nil
 }
 
@@ -137,25 +134,6 @@ func (t *transfer) openIndex(ctx context.Context) (*diskscan.Index, []string) {
 func closeIndex(x *diskscan.Index) {
 	if x != nil {
 		_ = x.Close() // what it could not write is looked up again another time
-	}
-}
-
-// sampleEvery is how often the kernel is asked about the disk and the processor.
-const sampleEvery = 100 * time.Millisecond
-
-func (s *searcher) sample() {
-	disks, cpus := backpressure.NewDiskSampler(), backpressure.NewCPUSampler()
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
-		now := time.Now()
-		disk, cpu := disks.Sample(now), cpus.Sample(now)
-		s.loop.mail.post(Event{Kind: EvMachine, Disk: &disk, CPU: &cpu})
-		select {
-		case <-tick.C:
-		case <-s.ctx.Done():
-			return
-		}
 	}
 }
 

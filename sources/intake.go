@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -23,6 +24,18 @@ type Intake struct {
 	bytes *semaphore.Weighted
 	jobs  chan job
 	wg    sync.WaitGroup
+
+	received, settled atomic.Int64 // bytes of runs
+}
+
+// IntakeStats is the bytes of runs that were submitted, and those of them that have been dealt with,
+// well or badly.
+type IntakeStats struct{ Received, Settled int64 }
+
+// Stats says what has come in so far.
+func (in *Intake) Stats() IntakeStats {
+	settled := in.settled.Load() // first, so that it is never more than was received
+	return IntakeStats{Received: in.received.Load(), Settled: settled}
 }
 
 // job is bytes that came. settle does not release buf.
@@ -63,14 +76,15 @@ func (in *Intake) SubmitParts(ctx context.Context, l *Ledger, parts Parts) error
 }
 
 func (in *Intake) submit(ctx context.Context, j job) error {
-	j.cost = min(int64(cap(j.buf.Data)), in.cfg.Bytes)
-	if err := in.bytes.Acquire(ctx, j.cost); err != nil {
-		j.buf.Release()
+	in.received.Add(int64(len(j.buf.Data)))
+	cost := min(int64(cap(j.buf.Data)), in.cfg.Bytes)
+	if err := in.bytes.Acquire(ctx, cost); err != nil {
+		in.drop(j)
 		return err
 	}
+	j.cost = cost
 	if !j.ledger.enter() {
-		in.bytes.Release(j.cost)
-		j.buf.Release()
+		in.drop(j)
 		return ErrClosed
 	}
 	select {
@@ -78,10 +92,16 @@ func (in *Intake) submit(ctx context.Context, j job) error {
 		return nil
 	case <-ctx.Done():
 		j.ledger.leave()
-		in.bytes.Release(j.cost)
-		j.buf.Release()
+		in.drop(j)
 		return ctx.Err()
 	}
+}
+
+// drop frees what a job holds.
+func (in *Intake) drop(j job) {
+	in.settled.Add(int64(len(j.buf.Data)))
+	j.buf.Release()
+	in.bytes.Release(j.cost)
 }
 
 // Close waits for what was submitted and ends the workers. Every source that submits must have
@@ -95,7 +115,6 @@ func (in *Intake) work() {
 	for j := range in.jobs {
 		j.settle()
 		j.ledger.leave()
-		j.buf.Release()
-		in.bytes.Release(j.cost)
+		in.drop(j)
 	}
 }
