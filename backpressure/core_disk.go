@@ -69,7 +69,7 @@ type WriterSample struct {
 func NewDisk(cfg DiskConfig) *Disk { return &Disk{cfg: cfg.withDefaults()} }
 
 // writeSpan is the shortest time of writing over which a rate is measured: one write says little.
-const writeSpan = 10 * time.Millisecond
+const writeSpan = 2 * time.Millisecond
 
 // Writer takes in what the writer has done. Samples of several writers may come out of order: counts
 // never go back.
@@ -114,7 +114,7 @@ func (d *Disk) Low() int64 {
 	return max(d.cfg.MinBacklog, int64(d.cfg.Behind.Seconds()*d.rate.value))
 }
 
-// High is four times Low. It also bounds the bytes in flight.
+// High is four times Low. Once the writer's rate is known it also bounds the bytes in flight.
 func (d *Disk) High() int64 { return 4 * d.Low() }
 
 // limit is the backlog at which a kind of work stops: Low for the first to give way, High for the last.
@@ -129,7 +129,7 @@ func (d *Disk) Allow(now time.Time, w Work) Verdict {
 		return v
 	}
 	switch {
-	case w >= Bulk && d.inflight >= d.High():
+	case w >= Bulk && d.rate.known && d.inflight >= d.High():
 		return refuse(now, ReasonInflight, d.writing(d.inflight-d.High()+1))
 	case w <= Read && d.searching >= d.cfg.Depth:
 		return refuse(now, ReasonDepth, 10*time.Millisecond)

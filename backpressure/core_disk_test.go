@@ -159,6 +159,12 @@ func TestLimitFollowsTheWriter(t *testing.T) {
 // Bytes in flight are bounded by High, for the network's kinds of work alone.
 func TestInflightBound(t *testing.T) {
 	d := newFed(DiskConfig{})
+	d.Inflight(1 << 40)
+	if v := d.Allow(start, Sender); !v.Allow {
+		t.Errorf("refused before the writer's rate is known: %s", v.Reason)
+	}
+	d.Received(mib)
+	d.Written(mib, 10*time.Millisecond)
 	d.Inflight(d.High())
 	for w := range works {
 		v := d.Allow(start, w)

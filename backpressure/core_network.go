@@ -1,6 +1,9 @@
 package backpressure
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // PathConfig sets what may be outstanding on a path. Zero values mean the defaults.
 type PathConfig struct {
@@ -42,6 +45,8 @@ type Path struct {
 	rtt         time.Duration // the shortest; 0 = unknown
 	rate        float64       // bytes a second; 0 before the first measurement
 	opening     bool          // the last measurement was a rise
+	opened      bool          // one was not
+	came        int64         // bytes that arrived until then
 	outstanding int64
 	mark        time.Time     // up to when busy has been counted
 	busy        time.Duration // time with something outstanding, in the present span
@@ -83,6 +88,9 @@ func (p *Path) Answered(n int64) { p.outstanding = max(0, p.outstanding-n) }
 // Arrived tells of n bytes that came.
 func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
+	if !p.opened {
+		p.came += n
+	}
 	p.busy += now.Sub(p.mark)
 	p.mark = now
 	if p.busy < max(p.rtt, shortestSpan) {
@@ -90,6 +98,7 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	}
 	sample := float64(p.bytes) / p.busy.Seconds()
 	p.opening = sample > rising*p.rate
+	p.opened = p.opened || !p.opening
 	if sample > p.rate {
 		p.rate = sample
 	} else {
@@ -99,18 +108,43 @@ func (p *Path) Arrived(now time.Time, n int64) {
 }
 
 // Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
-// rate still rises it is four times that, since what is measured then is what was asked for. Before the
-// first measurement each byte that arrives makes room for three more.
+// rate still rises it is four times that, since what is measured then is what was asked for. And until
+// the rate first ceases to rise, each byte that arrives makes room for three more: measurements are too
+// late for a path that opens as TCP does.
 func (p *Path) Want() int64 {
 	gain := steadyGain
 	if p.opening {
 		gain = openingGain
 	}
 	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
-	if p.rate == 0 {
-		want = p.cfg.Min + 3*p.bytes
+	if !p.opened {
+		want = max(want, p.cfg.Min+3*p.came)
 	}
 	return min(max(want, p.cfg.Min), p.cfg.Max)
+}
+
+// Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
+func (p *Path) Quiet(now time.Time) time.Duration {
+	if p.rate > 0 || p.came > 0 {
+		return 0
+	}
+	if p.outstanding == 0 {
+		return p.rtt
+	}
+	return max(0, p.mark.Add(p.rtt).Sub(now))
+}
+
+// AtMost is a bound, in bytes a second, of a rate that has not been measured yet: what was asked for
+// would have come in the time since then if the path were faster. It is infinite while nothing is known.
+func (p *Path) AtMost(now time.Time) float64 {
+	since := p.busy - p.rtt
+	if p.outstanding > 0 {
+		since += now.Sub(p.mark)
+	}
+	if since <= 0 {
+		return math.Inf(1)
+	}
+	return float64(p.outstanding+p.bytes) / since.Seconds()
 }
 
 // Allow says whether n more bytes may be asked for.

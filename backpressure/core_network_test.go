@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -65,6 +66,34 @@ func TestWindowOpensWithArrivals(t *testing.T) {
 	}
 	if got := p.Want(); got != 256<<10 {
 		t.Errorf("after 64 KiB the window is %d", got)
+	}
+}
+
+// Until its first round trip has passed a path is quiet; then what has not come bounds its rate.
+func TestBeforeTheFirstMeasurement(t *testing.T) {
+	p := NewPath(start, PathConfig{}, 100*time.Millisecond)
+	if got := p.Quiet(start); got != 100*time.Millisecond {
+		t.Errorf("before asking: quiet for %v", got)
+	}
+	p.Asked(start, 1e6)
+	later := start.Add(40 * time.Millisecond)
+	if got := p.Quiet(later); got != 60*time.Millisecond {
+		t.Errorf("40 ms later: quiet for %v", got)
+	}
+	if got := p.AtMost(later); !math.IsInf(got, 1) {
+		t.Errorf("40 ms later: at most %v", got)
+	}
+	later = start.Add(1100 * time.Millisecond)
+	if got := p.Quiet(later); got != 0 {
+		t.Errorf("1.1 s later: quiet for %v", got)
+	}
+	if got := p.AtMost(later); got != 1e6 {
+		t.Errorf("1.1 s later: at most %v", got)
+	}
+	p.Answered(1e6)
+	p.Arrived(later, 1e6)
+	if got := p.Quiet(later); got != 0 || p.Rate() == 0 {
+		t.Errorf("measured %v and quiet for %v", p.Rate(), got)
 	}
 }
 

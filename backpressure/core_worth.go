@@ -19,6 +19,7 @@ type Offer struct {
 	Units  int64   // bytes it reads; 0 if it reads none itself
 	Queue  int64   // bytes the network will bring before it comes to these chunks
 	Rate   float64 // the network's bytes a second; negative = unknown, 0 = no network
+	Quiet  float64 // seconds in which the network can bring nothing
 }
 
 // Worth decides whether a disk operation is worth doing. The zero Worth is ready for use. It is not
@@ -33,7 +34,7 @@ func (w *Worth) Allow(now time.Time, o Offer) Verdict {
 	if rate < 0 {
 		rate = priorRate
 	}
-	if rate == 0 || w.cheaper(o, rate) || o.ends(rate) {
+	if rate == 0 || o.Cost < o.Quiet || w.cheaper(o, rate) || o.ends(rate) {
 		w.refused = false
 		return allowed
 	}

@@ -17,21 +17,25 @@ func TestWorth(t *testing.T) {
 		offer Offer
 		rate  float64
 		queue int64
+		quiet float64
 		want  bool
 	}{
-		{"T1", slice, 190e3, 0, true},
-		{"T1, a few chunks", rare, 190e3, 0, true},
-		{"LAN", slice, 1e9, 0, false},
-		{"LAN, a few chunks", rare, 1e9, 1e9, false},
-		{"LAN, chunks far down the queue", slice, 1e9, 1e9, true},
-		{"unknown, dearer than a LAN", slice, -1, 1e9, false},
-		{"unknown, cheaper than a LAN", Offer{Cost: 0.02, Useful: 8 * mib, Units: 8 * mib}, -1, 1e9, true},
-		{"unknown, a few chunks", rare, -1, 1e9, false},
-		{"no network", rare, 0, 0, true},
-		{"nothing useful", Offer{Cost: 0.08, Units: 8 * mib}, 190e3, 1e9, false},
-		{"nothing useful, no network", Offer{Cost: 0.08, Units: 8 * mib}, 0, 0, true},
+		{"T1", slice, 190e3, 0, 0, true},
+		{"T1, a few chunks", rare, 190e3, 0, 0, true},
+		{"LAN", slice, 1e9, 0, 0, false},
+		{"LAN, a few chunks", rare, 1e9, 1e9, 0, false},
+		{"LAN, chunks far down the queue", slice, 1e9, 1e9, 0, true},
+		{"unknown, dearer than a LAN", slice, -1, 1e9, 0, false},
+		{"unknown, cheaper than a LAN", Offer{Cost: 0.02, Useful: 8 * mib, Units: 8 * mib}, -1, 1e9, 0, true},
+		{"unknown, a few chunks", rare, -1, 1e9, 0, false},
+		{"no network", rare, 0, 0, 0, true},
+		{"before the network can bring anything", rare, -1, 0, 0.1, true},
+		{"not done when the network begins", rare, -1, 0, 0.05, false},
+		{"nothing useful", Offer{Cost: 0.08, Units: 8 * mib}, 190e3, 1e9, 0, false},
+		{"nothing useful, no network", Offer{Cost: 0.08, Units: 8 * mib}, 0, 0, 0, true},
 	} {
 		o := tt.offer
+		o.Quiet = tt.quiet
 		o.Rate, o.Queue = tt.rate, tt.queue
 		var w Worth
 		v := w.Allow(start, o)

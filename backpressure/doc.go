@@ -12,7 +12,8 @@
 //  4. CPU: planning gets a fiftieth of the time, and searching gives way to a network that keeps all
 //     cores busy.
 //  5. Worth: a disk operation goes ahead only if it is cheaper than the network for each useful byte,
-//     or brings its chunks before the network would come to them. So the search starves by itself
+//     or brings its chunks before the network would come to them, or ends before the network can bring
+//     anything. So the search starves by itself
 //     where the network is faster, and gets everything where it is slow.
 //
 // The files core*.go decide and have neither clock nor I/O: every method takes now. The samplers

@@ -211,22 +211,28 @@ func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
 	s.planner.Done(op, res)
 }
 
-// netRate is the rate of all sources together; negative while it is unknown, 0 without a source.
-func (c *Core) netRate() float64 {
-	var sum float64
+// netRate is the rate of all sources together, or what bounds it before any was measured; negative
+// while it is unknown, 0 without a source.
+func (c *Core) netRate(now time.Time) float64 {
+	var sum, most float64
 	up := false
 	for i := range c.sources {
 		if s := &c.sources[i]; s.askable() {
 			up = true
 			sum += s.path.Rate()
+			most += s.path.AtMost(now)
 		}
 	}
-	switch {
-	case !up:
+	if !up {
 		return 0
-	case c.cfg.MaxRate > 0 && (sum == 0 || sum > c.cfg.MaxRate):
-		return c.cfg.MaxRate
-	case sum == 0:
+	}
+	if sum == 0 {
+		sum = most
+	}
+	if c.cfg.MaxRate > 0 {
+		sum = min(sum, c.cfg.MaxRate)
+	}
+	if math.IsInf(sum, 1) {
 		return -1
 	}
 	return sum
@@ -234,6 +240,17 @@ func (c *Core) netRate() float64 {
 
 // searchRefused says whether the network does better than the disk at present.
 func (c *Core) searchRefused() bool { return c.search != nil && c.search.refused }
+
+// netQuiet is how many seconds no source can bring anything yet.
+func (c *Core) netQuiet(now time.Time) float64 {
+	quiet := time.Hour
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() {
+			quiet = min(quiet, s.path.Quiet(now))
+		}
+	}
+	return quiet.Seconds()
+}
 
 // searching says whether the disk may still bring something.
 func (c *Core) searching() bool {
@@ -246,7 +263,7 @@ func (c *Core) searchNext(now time.Time) time.Time {
 	if s == nil || c.wanted == 0 {
 		return time.Time{}
 	}
-	rate := c.netRate()
+	rate := c.netRate(now)
 	if rate > 0 {
 		s.planner.SetNetwork(1 / rate)
 	}
@@ -277,7 +294,7 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 			return op, v.Again, false
 		}
 	}
-	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate}
+	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
 	if op.Kind == costmodel.OpHash {
 		offer.Units = op.Len
 	}
