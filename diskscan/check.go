@@ -38,7 +38,7 @@ type Run struct {
 	Bytes  int64   // of the chunks
 	Chunks []Chunk // by offset
 
-	id    fileID
+	id    fileID // 0: the run did not come from the index
 	stamp stamp
 }
 
@@ -280,7 +280,7 @@ func (s *Sweep) add(f File, id fileID, st stamp, chunks []Chunk, gap int64) {
 		s.Hits++
 		s.Bytes += int64(c.Len)
 		last := len(s.Runs) - 1
-		if last < 0 || s.Runs[last].id != id || !s.Runs[last].take(c, gap) {
+		if last < 0 || s.Runs[last].File != f || s.Runs[last].stamp != st || !s.Runs[last].take(c, gap) {
 			s.Runs = append(s.Runs, Run{
 				File: f, Offset: c.Offset, Len: int64(c.Len), Bytes: int64(c.Len), Chunks: []Chunk{c}, id: id, stamp: st,
 			})

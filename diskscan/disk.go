@@ -25,6 +25,8 @@ type Config struct {
 	Stall time.Duration
 	// Buffers bounds the bytes that are handed over and not released yet; zero or negative: 32 MiB.
 	Buffers int64
+	// Remember is how many hashed chunks Recall knows of at most, at about 50 bytes each; zero or negative: none.
+	Remember int
 }
 
 func (c Config) withDefaults() Config {
@@ -60,6 +62,7 @@ type Disk struct {
 	cfg     Config
 	scope   *Scope
 	index   *Index
+	memory  *memory // nil: none
 	count   counters
 	devices devices
 	readers sync.Pool // *recipe.ElementReader
@@ -81,6 +84,9 @@ func New(cfg Config) (*Disk, error) {
 		return nil, fmt.Errorf("disk search: the index is of another chunker than %q with %s", cfg.Profile.Name, cfg.Hash)
 	}
 	d := &Disk{cfg: cfg, scope: cfg.Scope, index: cfg.Index}
+	if cfg.Remember > 0 {
+		d.memory = newMemory(cfg.Remember)
+	}
 	d.readers.New = func() any {
 		r, _ := recipe.NewElementReader(cfg.Profile, cfg.Hash) // as above
 		return r

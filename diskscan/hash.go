@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +60,8 @@ type HashResult struct {
 	Chunks     int
 	Found      int // chunks handed over
 	FoundBytes int64
-	Changed    bool // the file changed since its hashing began
+	Changed    bool  // the file changed since its hashing began
+	Late       []Run // chunks of the slice that came to be wanted after it had passed them; see Config.Remember
 	Cost       time.Duration
 }
 
@@ -97,7 +99,8 @@ type slice struct {
 	fd    int
 	stop  int64 // where the slice ends
 	cold  []span
-	seen  []Chunk // for the index
+	seen  []Chunk     // for the index and the memory
+	past  []recipe.ID // not wanted when they were passed; for the memory
 	batch batch
 	res   HashResult
 }
@@ -209,10 +212,13 @@ func (s *slice) advance(at recipe.Position, size int64) {
 // chunk deals with one chunk.
 func (s *slice) chunk(c Chunk, data []byte) error {
 	s.res.Chunks++
-	if s.d.index != nil {
+	if s.d.index != nil || s.d.memory != nil {
 		s.seen = append(s.seen, c)
 	}
 	if s.want == nil || !s.want(c.ID) {
+		if s.d.memory != nil {
+			s.past = append(s.past, c.ID)
+		}
 		return nil
 	}
 	return s.batch.add(c, data)
@@ -227,10 +233,22 @@ func (s *slice) finish(err error) {
 	if failed != nil || st.Nlink == 0 || !now.sameContent(s.at.stamp) {
 		s.res.Changed = true
 	}
+	s.remember()
 	if s.d.index == nil || err != nil || failed != nil || now != s.at.stamp {
 		return
 	}
 	s.res.Next.indexed = s.d.index.add(s.d.scope.FilePath(s.file), &s.at, s.seen, s.res.Done)
+}
+
+// remember notes the chunks for Recall. Whoever begins to want one of them looks there afterwards; what was
+// wanted before it was there is Late.
+func (s *slice) remember() {
+	if s.d.memory == nil || s.res.Changed || s.want == nil {
+		return
+	}
+	s.d.memory.add(s.file, s.at.stamp, s.seen)
+	s.past = slices.DeleteFunc(s.past, func(id recipe.ID) bool { return !s.want(id) })
+	s.res.Late = s.d.Recall(s.past)
 }
 
 // source reads an open file for the cutter.

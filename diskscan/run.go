@@ -16,7 +16,7 @@ type ReadResult struct {
 	Read       int64 // bytes read
 	Cold       int64 // of the run, not in the page cache before
 	Stale      int   // chunks whose bytes were others
-	Changed    bool  // the file is not what the index knew
+	Changed    bool  // the file is not what it was
 	Cost       time.Duration
 }
 
@@ -104,10 +104,10 @@ func (p *pass) readChunks(fd int) error {
 	return nil
 }
 
-// stale notes that the index was wrong, and makes it forget the file.
+// stale notes that the run was wrong, and makes the index forget the file if the run came from there.
 func (p *pass) stale() {
 	p.res.Stale++
-	if !p.res.Changed {
+	if !p.res.Changed && p.run.id != 0 {
 		p.d.index.forget(p.run.id)
 	}
 	p.res.Changed = true
