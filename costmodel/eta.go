@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// planPause is the shortest time between two plans.
-const planPause = 100 * time.Millisecond
+// Two plans are planPause apart at least, and longer after a plan of many operations.
+const (
+	planPause = 5 * time.Millisecond
+	planPerOp = 50 * time.Microsecond // about fifty times what planning an operation takes
+)
 
 // plan is the order of the next operations, as far as it was looked ahead.
 type plan struct {
@@ -32,17 +35,18 @@ type passed struct {
 }
 
 // Plan looks ahead: it goes through the next operations in the order in which they would be done and
-// computes when each group's chunks will come. A plan that is less than 100 ms old, or to which
-// nothing has happened, is kept.
+// computes when each group's chunks will come. A plan that is a few milliseconds old, 100 if it has
+// many operations, or to which nothing has happened, is kept.
 func (p *Planner) Plan(now time.Time) {
 	pl := &p.plan
-	if pl.number > 0 && (!pl.stale || now.Sub(pl.at) < planPause) {
+	if pl.number > 0 && (!pl.stale || now.Sub(pl.at) < planPause+time.Duration(len(pl.ops))*planPerOp) {
 		return
 	}
 	pl.at, pl.stale = now, false
 	pl.number++
 	finish := 0.0
 	for _, op := range p.running {
+		p.toEnd(&op)
 		finish += op.Cost
 		p.eachPair(op, func(g uint32, prob float64) { p.deliver(g, prob, finish) })
 	}
@@ -68,13 +72,18 @@ func (p *Planner) planNext(finish float64) float64 {
 		return finish
 	}
 	op := p.op(o.kind, o.id, cpc)
-	if o.kind == OpHash {
-		f := p.files.at(o.id)
-		op.Len, op.Cost = f.rests(), p.hashCost(f)
-	}
+	p.toEnd(&op)
 	finish += op.Cost
 	p.eachPair(op, func(g uint32, prob float64) { p.deliver(g, prob, finish) })
 	return finish
+}
+
+// toEnd makes the hashing of a slice that of the file's whole rest.
+func (p *Planner) toEnd(op *Op) {
+	if op.Kind == OpHash {
+		f := p.files.at(op.ID)
+		op.Len, op.Cost = f.rests(), p.hashCost(f)
+	}
 }
 
 // deliver adds to a group's expected time what an operation at this place brings of it.

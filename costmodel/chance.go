@@ -1,0 +1,28 @@
+package costmodel
+
+// Chance is how likely the operations under way and those that were planned will bring the chunks of a
+// group, and the mean time in seconds until those that bring them are through, as of the last Plan.
+func (p *Planner) Chance(id GroupID) (prob, seconds float64) {
+	g := p.groups.list.at(uint32(id))
+	if p.plan.number == 0 || g.plan != p.plan.number || g.left >= 1 {
+		return 0, 0
+	}
+	prob = 1 - float64(g.left)
+	return prob, float64(g.eta) / prob
+}
+
+// Likely are the groups whose chunks a file was thought to hold with at least the given probability,
+// before any of it was read; few at most.
+func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
+	f := p.files.at(uint32(id))
+	var out []GroupID
+	for i := range int(f.pairs.n) {
+		if float64(f.pairs.p[i]) >= atLeast {
+			out = append(out, GroupID(f.pairs.group[i]))
+		}
+	}
+	return out
+}
+
+// PerByte is what a byte of reading and hashing costs on a device, in seconds.
+func (p *Planner) PerByte(dev Device) float64 { return p.costs.Read(dev).PerUnit }
