@@ -5,15 +5,16 @@ import (
 	"sort"
 	"time"
 
+	"dfetch/backpressure"
 	"dfetch/costmodel"
 )
 
 // CoreConfig sets the core's limits. Zero values mean the defaults.
 type CoreConfig struct {
 	MaxInflight int64         // bytes asked for at one time, all sources together; 0 = 64 MiB
-	MaxWindow   int64         // bytes asked of one source at one time; 0 = 32 MiB
-	MinWindow   int64         // what a source may always be asked for; 0 = 128 KiB
-	Grace       time.Duration // queueing that a window allows for beside the round trip; 0 = 25 ms
+	MaxWindow   int64         // as backpressure.PathConfig.Max
+	MinWindow   int64         // as backpressure.PathConfig.Min
+	Grace       time.Duration // as backpressure.PathConfig.Grace
 	MinLease    time.Duration // a lease lasts at least this long; 0 = 2 s
 	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
 	Search      bool          // look for chunks on the disk
@@ -30,9 +31,6 @@ func (c CoreConfig) withDefaults() CoreConfig {
 		}
 	}
 	def(&c.MaxInflight, 64<<20)
-	def(&c.MaxWindow, 32<<20)
-	def(&c.MinWindow, 128<<10)
-	def((*int64)(&c.Grace), int64(25*time.Millisecond))
 	def((*int64)(&c.MinLease), int64(2*time.Second))
 	if c.SearchDepth == 0 {
 		c.SearchDepth = 2
@@ -51,18 +49,14 @@ const (
 
 // chunk is a planned chunk. A chunk is leased when held is not zero.
 type chunk struct {
-	ordinal  uint64
-	held     uint64 // sources that have been asked and have not answered
-	tried    uint64 // sources that can't bring it
-	len      uint32
-	group    uint32 // number of its file
-	cost     uint32 // in zoomPart: its missing bytes
-	state    chunkState
-	zoom     zoomState
-	queued   bool // stands in Core.again
-	asked    bool // some source has been asked for it
-	promised bool // lies in a run that is to be read
-	inner    bool // lies inside a run of missing chunks, not at its ends
+	ordinal uint64
+	held    uint64 // sources that have been asked and have not answered
+	tried   uint64 // sources that can't bring it
+	len     uint32
+	group   uint32 // number of its file
+	state   chunkState
+	queued  bool // stands in Core.again
+	asked   bool // some source has been asked for it
 }
 
 // fresh says whether a chunk is wanted and was never asked for.
@@ -76,16 +70,17 @@ type Core struct {
 	chunks      []chunk // by ordinal; the settled ones at the front are cut off now and then
 	settled     int     // chunks[:settled] are done or lost
 	fresh       int     // chunks[fresh:] have never been asked
-	scan        int     // the same for those that are not held back
 	again       []uint64
 	sources     []source
 	planDone    bool
 	inflight    int64
-	wanted      int     // chunks neither done nor lost
-	unasked     int     // of them, never asked for
-	wantedBytes int64   // their lengths
-	search      *search // nil without one
-	zoom        zoom
+	wanted      int   // chunks neither done nor lost
+	unasked     int   // of them, never asked for
+	wantedBytes int64 // their lengths
+	disk        *backpressure.Disk
+	cpu         *backpressure.CPU
+	requestAt   time.Time // when the disk may take more requests; zero if it may now
+	search      *search   // nil without one
 	tokens      float64   // bytes that MaxRate allows to ask for now
 	filledAt    time.Time // when tokens was right
 	actions     []Action
@@ -93,9 +88,10 @@ type Core struct {
 
 // NewCore makes a core.
 func NewCore(cfg CoreConfig) *Core {
-	c := &Core{cfg: cfg.withDefaults(), zoom: newZoom()}
+	c := &Core{cfg: cfg.withDefaults(), cpu: backpressure.NewCPU(backpressure.CPUConfig{})}
+	c.disk = backpressure.NewDisk(backpressure.DiskConfig{Depth: c.cfg.SearchDepth})
 	if cfg.Search {
-		c.search = newSearch(c.cfg)
+		c.search = newSearch(c.cfg, c.disk)
 	}
 	return c
 }
@@ -113,16 +109,20 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.plan(ev)
 	case EvPlanDone:
 		c.planDone = true
-		c.expectNoMore()
 	case EvUp:
 		c.sourceUp(now, ev)
 	case EvDown:
 		c.sources[ev.Source].up = false
 		c.giveUpUnreachable()
 	case EvSample:
-		c.sources[ev.Source].sample(ev.RTT)
+		c.sources[ev.Source].path.RoundTrip(ev.RTT)
 	case EvArrived:
+		c.machine(now, ev)
 		c.arrived(now, ev.Source, ev.Ranges)
+	case EvMachine:
+		c.machine(now, ev)
+	case EvDecided:
+		c.decided(now, ev)
 	case EvFound:
 		c.found(ev.Ranges)
 	case EvFailed:
@@ -152,9 +152,6 @@ func (c *Core) settle(ch *chunk, state chunkState) {
 	ch.state = state
 	c.wanted--
 	c.wantedBytes -= int64(ch.len)
-	if ch.zoom == zoomPart {
-		c.zoom.parts--
-	}
 	if c.search != nil {
 		c.search.settled(ch)
 	}
@@ -180,7 +177,8 @@ func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
 	bit := uint64(1) << id
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
-		s.arrived(now, ch.bytes())
+		s.bad = 0
+		s.path.Arrived(now, int64(ch.len))
 	})
 	c.done(rs)
 	s.endLeases(rs)
@@ -222,8 +220,8 @@ func (c *Core) answer(s *source, ch *chunk, bit uint64) {
 		return
 	}
 	ch.held &^= bit
-	s.outstanding -= ch.bytes()
-	c.inflight -= ch.bytes()
+	s.path.Answered(int64(ch.len))
+	c.inflight -= int64(ch.len)
 }
 
 func (c *Core) failed(now time.Time, id SourceID, rs []Range, why Why) {
@@ -231,11 +229,7 @@ func (c *Core) failed(now time.Time, id SourceID, rs []Range, why Why) {
 	bit := uint64(1) << id
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
-		switch why {
-		case WhyCanceled, WhyClosed:
-		case WhyPatch:
-			c.unpatch(ch)
-		default:
+		if why != WhyCanceled && why != WhyClosed {
 			ch.tried |= bit
 		}
 		if why == WhyCorrupt {
@@ -322,6 +316,6 @@ func (c *Core) trim() {
 	}
 	n := copy(c.chunks, c.chunks[c.settled:])
 	c.chunks = c.chunks[:n]
-	c.fresh, c.scan = max(0, c.fresh-c.settled), max(0, c.scan-c.settled)
+	c.fresh = max(0, c.fresh-c.settled)
 	c.settled = 0
 }

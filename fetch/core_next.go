@@ -10,21 +10,17 @@ import (
 func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.expire(now)
 	c.refill(now)
-	again := c.searchNext(now)
 	c.reorder(now)
-	c.zoomNext(now)
-	late := c.releaseLate(now)
-	opening := c.opening(now)
-	for opening.IsZero() && c.tokens > 0 {
-		id, ok := c.bestSource()
+	for c.tokens > 0 && c.mayRequest(now) {
+		id, ok := c.bestSource(now)
 		if !ok || !c.ask(now, id) {
 			break
 		}
 	}
 	c.endgame(now)
+	again := c.searchNext(now)
 	actions, c.actions = c.actions, nil
-	again = earlier(again, earlier(opening, earlier(late, c.lookAgain(now))))
-	return actions, earlier(c.nextDeadline(), again)
+	return actions, earlier(c.nextDeadline(), earlier(c.requestAt, again))
 }
 
 // earlier is the first of two times, of which the zero time is never.
@@ -50,7 +46,7 @@ func (c *Core) refill(now time.Time) {
 
 // slice is the size of one request: small enough to be spread over sources, large enough to be cheap.
 func (s *source) slice(cfg CoreConfig) int64 {
-	n := min(s.window(cfg)/4, 1<<20)
+	n := min(s.path.Want()/4, 1<<20)
 	if cfg.MaxRate > 0 {
 		n = min(n, int64(cfg.MaxRate/20))
 	}
@@ -58,16 +54,16 @@ func (s *source) slice(cfg CoreConfig) int64 {
 }
 
 // bestSource is the source that would finish another request first, among those with room for one.
-func (c *Core) bestSource() (SourceID, bool) {
+func (c *Core) bestSource(now time.Time) (SourceID, bool) {
 	best, found := SourceID(0), false
 	var bestTime time.Duration
 	for i := range c.sources {
 		s := &c.sources[i]
 		want := s.slice(c.cfg)
-		if !s.askable() || s.idle || s.outstanding+want > s.window(c.cfg) || c.inflight+want > c.cfg.MaxInflight {
+		if !s.askable() || s.idle || !s.path.Allow(now, want).Allow || c.inflight+want > c.cfg.MaxInflight {
 			continue
 		}
-		if t := s.finish(want); !found || t < bestTime {
+		if t := s.path.Finish(want); !found || t < bestTime {
 			best, bestTime, found = SourceID(i), t, true
 		}
 	}
@@ -79,7 +75,7 @@ func (s *source) askable() bool { return s.up && !s.dropped }
 // ask leases the next chunks to a source. It says false when no source could be given anything.
 func (c *Core) ask(now time.Time, id SourceID) bool {
 	s := &c.sources[id]
-	ranges, chunks, bytes := c.pick(now, id, s.slice(c.cfg))
+	ranges, chunks, bytes := c.pick(id, s.slice(c.cfg))
 	if chunks == 0 {
 		s.idle = true // until something is queued
 		return c.anyBusy()
@@ -100,22 +96,19 @@ func (c *Core) anyBusy() bool {
 
 func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes int64) {
 	s := &c.sources[id]
-	if s.outstanding == 0 {
-		s.mark = now
-	}
-	s.outstanding += bytes
+	s.path.Asked(now, bytes)
 	c.inflight += bytes
 	if c.cfg.MaxRate > 0 {
 		c.tokens -= float64(bytes)
 	}
-	expect := s.finish(0)
+	expect := s.path.Finish(0)
 	s.leases = append(s.leases, lease{ranges: ranges, left: chunks, deadline: now.Add(max(4*expect, c.cfg.MinLease))})
 	c.actions = append(c.actions, Action{Kind: ActRequest, Source: id, Ranges: ranges})
 }
 
 // pick marks up to limit bytes of chunks as held by a source: those that came back first, then the
-// never asked in recipe order. One chunk is always taken if there is one. Those that are held back are left.
-func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
+// never asked in recipe order. One chunk is always taken if there is one.
+func (c *Core) pick(id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
 	bit := uint64(1) << id
 	take := func(ch *chunk) {
 		ch.held |= bit
@@ -125,19 +118,14 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 		}
 		ranges = appendOrdinal(ranges, ch.ordinal)
 		chunks++
-		bytes += ch.bytes()
+		bytes += int64(ch.len)
 	}
 	c.pickAgain(bit, limit, &bytes, take)
 	if c.search != nil {
 		c.pickOrdered(limit, &bytes, take)
 	}
-	at, holding := &c.fresh, c.search.holding(now)
-	if holding {
-		c.scan = max(c.scan, c.fresh)
-		at = &c.scan
-	}
-	for ; *at < len(c.chunks) && bytes < limit; *at++ {
-		if ch := &c.chunks[*at]; ch.fresh() && !c.heldBack(ch, holding) {
+	for ; c.fresh < len(c.chunks) && bytes < limit; c.fresh++ {
+		if ch := &c.chunks[c.fresh]; ch.fresh() {
 			take(ch)
 		}
 	}
@@ -160,7 +148,7 @@ func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk
 		switch {
 		case ch.state != chunkWanted:
 			ch.queued = false
-		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || ch.zooming() || ch.promised:
+		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit:
 			kept = append(kept, ord)
 		default:
 			ch.queued = false
@@ -199,11 +187,11 @@ func (c *Core) endgame(now time.Time) {
 	}
 	for i := range c.sources {
 		s := &c.sources[i]
-		if !s.askable() || s.outstanding > 0 {
+		if !s.askable() || s.path.Outstanding() > 0 {
 			continue
 		}
 		slow := c.slowest(SourceID(i))
-		if slow == nil || slow.finish(0) < 2*s.finish(min(slow.outstanding, s.slice(c.cfg))) {
+		if slow == nil || slow.path.Finish(0) < 2*s.path.Finish(min(slow.path.Outstanding(), s.slice(c.cfg))) {
 			continue
 		}
 		last := slow.leases[len(slow.leases)-1]
@@ -219,7 +207,7 @@ func (c *Core) slowest(id SourceID) *source {
 		if SourceID(i) == id || len(s.leases) == 0 {
 			continue
 		}
-		if slow == nil || s.finish(0) > slow.finish(0) {
+		if slow == nil || s.path.Finish(0) > slow.path.Finish(0) {
 			slow = s
 		}
 	}
@@ -236,7 +224,7 @@ func (c *Core) duplicate(now time.Time, id SourceID, rs []Range) {
 			ch.held |= bit
 			ranges = appendOrdinal(ranges, ch.ordinal)
 			chunks++
-			bytes += ch.bytes()
+			bytes += int64(ch.len)
 		}
 	})
 	if chunks > 0 {

@@ -13,8 +13,7 @@ import (
 // groups by file; what it knows of the disk; and whether the disk is worth its time now.
 type search struct {
 	planner *costmodel.Planner
-	disk    *backpressure.Disk
-	cpu     *backpressure.CPU
+	disk    *backpressure.Disk // the core's
 	worth   backpressure.Worth
 	groups  []group
 	dirs    []uint32 // the shell's number of each costmodel.DirID
@@ -24,27 +23,14 @@ type search struct {
 	running []running
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
-	planAt  time.Time
-	refused bool // the network does better at present
-	waiting bool // an operation is worth doing, now or later
-
-	byID          []uint32  // groups by costmodel.GroupID
-	promises      []promise // runs to be read
-	promisedUntil time.Time
-	expected      int64     // chunks of the newest group that are not planned yet
-	expectedBytes int64     // their lengths
-	holdUntil     time.Time // until then groups are held back
-	progress      time.Time // when an operation ended, or began beside no other
-	openAt        time.Time // of the first look at the disk
-	opened        bool      // it is over
+	refused bool     // the network does better at present
+	waiting bool     // an operation is worth doing, now or later
 }
 
 // group is the chunks of one wanted file.
 type group struct {
 	id    costmodel.GroupID
 	known bool   // the cost model has it
-	held  bool   // its chunks are left to the disk for now
-	begin uint64 // ordinal of its first chunk
 	first uint64 // ordinal of its next chunk in order, and the end of them
 	end   uint64
 }
@@ -55,12 +41,11 @@ type running struct {
 	id uint32 // the shell's number of the directory or file
 }
 
-func newSearch(cfg CoreConfig) *search {
+func newSearch(cfg CoreConfig, disk *backpressure.Disk) *search {
 	return &search{
 		index:   cfg.Index,
 		planner: costmodel.NewPlanner(costmodel.Config{Order: cfg.DiskOrder, MaxFiles: maxDiskFiles, MaxDirs: maxDiskFiles, MaxSources: maxSought}, costmodel.NewCosts()),
-		cpu:     backpressure.NewCPU(backpressure.CPUConfig{}),
-		disk:    backpressure.NewDisk(backpressure.DiskConfig{Depth: cfg.SearchDepth}),
+		disk:    disk,
 	}
 }
 
@@ -79,43 +64,17 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	}
 	switch ev.Kind {
 	case EvFile:
-		c.expectNoMore()
 		s.addGroup(ev)
-		c.expect(ev.File)
 	case EvRoot:
 		s.addRoot(ev)
 	case EvStated:
 		s.stated(now, ev)
 	case EvHashed:
-		if op, ok := s.take(costmodel.OpHash, ev.ID); ok {
-			c.compareWhole(op, ev)
-			s.end(now, op, ev)
-		}
-	case EvRecalled:
-		c.addRuns(now, ev)
-	case EvNear:
-		c.near(ev)
-	case EvFine:
-		c.fine(ev)
+		s.ended(now, costmodel.OpHash, ev)
 	case EvChecked:
-		c.addRuns(now, ev)
-		s.ended(now, costmodel.OpCheck, ev)
+		s.checked(now, ev)
 	case EvRead:
-		if op, ok := s.take(costmodel.OpRead, ev.ID); ok {
-			s.end(now, op, ev)
-			c.release(op.ID)
-		}
-	case EvMachine:
-		s.machine(now, ev)
-	}
-}
-
-func (s *search) machine(now time.Time, ev Event) {
-	if ev.Disk != nil {
-		s.disk.Sample(now, *ev.Disk)
-	}
-	if ev.CPU != nil {
-		s.cpu.Sample(now, *ev.CPU)
+		s.ended(now, costmodel.OpRead, ev)
 	}
 }
 
@@ -125,10 +84,6 @@ func (s *search) addGroup(ev Event) {
 	g := group{known: ok}
 	if ok {
 		g.id = s.planner.Group(src)
-		for int(g.id) >= len(s.byID) {
-			s.byID = append(s.byID, 0)
-		}
-		s.byID[g.id] = uint32(len(s.groups))
 	}
 	s.groups = append(s.groups, g)
 }
@@ -139,9 +94,6 @@ func (s *search) planned(ev Event) {
 		return
 	}
 	g := &s.groups[ev.Group]
-	if g.end == 0 {
-		g.begin = ev.First
-	}
 	if g.first == g.end {
 		g.first = ev.First
 	}
@@ -151,8 +103,7 @@ func (s *search) planned(ev Event) {
 		for _, n := range ev.Lens {
 			bytes += int64(n)
 		}
-		n, bytes := s.planExpected(g, len(ev.Lens), bytes)
-		s.planner.Want(g.id, n, bytes)
+		s.planner.Want(g.id, len(ev.Lens), bytes)
 	}
 	if s.index {
 		s.planner.AddCheck(int64(len(ev.Lens)))
@@ -227,9 +178,8 @@ func (s *search) stated(now time.Time, ev Event) {
 	}
 }
 
-// addRuns takes in stretches of files that hold wanted chunks.
-func (c *Core) addRuns(now time.Time, ev Event) {
-	s := c.search
+// checked takes in what the index has.
+func (s *search) checked(now time.Time, ev Event) {
 	for i, r := range ev.Runs {
 		hits := make([]costmodel.Hit, 0, len(r.Hits))
 		for _, h := range r.Hits {
@@ -239,9 +189,9 @@ func (c *Core) addRuns(now time.Time, ev Event) {
 		}
 		if id, ok := s.planner.AddRun(costmodel.Device(r.Device), r.Bytes, hits); ok {
 			s.setRun(id, ev.FirstFile+uint32(i))
-			c.promise(now, uint32(id), r.Ranges)
 		}
 	}
+	s.ended(now, costmodel.OpCheck, ev)
 }
 
 // ended takes in the end of an operation other than a listing.
@@ -252,7 +202,6 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 }
 
 func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
-	s.progress = now
 	took := time.Duration(ev.Seconds * float64(time.Second))
 	s.disk.SearchEnded(now, took)
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Failed: ev.Failed}
@@ -262,30 +211,46 @@ func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
 	s.planner.Done(op, res)
 }
 
-// netRate is the rate of all sources together, or what it can be at first; negative while it is unknown, 0
-// without a source.
-func (c *Core) netRate() float64 {
-	var sum float64
+// netRate is the rate of all sources together, or what bounds it before any was measured; negative
+// while it is unknown, 0 without a source.
+func (c *Core) netRate(now time.Time) float64 {
+	var sum, most float64
 	up := false
 	for i := range c.sources {
 		if s := &c.sources[i]; s.askable() {
 			up = true
-			sum += s.rate
+			sum += s.path.Rate()
+			most += s.path.AtMost(now)
 		}
 	}
-	switch {
-	case !up:
+	if !up {
 		return 0
-	case c.cfg.MaxRate > 0 && (sum == 0 || sum > c.cfg.MaxRate):
-		return c.cfg.MaxRate
-	case sum == 0:
-		return c.firstRate()
+	}
+	if sum == 0 {
+		sum = most
+	}
+	if c.cfg.MaxRate > 0 {
+		sum = min(sum, c.cfg.MaxRate)
+	}
+	if math.IsInf(sum, 1) {
+		return -1
 	}
 	return sum
 }
 
 // searchRefused says whether the network does better than the disk at present.
 func (c *Core) searchRefused() bool { return c.search != nil && c.search.refused }
+
+// netQuiet is how many seconds no source can bring anything yet.
+func (c *Core) netQuiet(now time.Time) float64 {
+	quiet := time.Hour
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() {
+			quiet = min(quiet, s.path.Quiet(now))
+		}
+	}
+	return quiet.Seconds()
+}
 
 // searching says whether the disk may still bring something.
 func (c *Core) searching() bool {
@@ -295,10 +260,10 @@ func (c *Core) searching() bool {
 // searchNext starts the disk operations that are worth it now. It says when to ask again.
 func (c *Core) searchNext(now time.Time) time.Time {
 	s := c.search
-	if s == nil || c.wanted == 0 && s.expected == 0 {
+	if s == nil || c.wanted == 0 {
 		return time.Time{}
 	}
-	rate := c.netRate()
+	rate := c.netRate(now)
 	if rate > 0 {
 		s.planner.SetNetwork(1 / rate)
 	}
@@ -313,31 +278,45 @@ func (c *Core) searchNext(now time.Time) time.Time {
 
 // next is the operation to start now; else when to ask again.
 func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.Time, bool) {
-	if !c.cfg.NoPressure {
-		if v := s.disk.Allow(now, backpressure.Search); !v.Allow {
-			return costmodel.Op{}, v.Again, false
-		}
-		if v := s.cpu.AllowSearch(now, rate); !v.Allow {
-			s.refused = true
-			return costmodel.Op{}, v.Again, false
-		}
-	} else if len(s.running) >= c.cfg.SearchDepth {
-		return costmodel.Op{}, time.Time{}, false
+	if c.cfg.NoPressure {
+		return s.nextAnyhow(now, c.cfg.SearchDepth)
 	}
-	op, ok := s.planner.Next(now)
-	if s.waiting = ok && !math.IsInf(op.CPC, 1); !s.waiting {
+	if v := c.maySearch(now, backpressure.Read, rate); !v.Allow {
+		s.refused = s.refused || v.Reason == backpressure.ReasonBusy
+		return costmodel.Op{}, v.Again, false
+	}
+	op, ok := s.best(now)
+	if !ok {
 		return op, time.Time{}, false
 	}
-	if c.cfg.NoPressure {
-		return op, time.Time{}, true
+	if op.Kind != costmodel.OpRead {
+		if v := c.disk.Allow(now, backpressure.Search); !v.Allow {
+			return op, v.Again, false
+		}
 	}
-	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes+s.expectedBytes-c.inflight-op.Useful), Rate: rate}
+	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
 	if op.Kind == costmodel.OpHash {
 		offer.Units = op.Len
 	}
 	v := s.worth.Allow(now, offer)
 	s.refused = !v.Allow
 	return op, v.Again, v.Allow
+}
+
+// nextAnyhow is next without back-pressure.
+func (s *search) nextAnyhow(now time.Time, depth int) (costmodel.Op, time.Time, bool) {
+	if len(s.running) >= depth {
+		return costmodel.Op{}, time.Time{}, false
+	}
+	op, ok := s.best(now)
+	return op, time.Time{}, ok
+}
+
+// best is the best operation there is, if one may bring anything.
+func (s *search) best(now time.Time) (costmodel.Op, bool) {
+	op, ok := s.planner.Next(now)
+	s.waiting = ok && !math.IsInf(op.CPC, 1)
+	return op, s.waiting
 }
 
 func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
@@ -353,19 +332,10 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 	case costmodel.OpRead:
 		a.Kind, a.ID = ActRead, s.runs[op.ID]
 	}
-	if len(s.running) == 0 {
-		s.progress = now
-	}
 	s.disk.SearchStarted()
 	s.running = append(s.running, running{op: op, id: a.ID})
 	c.actions = append(c.actions, a)
 }
-
-// Bounds of planning the order of requests.
-const (
-	orderPause   = 5 * time.Millisecond
-	orderPerFile = 100 * time.Microsecond // a pause for each file to be put in order: 2 % of the time at 2 µs a file
-)
 
 // etaClass is the order of magnitude of an expected arrival time. Within a class files are asked for
 // in recipe order: a sender reads ahead, and jumping to and fro costs it more than the order gains.
@@ -383,17 +353,15 @@ func etaClass(seconds float64) int8 {
 // will bring last, or never, come first. While the disk is not worth its time, the order is the recipe's.
 func (c *Core) reorder(now time.Time) {
 	s := c.search
-	if s == nil || now.Before(s.planAt) || c.unasked == 0 {
+	if s == nil || c.unasked == 0 || !c.cpu.AllowPlan(now).Allow {
 		return
 	}
-	s.planAt = now.Add(max(orderPause, time.Duration(len(s.groups))*orderPerFile))
+	c.cpu.Planned(now, 0)
 	s.order, s.pos = s.order[:0], 0
-	s.holdUntil, c.scan = time.Time{}, c.fresh
 	if s.refused {
 		return
 	}
 	s.planner.Plan(now)
-	drain := c.leastDrain()
 	class := make([]int8, len(s.groups))
 	differs := false
 	for i := range s.groups {
@@ -402,10 +370,6 @@ func (c *Core) reorder(now time.Time) {
 			continue
 		}
 		class[i] = math.MaxInt8
-		if g.held = g.known && s.worthHolding(g, drain); g.held {
-			s.holdUntil = s.patience(drain)
-			continue
-		}
 		if g.known {
 			class[i] = etaClass(s.planner.ETA(g.id))
 		}
@@ -428,7 +392,7 @@ func (c *Core) pickOrdered(limit int64, bytes *int64, take func(*chunk)) {
 		for ; i < len(c.chunks) && c.chunks[i].ordinal < g.end && *bytes < limit; i++ {
 			ch := &c.chunks[i]
 			g.first = ch.ordinal + 1
-			if ch.fresh() && ch.group == s.order[s.pos] && !c.heldBack(ch, false) {
+			if ch.fresh() && ch.group == s.order[s.pos] {
 				take(ch)
 			}
 		}

@@ -178,8 +178,8 @@ func TestRandomWorlds(t *testing.T) {
 		w.run(24 * time.Hour)
 		w.checkAll(t)
 		for i, s := range w.core.sources {
-			if s.up && !w.srcs[i].stalled && s.outstanding != outstandingOf(w, i) {
-				t.Fatalf("world %d: source %d has %d bytes outstanding; the core counts %d", seed, i, outstandingOf(w, i), s.outstanding)
+			if s.up && !w.srcs[i].stalled && s.path.Outstanding() != outstandingOf(w, i) {
+				t.Fatalf("world %d: source %d has %d bytes outstanding; the core counts %d", seed, i, outstandingOf(w, i), s.path.Outstanding())
 			}
 		}
 	}

@@ -34,7 +34,7 @@ const (
 	EvUp EventKind = "up"
 	// EvDown: a source has ended. All that it was asked for has been answered before.
 	EvDown EventKind = "down"
-	// EvArrived: chunks in Ranges came from Source, verified and written.
+	// EvArrived: chunks in Ranges came from Source, verified and written. Writer: what was done until then.
 	EvArrived EventKind = "arrived"
 	// EvFailed: chunks in Ranges will not come from Source; Why tells the reason.
 	EvFailed EventKind = "failed"
@@ -56,16 +56,10 @@ const (
 	EvRead EventKind = "read"
 	// EvFound: chunks in Ranges were found on the disk, verified and written.
 	EvFound EventKind = "found"
-	// EvRecalled: chunks lie in Runs, numbered from FirstFile, that were hashed before they were wanted.
-	EvRecalled EventKind = "recalled"
-	// EvNear: the chunks in Ranges, a run of missing ones, are not where they would be. Units bytes of a
-	// file are there instead.
-	EvNear EventKind = "near"
-	// EvFine: the fine lists of chunks in Ranges came from Source and were compared. Lens has the missing
-	// bytes of each, in order. With Why they did not come.
-	EvFine EventKind = "fine"
-	// EvMachine: what the kernel says about the disk and the processor.
+	// EvMachine: what the kernel says about the disk and the processor, and what the writer has done.
 	EvMachine EventKind = "machine"
+	// EvDecided: the last decision took Seconds. It is told of those that took long.
+	EvDecided EventKind = "decided"
 )
 
 // Why is the class of a failure: it decides whether the same source may be asked again.
@@ -78,7 +72,6 @@ const (
 	WhyCorrupt  Why = "corrupt"  // the bytes did not match
 	WhyChanged  Why = "changed"  // the file changed at the source
 	WhyNotHeld  Why = "not-held" // the source doesn't have it
-	WhyPatch    Why = "patch"    // its parts made something else; ask for all of it
 )
 
 // Event is something that happened. It is a value, so that a run can be recorded and replayed.
@@ -91,43 +84,43 @@ type Event struct {
 	Why    Why           `json:"why,omitempty"`
 	RTT    time.Duration `json:"rtt,omitempty"`
 	Name   string        `json:"name,omitempty"`
-	Zoom   bool          `json:"zoom,omitempty"` // EvUp: the source gives fine lists
 
-	Group     uint32                   `json:"g,omitempty"` // EvPlanned: the file's number
-	File      *WantedFile              `json:"file,omitempty"`
-	ID        uint32                   `json:"id,omitempty"`
-	Root      []string                 `json:"root,omitempty"`
-	Device    uint8                    `json:"dev,omitempty"`
-	FirstFile uint32                   `json:"ff,omitempty"`
-	Files     []DiskFile               `json:"files,omitempty"`
-	FirstDir  uint32                   `json:"fd,omitempty"`
-	Dirs      []string                 `json:"dirs,omitempty"`
-	Runs      []IndexRun               `json:"runs,omitempty"`
-	More      bool                     `json:"more,omitempty"`
-	Seconds   float64                  `json:"sec,omitempty"`   // what the operation took
-	Units     int64                    `json:"units,omitempty"` // entries listed, or bytes hashed
-	Found     int                      `json:"found,omitempty"` // wanted chunks in the slice
-	Cached    bool                     `json:"cached,omitempty"`
-	Failed    bool                     `json:"failed,omitempty"` // it can't be read any further
-	Disk      *backpressure.DiskSample `json:"disk,omitempty"`
-	CPU       *backpressure.CPUSample  `json:"cpu,omitempty"`
+	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number
+	File      *WantedFile `json:"file,omitempty"`
+	ID        uint32      `json:"id,omitempty"`
+	Root      []string    `json:"root,omitempty"`
+	Device    uint8       `json:"dev,omitempty"`
+	FirstFile uint32      `json:"ff,omitempty"`
+	Files     []DiskFile  `json:"files,omitempty"`
+	FirstDir  uint32      `json:"fd,omitempty"`
+	Dirs      []string    `json:"dirs,omitempty"`
+	Runs      []IndexRun  `json:"runs,omitempty"`
+	More      bool        `json:"more,omitempty"`
+	Seconds   float64     `json:"sec,omitempty"`   // what the operation took
+	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed
+	Found     int         `json:"found,omitempty"` // wanted chunks in the slice
+	Cached    bool        `json:"cached,omitempty"`
+	Failed    bool        `json:"failed,omitempty"` // it can't be read any further
+
+	Disk      *backpressure.DiskSample   `json:"disk,omitempty"`
+	Writeback int64                      `json:"wb,omitempty"` // with Disk: bytes that the kernel is writing
+	CPU       *backpressure.CPUSample    `json:"cpu,omitempty"`
+	Writer    *backpressure.WriterSample `json:"w,omitempty"` // EvMachine, EvArrived
 }
 
 // WantedFile is a file that is needed, with the place that it will have on this machine.
 type WantedFile struct {
-	Dirs   []string `json:"dirs"`
-	Name   string   `json:"name"`
-	Size   int64    `json:"size"`
-	MTime  int64    `json:"mtime"`
-	Chunks int64    `json:"chunks,omitempty"` // how many it has; 0: not known
+	Dirs  []string `json:"dirs"`
+	Name  string   `json:"name"`
+	Size  int64    `json:"size"`
+	MTime int64    `json:"mtime"`
 }
 
 // IndexRun is a stretch of a file that the index says holds wanted chunks.
 type IndexRun struct {
 	Device uint8           `json:"dev,omitempty"`
-	Bytes  int64           `json:"b"`           // to read, gaps included
-	Hits   []costmodel.Hit `json:"h"`           // Group is the number of a wanted file
-	Ranges []Range         `json:"r,omitempty"` // the chunks
+	Bytes  int64           `json:"b"` // to read, gaps included
+	Hits   []costmodel.Hit `json:"h"` // Group is the number of a wanted file
 }
 
 // DiskFile is a file that a listing showed.
@@ -158,10 +151,6 @@ const (
 	ActCheck ActionKind = "check"
 	// ActRead: read run ID of the index.
 	ActRead ActionKind = "read"
-	// ActZoom: ask Source for the fine lists of Ranges and compare them.
-	ActZoom ActionKind = "zoom"
-	// ActNear: file ID of the disk is to be compared with the chunks in Ranges.
-	ActNear ActionKind = "near"
 )
 
 // Action is a decision of the core, for the shell to carry out.
@@ -188,8 +177,6 @@ func (a Action) String() string {
 		return fmt.Sprintf("%s %d chunks", a.Kind, a.Count)
 	case ActRead:
 		return fmt.Sprintf("%s run %d", a.Kind, a.ID)
-	case ActNear:
-		return fmt.Sprintf("%s file %d to %s", a.Kind, a.ID, formatRanges(a.Ranges))
 	case ActDrop:
 		return fmt.Sprintf("%s source %d", a.Kind, a.Source)
 	default:

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"dfetch/backpressure"
 	"dfetch/sources"
 )
 
@@ -16,13 +17,14 @@ var errNoSource = errors.New("no source is left")
 
 // loop drives a core: it turns actions into calls and results into events.
 type loop struct {
-	rec    *recorder
-	mail   *mailbox
-	win    *window
-	write  func(c claimed, data []byte) // brings verified bytes to a place
-	lost   func(c claimed, why Why)     // a place's bytes will not come
-	stats  *counters
-	search *searcher // nil unless the core searches
+	rec     *recorder
+	mail    *mailbox
+	win     *window
+	write   func(c claimed, data []byte) // brings verified bytes to a place
+	lost    func(c claimed, why Why)     // a place's bytes will not come
+	written func(done int64) *backpressure.WriterSample
+	stats   *counters
+	search  *searcher // nil unless the core searches
 
 	mu      sync.Mutex
 	sources []*attached // by SourceID
@@ -70,7 +72,7 @@ func (l *loop) attach(a *attached, src sources.Source) error {
 	}
 	a.id, a.source = SourceID(len(l.sources)), src
 	l.sources = append(l.sources, a)
-	l.mail.post(Event{Kind: EvUp, Source: a.id, RTT: src.Stats().MinRTT, Name: src.Properties().Name, Zoom: zooms(src)})
+	l.mail.post(Event{Kind: EvUp, Source: a.id, RTT: src.Stats().MinRTT, Name: src.Properties().Name})
 	if a.gone {
 		l.mail.post(Event{Kind: EvDown, Source: a.id})
 	}
@@ -98,7 +100,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.sample()
 			sampled = now
 		}
-		actions, wake := l.rec.next(now)
+		actions, wake := l.decide(now)
 		if l.search != nil {
 			l.search.held.refused.Store(l.rec.core.searchRefused())
 		}
@@ -127,6 +129,19 @@ func (l *loop) run(ctx context.Context) error {
 			l.rec.step(now, ev)
 		}
 	}
+}
+
+// slowDecision is how long a decision must take for the core to be told.
+const slowDecision = time.Millisecond
+
+// decide asks the core, and tells it how long that took: planning has a budget.
+func (l *loop) decide(now time.Time) ([]Action, time.Time) {
+	actions, wake := l.rec.next(now)
+	end := time.Now()
+	if took := end.Sub(now); took >= slowDecision {
+		l.rec.step(end, Event{Kind: EvDecided, Seconds: took.Seconds()})
+	}
+	return actions, wake
 }
 
 // sampleRTT is how often the sources' round trips are asked for.
@@ -183,10 +198,6 @@ func (l *loop) carryOut(actions []Action) {
 			l.search.check(int(a.Count))
 		case ActRead:
 			l.search.read(a.ID)
-		case ActZoom:
-			l.zoom(a)
-		case ActNear:
-			l.search.compare(a.ID, a.Ranges)
 		case ActGiveUp:
 			for _, c := range l.win.claim(l.win.wants(a.Ranges), nil) {
 				l.lost(c, a.Why)
@@ -214,18 +225,16 @@ func (s *sink) Deliver(b *sources.Batch) {
 	got := s.l.win.claim(b.Wants, make([]claimed, 0, len(b.Wants)))
 	s.l.deliver(s.kind, got, b.Data)
 	ev := Event{Kind: EvArrived, Source: s.a.id, Ranges: rangesOf(b.Wants)}
+	n := int64(len(b.Data))
 	b.Release()
 	s.l.stats.writeTime.Add(int64(time.Since(start)))
+	ev.Writer = s.l.written(n)
 	s.l.mail.post(ev)
 }
 
 // Fail tells the loop that chunks will not come.
 func (s *sink) Fail(wants []sources.Want, err error) {
-	why := whyOf(err)
-	if why == WhyPatch {
-		s.l.win.setPatch(rangesOf(wants), nil)
-	}
-	s.l.mail.post(Event{Kind: EvFailed, Source: s.a.id, Ranges: rangesOf(wants), Why: why})
+	s.l.mail.post(Event{Kind: EvFailed, Source: s.a.id, Ranges: rangesOf(wants), Why: whyOf(err)})
 }
 
 // Down tells the loop and whoever waits for the source's end.
@@ -291,8 +300,6 @@ func whyOf(err error) Why {
 		return WhyCorrupt
 	case errors.Is(err, sources.ErrChanged):
 		return WhyChanged
-	case errors.Is(err, sources.ErrPatch):
-		return WhyPatch
 	case errors.Is(err, sources.ErrNotHeld):
 		return WhyNotHeld
 	default:

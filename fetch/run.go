@@ -116,7 +116,7 @@ func newTransfer(cfg Config) *transfer {
 	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
-	t.loop.write, t.loop.lost = t.write, t.giveUp
+	t.loop.write, t.loop.lost, t.loop.written = t.write, t.giveUp, t.written
 	t.intake = sources.NewIntake(sources.IntakeConfig{})
 	t.dial = newDialers(&t.cfg, t.loop, t.intake)
 	return t
@@ -300,7 +300,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
-		p.place, p.recall = t.place(dest), s.recall
+		p.place = t.place(dest)
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {
@@ -308,6 +308,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}
 	})
 	wg.Go(func() { t.showProgress(inner) })
+	wg.Go(func() { t.watchMachine(inner) })
 	err := t.loop.run(inner)
 	if err != nil {
 		t.dial.closeAll()

@@ -27,12 +27,10 @@ func (p place) cost() int {
 // slot is a planned chunk: what it is and the places that need it.
 type slot struct {
 	want    sources.Want
-	place                  // the first place
-	more    []place        // further ones with the same content
-	group   uint32         // number of the first place's file
-	near    *stretch       // where bytes like it lie on this machine; nil: not known
-	patch   *sources.Patch // what is missing of it when they were compared; nil: all of it
-	claimed bool           // its bytes are here or given up; no place can be added
+	place           // the first place
+	more    []place // further ones with the same content
+	group   uint32  // number of the first place's file
+	claimed bool    // its bytes are here or given up; no place can be added
 }
 
 // window holds the planned chunks that have not come. Slots are added in the order of their ordinals
@@ -95,7 +93,7 @@ func (w *window) find(ord uint64) int {
 	return sort.Search(len(w.slots), func(i int) bool { return w.slots[i].want.Ordinal >= ord })
 }
 
-// wants turns ranges into the wants that they stand for, with the patches that are known.
+// wants turns ranges into the wants that they stand for.
 func (w *window) wants(rs []Range) []sources.Want {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,9 +101,7 @@ func (w *window) wants(rs []Range) []sources.Want {
 	for _, r := range rs {
 		end := r.First + uint64(r.Count)
 		for i := w.find(r.First); i < len(w.slots) && w.slots[i].want.Ordinal < end; i++ {
-			want := w.slots[i].want
-			want.Patch = w.slots[i].patch
-			out = append(out, want)
+			out = append(out, w.slots[i].want)
 		}
 	}
 	return out
@@ -115,10 +111,8 @@ func (w *window) wants(rs []Range) []sources.Want {
 type claimed struct {
 	want sources.Want
 	place
-	more  []place
-	group uint32 // number of the first place's file
-	own   uint32 // bytes of it that a patch took from this machine's disk
-	dup   bool   // it had been settled before; there is nothing to do
+	more []place
+	dup  bool // it had been settled before; there is nothing to do
 }
 
 // claim settles chunks: each is claimed once, later claims get dup.
@@ -136,7 +130,7 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 		}
 		s := &w.slots[i]
 		s.claimed = true
-		out = append(out, claimed{want: s.want, place: s.place, more: s.more, group: s.group, own: want.Len - uint32(want.Bytes())})
+		out = append(out, claimed{want: s.want, place: s.place, more: s.more})
 		w.settle(s, w.base+i)
 		i++
 	}
@@ -152,16 +146,15 @@ func (w *window) wantsID(id recipe.ID) bool {
 	return ok
 }
 
-// placeOf is the ordinal of an open chunk and the number of its file.
-func (w *window) placeOf(id recipe.ID) (ordinal uint64, group uint32, ok bool) {
+// groupOf is the file that an open chunk belongs to.
+func (w *window) groupOf(id recipe.ID) (uint32, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	number, ok := w.byID[id]
 	if !ok {
-		return 0, 0, false
+		return 0, false
 	}
-	s := &w.slots[number-w.base]
-	return s.want.Ordinal, s.group, true
+	return w.slots[number-w.base].group, true
 }
 
 // openIDs lists the open chunks among the n slots from number from on, and says where to go on.
@@ -188,7 +181,7 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	}
 	s := &w.slots[number-w.base]
 	s.claimed = true
-	c := claimed{want: s.want, place: s.place, more: s.more, group: s.group}
+	c := claimed{want: s.want, place: s.place, more: s.more}
 	w.settle(s, number)
 	w.trim()
 	return c, true
@@ -202,7 +195,7 @@ func (w *window) settle(s *slot, number int) {
 	for _, p := range s.more {
 		w.open -= p.cost()
 	}
-	s.more, s.file, s.near, s.patch = nil, nil, nil, nil
+	s.more, s.file = nil, nil
 	if w.open < w.max {
 		select {
 		case w.room <- struct{}{}:

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// world is a simulated network in virtual time: it carries out a core's actions on sources with a rate
-// and a round trip, some of which fail, and feeds the results back.
+// world is a simulated machine in virtual time: it carries out a core's actions on sources, a disk and
+// a writer, and feeds the results back.
 type world struct {
 	now     time.Time
 	core    *Core
@@ -20,19 +20,8 @@ type world struct {
 	dup     int64
 	actions []Action
 	seq     int
-	d       *simDisk // nil without one
-}
-
-type simSource struct {
-	rate    float64 // bytes a second
-	rtt     time.Duration
-	fails   float64 // share of chunks that fail for good
-	why     Why
-	stalled bool // answers nothing
-	free    time.Time
-	asked   map[uint64]bool
-	sent    int64
-	closed  bool
+	d       *simDisk  // nil without one
+	writer  simWriter // takes what arrives
 }
 
 type simEvent struct {
@@ -62,8 +51,7 @@ func newWorld(seed uint64, cfg CoreConfig, lens []uint32, srcs ...*simSource) *w
 		lens: lens, got: map[uint64]int{}, lost: map[uint64]Why{},
 	}
 	for i, s := range srcs {
-		s.asked = map[uint64]bool{}
-		s.free = w.now
+		s.asked = map[uint64]int{}
 		w.core.Step(w.now, Event{Kind: EvUp, Source: SourceID(i), RTT: s.rtt})
 	}
 	return w
@@ -129,12 +117,13 @@ func (w *world) advance(wake time.Time) {
 func (w *world) carryOut(actions []Action) {
 	w.actions = append(w.actions, actions...)
 	for _, a := range actions {
-		for _, r := range a.Ranges {
-			for ord := r.First; ord < r.First+uint64(r.Count); ord++ {
-				w.carryOutOne(a, ord)
-			}
-		}
 		switch a.Kind {
+		case ActRequest:
+			w.request(a)
+		case ActCancel:
+			w.cancel(a)
+		case ActGiveUp:
+			eachOrdinal(a.Ranges, func(ord uint64) { w.lost[ord] = a.Why })
 		case ActDrop:
 			w.drop(a.Source)
 		case ActStat:
@@ -145,64 +134,10 @@ func (w *world) carryOut(actions []Action) {
 	}
 }
 
-func (w *world) carryOutOne(a Action, ord uint64) {
-	switch a.Kind {
-	case ActRequest:
-		w.request(a.Source, ord)
-	case ActCancel:
-		if s := w.srcs[a.Source]; s.asked[ord] {
-			delete(s.asked, ord)
-			w.core.Step(w.now, Event{Kind: EvFailed, Source: a.Source, Ranges: []Range{{ord, 1}}, Why: WhyCanceled})
-		}
-	case ActGiveUp:
-		w.lost[ord] = a.Why
-	}
-}
-
-func (w *world) drop(id SourceID) {
-	s := w.srcs[id]
-	s.closed = true
-	for ord := range w.lens {
-		if s.asked[uint64(ord)] {
-			delete(s.asked, uint64(ord))
-			w.core.Step(w.now, Event{Kind: EvFailed, Source: id, Ranges: []Range{{uint64(ord), 1}}, Why: WhyClosed})
+func eachOrdinal(rs []Range, f func(ord uint64)) {
+	for _, r := range rs {
+		for ord := r.First; ord < r.First+uint64(r.Count); ord++ {
+			f(ord)
 		}
 	}
-	w.core.Step(w.now, Event{Kind: EvDown, Source: id})
-}
-
-func (w *world) request(id SourceID, ord uint64) {
-	s := w.srcs[id]
-	if s.asked[ord] {
-		panic("a chunk is asked twice of one source")
-	}
-	s.asked[ord] = true
-	if s.stalled {
-		return
-	}
-	n := w.lens[ord]
-	if arrives := w.now.Add(s.rtt / 2); s.free.Before(arrives) {
-		s.free = arrives
-	}
-	s.free = s.free.Add(time.Duration(float64(n) / s.rate * 1e9))
-	fail := w.rng.Float64() < s.fails
-	w.after(s.free.Add(s.rtt/2).Sub(w.now), func() { w.answer(id, ord, fail) })
-}
-
-func (w *world) answer(id SourceID, ord uint64, fail bool) {
-	s := w.srcs[id]
-	if !s.asked[ord] {
-		return
-	}
-	delete(s.asked, ord)
-	rs := []Range{{ord, 1}}
-	if fail {
-		w.core.Step(w.now, Event{Kind: EvFailed, Source: id, Ranges: rs, Why: s.why})
-		return
-	}
-	s.sent += int64(w.lens[ord])
-	if w.got[ord]++; w.got[ord] > 1 {
-		w.dup += int64(w.lens[ord])
-	}
-	w.core.Step(w.now, Event{Kind: EvArrived, Source: id, Ranges: rs})
 }

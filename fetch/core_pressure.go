@@ -1,0 +1,44 @@
+package fetch
+
+import (
+	"time"
+
+	"dfetch/backpressure"
+)
+
+// machine takes in what is known of the disk, the processor and the writer.
+func (c *Core) machine(now time.Time, ev Event) {
+	if ev.Disk != nil {
+		c.disk.Sample(now, *ev.Disk)
+		c.disk.Writeback(ev.Writeback)
+	}
+	if ev.CPU != nil {
+		c.cpu.Sample(now, *ev.CPU)
+	}
+	if ev.Writer != nil {
+		c.disk.Writer(*ev.Writer)
+	}
+}
+
+// decided takes in how long a decision took, planning included.
+func (c *Core) decided(now time.Time, ev Event) {
+	c.cpu.Planned(now, time.Duration(ev.Seconds*float64(time.Second)))
+}
+
+// mayRequest says whether the disk can take more of what the network would bring, and notes when to
+// ask again if not.
+func (c *Core) mayRequest(now time.Time) bool {
+	c.disk.Inflight(c.inflight)
+	v := c.disk.Allow(now, backpressure.Sender)
+	c.requestAt = v.Again
+	return v.Allow
+}
+
+// maySearch says whether the disk and the processor can take an operation of the search. rate is the
+// network's.
+func (c *Core) maySearch(now time.Time, w backpressure.Work, rate float64) backpressure.Verdict {
+	if v := c.disk.Allow(now, w); !v.Allow {
+		return v
+	}
+	return c.cpu.AllowSearch(now, rate)
+}
