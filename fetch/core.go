@@ -49,14 +49,18 @@ const (
 
 // chunk is a planned chunk. A chunk is leased when held is not zero.
 type chunk struct {
-	ordinal uint64
-	held    uint64 // sources that have been asked and have not answered
-	tried   uint64 // sources that can't bring it
-	len     uint32
-	group   uint32 // number of its file
-	state   chunkState
-	queued  bool // stands in Core.again
-	asked   bool // some source has been asked for it
+	ordinal  uint64
+	held     uint64 // sources that have been asked and have not answered
+	tried    uint64 // sources that can't bring it
+	len      uint32
+	group    uint32 // number of its file
+	cost     uint32 // in zoomPart: its missing bytes
+	state    chunkState
+	zoom     zoomState
+	queued   bool // stands in Core.again
+	asked    bool // some source has been asked for it
+	promised bool // lies in a run that is to be read
+	inner    bool // lies inside a run of missing chunks, not at its ends
 }
 
 // fresh says whether a chunk is wanted and was never asked for.
@@ -70,6 +74,7 @@ type Core struct {
 	chunks      []chunk // by ordinal; the settled ones at the front are cut off now and then
 	settled     int     // chunks[:settled] are done or lost
 	fresh       int     // chunks[fresh:] have never been asked
+	scan        int     // the same for those that are not held back
 	again       []uint64
 	sources     []source
 	planDone    bool
@@ -81,6 +86,7 @@ type Core struct {
 	cpu         *backpressure.CPU
 	requestAt   time.Time // when the disk may take more requests; zero if it may now
 	search      *search   // nil without one
+	zoom        zoom
 	tokens      float64   // bytes that MaxRate allows to ask for now
 	filledAt    time.Time // when tokens was right
 	actions     []Action
@@ -88,7 +94,7 @@ type Core struct {
 
 // NewCore makes a core.
 func NewCore(cfg CoreConfig) *Core {
-	c := &Core{cfg: cfg.withDefaults(), cpu: backpressure.NewCPU(backpressure.CPUConfig{})}
+	c := &Core{cfg: cfg.withDefaults(), zoom: newZoom(), cpu: backpressure.NewCPU(backpressure.CPUConfig{PlanPause: planPause})}
 	c.disk = backpressure.NewDisk(backpressure.DiskConfig{Depth: c.cfg.SearchDepth})
 	if cfg.Search {
 		c.search = newSearch(c.cfg, c.disk)
@@ -109,6 +115,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.plan(ev)
 	case EvPlanDone:
 		c.planDone = true
+		c.expectNoMore()
 	case EvUp:
 		c.sourceUp(now, ev)
 	case EvDown:
@@ -152,6 +159,9 @@ func (c *Core) settle(ch *chunk, state chunkState) {
 	ch.state = state
 	c.wanted--
 	c.wantedBytes -= int64(ch.len)
+	if ch.zoom == zoomPart {
+		c.zoom.parts--
+	}
 	if c.search != nil {
 		c.search.settled(ch)
 	}
@@ -178,7 +188,7 @@ func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
 		s.bad = 0
-		s.path.Arrived(now, int64(ch.len))
+		s.path.Arrived(now, ch.bytes())
 	})
 	c.done(rs)
 	s.endLeases(rs)
@@ -220,8 +230,8 @@ func (c *Core) answer(s *source, ch *chunk, bit uint64) {
 		return
 	}
 	ch.held &^= bit
-	s.path.Answered(int64(ch.len))
-	c.inflight -= int64(ch.len)
+	s.path.Answered(ch.bytes())
+	c.inflight -= ch.bytes()
 }
 
 func (c *Core) failed(now time.Time, id SourceID, rs []Range, why Why) {
@@ -229,7 +239,11 @@ func (c *Core) failed(now time.Time, id SourceID, rs []Range, why Why) {
 	bit := uint64(1) << id
 	c.each(rs, func(ch *chunk) {
 		c.answer(s, ch, bit)
-		if why != WhyCanceled && why != WhyClosed {
+		switch why {
+		case WhyCanceled, WhyClosed:
+		case WhyPatch:
+			c.unpatch(ch)
+		default:
 			ch.tried |= bit
 		}
 		if why == WhyCorrupt {
@@ -316,6 +330,6 @@ func (c *Core) trim() {
 	}
 	n := copy(c.chunks, c.chunks[c.settled:])
 	c.chunks = c.chunks[:n]
-	c.fresh = max(0, c.fresh-c.settled)
+	c.fresh, c.scan = max(0, c.fresh-c.settled), max(0, c.scan-c.settled)
 	c.settled = 0
 }

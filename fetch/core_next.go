@@ -10,17 +10,21 @@ import (
 func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.expire(now)
 	c.refill(now)
+	again := c.searchNext(now)
 	c.reorder(now)
-	for c.tokens > 0 && c.mayRequest(now) {
+	c.zoomNext(now)
+	late := c.releaseLate(now)
+	opening := c.opening(now)
+	for opening.IsZero() && c.tokens > 0 && c.mayRequest(now) {
 		id, ok := c.bestSource(now)
 		if !ok || !c.ask(now, id) {
 			break
 		}
 	}
 	c.endgame(now)
-	again := c.searchNext(now)
 	actions, c.actions = c.actions, nil
-	return actions, earlier(c.nextDeadline(), earlier(c.requestAt, again))
+	again = earlier(earlier(c.requestAt, again), earlier(opening, earlier(late, c.lookAgain(now))))
+	return actions, earlier(c.nextDeadline(), again)
 }
 
 // earlier is the first of two times, of which the zero time is never.
@@ -75,7 +79,7 @@ func (s *source) askable() bool { return s.up && !s.dropped }
 // ask leases the next chunks to a source. It says false when no source could be given anything.
 func (c *Core) ask(now time.Time, id SourceID) bool {
 	s := &c.sources[id]
-	ranges, chunks, bytes := c.pick(id, s.slice(c.cfg))
+	ranges, chunks, bytes := c.pick(now, id, s.slice(c.cfg))
 	if chunks == 0 {
 		s.idle = true // until something is queued
 		return c.anyBusy()
@@ -107,8 +111,8 @@ func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes i
 }
 
 // pick marks up to limit bytes of chunks as held by a source: those that came back first, then the
-// never asked in recipe order. One chunk is always taken if there is one.
-func (c *Core) pick(id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
+// never asked in recipe order. One chunk is always taken if there is one. Those that are held back are left.
+func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
 	bit := uint64(1) << id
 	take := func(ch *chunk) {
 		ch.held |= bit
@@ -118,14 +122,19 @@ func (c *Core) pick(id SourceID, limit int64) (ranges []Range, chunks, bytes int
 		}
 		ranges = appendOrdinal(ranges, ch.ordinal)
 		chunks++
-		bytes += int64(ch.len)
+		bytes += ch.bytes()
 	}
 	c.pickAgain(bit, limit, &bytes, take)
 	if c.search != nil {
 		c.pickOrdered(limit, &bytes, take)
 	}
-	for ; c.fresh < len(c.chunks) && bytes < limit; c.fresh++ {
-		if ch := &c.chunks[c.fresh]; ch.fresh() {
+	at, holding := &c.fresh, c.search.holding(now)
+	if holding {
+		c.scan = max(c.scan, c.fresh)
+		at = &c.scan
+	}
+	for ; *at < len(c.chunks) && bytes < limit; *at++ {
+		if ch := &c.chunks[*at]; ch.fresh() && !c.heldBack(ch, holding) {
 			take(ch)
 		}
 	}
@@ -148,7 +157,7 @@ func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk
 		switch {
 		case ch.state != chunkWanted:
 			ch.queued = false
-		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit:
+		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || ch.zooming() || ch.promised:
 			kept = append(kept, ord)
 		default:
 			ch.queued = false
@@ -224,7 +233,7 @@ func (c *Core) duplicate(now time.Time, id SourceID, rs []Range) {
 			ch.held |= bit
 			ranges = appendOrdinal(ranges, ch.ordinal)
 			chunks++
-			bytes += int64(ch.len)
+			bytes += ch.bytes()
 		}
 	})
 	if chunks > 0 {

@@ -25,12 +25,24 @@ type search struct {
 	pos     int      // order[:pos] has been asked for
 	refused bool     // the network does better at present
 	waiting bool     // an operation is worth doing, now or later
+
+	byID          []uint32  // groups by costmodel.GroupID
+	promises      []promise // runs to be read
+	promisedUntil time.Time
+	expected      int64     // chunks of the newest group that are not planned yet
+	expectedBytes int64     // their lengths
+	holdUntil     time.Time // until then groups are held back
+	progress      time.Time // when an operation ended, or began beside no other
+	openAt        time.Time // of the first look at the disk
+	opened        bool      // it is over
 }
 
 // group is the chunks of one wanted file.
 type group struct {
 	id    costmodel.GroupID
 	known bool   // the cost model has it
+	held  bool   // its chunks are left to the disk for now
+	begin uint64 // ordinal of its first chunk
 	first uint64 // ordinal of its next chunk in order, and the end of them
 	end   uint64
 }
@@ -64,17 +76,32 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	}
 	switch ev.Kind {
 	case EvFile:
+		c.expectNoMore()
 		s.addGroup(ev)
+		c.expect(ev.File)
 	case EvRoot:
 		s.addRoot(ev)
 	case EvStated:
 		s.stated(now, ev)
 	case EvHashed:
-		s.ended(now, costmodel.OpHash, ev)
+		if op, ok := s.take(costmodel.OpHash, ev.ID); ok {
+			c.compareWhole(op, ev)
+			s.end(now, op, ev)
+		}
+	case EvRecalled:
+		c.addRuns(now, ev)
+	case EvNear:
+		c.near(ev)
+	case EvFine:
+		c.fine(ev)
 	case EvChecked:
-		s.checked(now, ev)
+		c.addRuns(now, ev)
+		s.ended(now, costmodel.OpCheck, ev)
 	case EvRead:
-		s.ended(now, costmodel.OpRead, ev)
+		if op, ok := s.take(costmodel.OpRead, ev.ID); ok {
+			s.end(now, op, ev)
+			c.release(op.ID)
+		}
 	}
 }
 
@@ -84,6 +111,10 @@ func (s *search) addGroup(ev Event) {
 	g := group{known: ok}
 	if ok {
 		g.id = s.planner.Group(src)
+		for int(g.id) >= len(s.byID) {
+			s.byID = append(s.byID, 0)
+		}
+		s.byID[g.id] = uint32(len(s.groups))
 	}
 	s.groups = append(s.groups, g)
 }
@@ -94,6 +125,9 @@ func (s *search) planned(ev Event) {
 		return
 	}
 	g := &s.groups[ev.Group]
+	if g.end == 0 {
+		g.begin = ev.First
+	}
 	if g.first == g.end {
 		g.first = ev.First
 	}
@@ -103,7 +137,8 @@ func (s *search) planned(ev Event) {
 		for _, n := range ev.Lens {
 			bytes += int64(n)
 		}
-		s.planner.Want(g.id, len(ev.Lens), bytes)
+		n, bytes := s.planExpected(g, len(ev.Lens), bytes)
+		s.planner.Want(g.id, n, bytes)
 	}
 	if s.index {
 		s.planner.AddCheck(int64(len(ev.Lens)))
@@ -178,8 +213,9 @@ func (s *search) stated(now time.Time, ev Event) {
 	}
 }
 
-// checked takes in what the index has.
-func (s *search) checked(now time.Time, ev Event) {
+// addRuns takes in stretches of files that hold wanted chunks.
+func (c *Core) addRuns(now time.Time, ev Event) {
+	s := c.search
 	for i, r := range ev.Runs {
 		hits := make([]costmodel.Hit, 0, len(r.Hits))
 		for _, h := range r.Hits {
@@ -189,9 +225,9 @@ func (s *search) checked(now time.Time, ev Event) {
 		}
 		if id, ok := s.planner.AddRun(costmodel.Device(r.Device), r.Bytes, hits); ok {
 			s.setRun(id, ev.FirstFile+uint32(i))
+			c.promise(now, uint32(id), r.Ranges)
 		}
 	}
-	s.ended(now, costmodel.OpCheck, ev)
 }
 
 // ended takes in the end of an operation other than a listing.
@@ -202,6 +238,7 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 }
 
 func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
+	s.progress = now
 	took := time.Duration(ev.Seconds * float64(time.Second))
 	s.disk.SearchEnded(now, took)
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Failed: ev.Failed}
@@ -233,7 +270,7 @@ func (c *Core) netRate(now time.Time) float64 {
 		sum = min(sum, c.cfg.MaxRate)
 	}
 	if math.IsInf(sum, 1) {
-		return -1
+		return c.firstRate()
 	}
 	return sum
 }
@@ -260,7 +297,7 @@ func (c *Core) searching() bool {
 // searchNext starts the disk operations that are worth it now. It says when to ask again.
 func (c *Core) searchNext(now time.Time) time.Time {
 	s := c.search
-	if s == nil || c.wanted == 0 {
+	if s == nil || c.wanted == 0 && s.expected == 0 {
 		return time.Time{}
 	}
 	rate := c.netRate(now)
@@ -294,7 +331,7 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 			return op, v.Again, false
 		}
 	}
-	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
+	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes+s.expectedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
 	if op.Kind == costmodel.OpHash {
 		offer.Units = op.Len
 	}
@@ -332,6 +369,9 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 	case costmodel.OpRead:
 		a.Kind, a.ID = ActRead, s.runs[op.ID]
 	}
+	if len(s.running) == 0 {
+		s.progress = now
+	}
 	s.disk.SearchStarted()
 	s.running = append(s.running, running{op: op, id: a.ID})
 	c.actions = append(c.actions, a)
@@ -358,10 +398,12 @@ func (c *Core) reorder(now time.Time) {
 	}
 	c.cpu.Planned(now, 0)
 	s.order, s.pos = s.order[:0], 0
+	s.holdUntil, c.scan = time.Time{}, c.fresh
 	if s.refused {
 		return
 	}
 	s.planner.Plan(now)
+	drain := c.leastDrain()
 	class := make([]int8, len(s.groups))
 	differs := false
 	for i := range s.groups {
@@ -370,6 +412,10 @@ func (c *Core) reorder(now time.Time) {
 			continue
 		}
 		class[i] = math.MaxInt8
+		if g.held = g.known && s.worthHolding(g, drain); g.held {
+			s.holdUntil = s.patience(drain)
+			continue
+		}
 		if g.known {
 			class[i] = etaClass(s.planner.ETA(g.id))
 		}
@@ -392,7 +438,7 @@ func (c *Core) pickOrdered(limit int64, bytes *int64, take func(*chunk)) {
 		for ; i < len(c.chunks) && c.chunks[i].ordinal < g.end && *bytes < limit; i++ {
 			ch := &c.chunks[i]
 			g.first = ch.ordinal + 1
-			if ch.fresh() && ch.group == s.order[s.pos] {
+			if ch.fresh() && ch.group == s.order[s.pos] && !c.heldBack(ch, false) {
 				take(ch)
 			}
 		}

@@ -12,12 +12,14 @@ const maxBadInRow = 64
 
 // source is what the core knows of one source.
 type source struct {
-	up      bool
-	dropped bool
-	bad     int  // corrupt chunks since the last good one
-	idle    bool // found nothing to ask in this round
-	path    backpressure.Path
-	leases  []lease // in the order of asking
+	up       bool
+	dropped  bool
+	bad      int  // corrupt chunks since the last good one
+	idle     bool // found nothing to ask in this round
+	path     backpressure.Path
+	leases   []lease // in the order of asking
+	zooms    bool    // gives fine lists
+	refusals int     // fine lists that it refused in a row
 }
 
 // lease is a request that has not been answered in full.
@@ -33,7 +35,7 @@ func (c *Core) sourceUp(now time.Time, ev Event) {
 		c.sources = append(c.sources, source{})
 	}
 	path := backpressure.PathConfig{Min: c.cfg.MinWindow, Max: c.cfg.MaxWindow, Grace: c.cfg.Grace}
-	c.sources[ev.Source] = source{up: true, path: backpressure.NewPath(now, path, ev.RTT)}
+	c.sources[ev.Source] = source{up: true, path: backpressure.NewPath(now, path, ev.RTT), zooms: ev.Zoom}
 }
 
 // endLeases takes answered ranges off the leases that they belong to, the newest first: a chunk that

@@ -25,7 +25,8 @@ func newCounters() *counters {
 	return &counters{kinds: map[string]*SourceReport{}}
 }
 
-// arrived counts a chunk that a kind of source delivered, once for each place that it serves.
+// arrived counts a chunk that a kind of source delivered, once for each place that it serves. What a patch
+// took from this machine's disk counts as the disk's.
 func (c *counters) arrived(kind string, got claimed) {
 	n := uint64(got.want.Len)
 	if got.dup {
@@ -33,7 +34,11 @@ func (c *counters) arrived(kind string, got claimed) {
 		return
 	}
 	times := uint64(1 + len(got.more))
-	c.add(kind, n*times, times)
+	own := uint64(got.own)
+	c.add(kind, (n-own)*times, times)
+	if own > 0 {
+		c.add("disk", own*times, 0)
+	}
 }
 
 func (c *counters) add(kind string, bytes, chunks uint64) {

@@ -56,6 +56,14 @@ const (
 	EvRead EventKind = "read"
 	// EvFound: chunks in Ranges were found on the disk, verified and written.
 	EvFound EventKind = "found"
+	// EvRecalled: chunks lie in Runs, numbered from FirstFile, that were hashed before they were wanted.
+	EvRecalled EventKind = "recalled"
+	// EvNear: the chunks in Ranges, a run of missing ones, are not where they would be. Units bytes of a
+	// file are there instead.
+	EvNear EventKind = "near"
+	// EvFine: the fine lists of chunks in Ranges came from Source and were compared. Lens has the missing
+	// bytes of each, in order. With Why they did not come.
+	EvFine EventKind = "fine"
 	// EvMachine: what the kernel says about the disk and the processor, and what the writer has done.
 	EvMachine EventKind = "machine"
 	// EvDecided: the last decision took Seconds. It is told of those that took long.
@@ -72,6 +80,7 @@ const (
 	WhyCorrupt  Why = "corrupt"  // the bytes did not match
 	WhyChanged  Why = "changed"  // the file changed at the source
 	WhyNotHeld  Why = "not-held" // the source doesn't have it
+	WhyPatch    Why = "patch"    // its parts made something else; ask for all of it
 )
 
 // Event is something that happened. It is a value, so that a run can be recorded and replayed.
@@ -84,6 +93,7 @@ type Event struct {
 	Why    Why           `json:"why,omitempty"`
 	RTT    time.Duration `json:"rtt,omitempty"`
 	Name   string        `json:"name,omitempty"`
+	Zoom   bool          `json:"zoom,omitempty"` // EvUp: the source gives fine lists
 
 	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number
 	File      *WantedFile `json:"file,omitempty"`
@@ -110,17 +120,19 @@ type Event struct {
 
 // WantedFile is a file that is needed, with the place that it will have on this machine.
 type WantedFile struct {
-	Dirs  []string `json:"dirs"`
-	Name  string   `json:"name"`
-	Size  int64    `json:"size"`
-	MTime int64    `json:"mtime"`
+	Dirs   []string `json:"dirs"`
+	Name   string   `json:"name"`
+	Size   int64    `json:"size"`
+	MTime  int64    `json:"mtime"`
+	Chunks int64    `json:"chunks,omitempty"` // how many it has; 0: not known
 }
 
 // IndexRun is a stretch of a file that the index says holds wanted chunks.
 type IndexRun struct {
 	Device uint8           `json:"dev,omitempty"`
-	Bytes  int64           `json:"b"` // to read, gaps included
-	Hits   []costmodel.Hit `json:"h"` // Group is the number of a wanted file
+	Bytes  int64           `json:"b"`           // to read, gaps included
+	Hits   []costmodel.Hit `json:"h"`           // Group is the number of a wanted file
+	Ranges []Range         `json:"r,omitempty"` // the chunks
 }
 
 // DiskFile is a file that a listing showed.
@@ -151,6 +163,10 @@ const (
 	ActCheck ActionKind = "check"
 	// ActRead: read run ID of the index.
 	ActRead ActionKind = "read"
+	// ActZoom: ask Source for the fine lists of Ranges and compare them.
+	ActZoom ActionKind = "zoom"
+	// ActNear: file ID of the disk is to be compared with the chunks in Ranges.
+	ActNear ActionKind = "near"
 )
 
 // Action is a decision of the core, for the shell to carry out.
@@ -177,6 +193,8 @@ func (a Action) String() string {
 		return fmt.Sprintf("%s %d chunks", a.Kind, a.Count)
 	case ActRead:
 		return fmt.Sprintf("%s run %d", a.Kind, a.ID)
+	case ActNear:
+		return fmt.Sprintf("%s file %d to %s", a.Kind, a.ID, formatRanges(a.Ranges))
 	case ActDrop:
 		return fmt.Sprintf("%s source %d", a.Kind, a.Source)
 	default:

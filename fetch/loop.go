@@ -72,7 +72,7 @@ func (l *loop) attach(a *attached, src sources.Source) error {
 	}
 	a.id, a.source = SourceID(len(l.sources)), src
 	l.sources = append(l.sources, a)
-	l.mail.post(Event{Kind: EvUp, Source: a.id, RTT: src.Stats().MinRTT, Name: src.Properties().Name})
+	l.mail.post(Event{Kind: EvUp, Source: a.id, RTT: src.Stats().MinRTT, Name: src.Properties().Name, Zoom: zooms(src)})
 	if a.gone {
 		l.mail.post(Event{Kind: EvDown, Source: a.id})
 	}
@@ -198,6 +198,10 @@ func (l *loop) carryOut(actions []Action) {
 			l.search.check(int(a.Count))
 		case ActRead:
 			l.search.read(a.ID)
+		case ActZoom:
+			l.zoom(a)
+		case ActNear:
+			l.search.compare(a.ID, a.Ranges)
 		case ActGiveUp:
 			for _, c := range l.win.claim(l.win.wants(a.Ranges), nil) {
 				l.lost(c, a.Why)
@@ -234,7 +238,11 @@ func (s *sink) Deliver(b *sources.Batch) {
 
 // Fail tells the loop that chunks will not come.
 func (s *sink) Fail(wants []sources.Want, err error) {
-	s.l.mail.post(Event{Kind: EvFailed, Source: s.a.id, Ranges: rangesOf(wants), Why: whyOf(err)})
+	why := whyOf(err)
+	if why == WhyPatch {
+		s.l.win.setPatch(rangesOf(wants), nil)
+	}
+	s.l.mail.post(Event{Kind: EvFailed, Source: s.a.id, Ranges: rangesOf(wants), Why: why})
 }
 
 // Down tells the loop and whoever waits for the source's end.
@@ -300,6 +308,8 @@ func whyOf(err error) Why {
 		return WhyCorrupt
 	case errors.Is(err, sources.ErrChanged):
 		return WhyChanged
+	case errors.Is(err, sources.ErrPatch):
+		return WhyPatch
 	case errors.Is(err, sources.ErrNotHeld):
 		return WhyNotHeld
 	default:

@@ -19,7 +19,7 @@ const (
 	maxWindow    = 256 << 10 // chunks planned and not arrived: 4 GiB of data at 16 KiB
 	leadCost     = 4         // what the first chunk of a file counts for in the window, for the file's own state
 	maxPlanAhead = 1024      // files whose lists are asked for ahead
-	planBatch    = 4096      // chunks in one event
+	planBatch    = 256       // chunks in one event: few, as the lists of the next may take long to come
 )
 
 // pending is a file that is not complete.
@@ -47,7 +47,9 @@ type planner struct {
 	tree    *tree.Tree
 	win     *window
 	post    func(...Event)
-	stats   *counters
+	// recall is what the search knows of chunks that were planned; nil without one.
+	recall func([]recipe.ID) []Event
+	stats  *counters
 	// place: the path of the destination, for the search; nil without one.
 	place []string
 	files uint32 // told to the core
@@ -55,8 +57,9 @@ type planner struct {
 	// checksum: a live file is right when its content is, not when its size and time are.
 	checksum bool
 
-	batch Event  // planned chunks that have not been posted
-	buf   []byte // recipe.MaxChunk bytes, for chunks that are hashed again
+	batch Event       // planned chunks that have not been posted
+	ids   []recipe.ID // of batch, if recall is set
+	buf   []byte      // recipe.MaxChunk bytes, for chunks that are hashed again
 }
 
 func (p *planner) run(ctx context.Context) error {
@@ -178,6 +181,7 @@ func (p *planner) announce(j *job) {
 	names := components("/" + j.file.path)
 	p.post(Event{Kind: EvFile, File: &WantedFile{
 		Dirs: append(slices.Clip(p.place), names[:len(names)-1]...), Name: names[len(names)-1], Size: j.entry.Size, MTime: j.entry.MTime,
+		Chunks: int64(j.entry.Chunks()),
 	}})
 	p.files++
 }
@@ -247,6 +251,9 @@ func (p *planner) plan(ctx context.Context, want sources.Want, at place) error {
 		p.batch = Event{Kind: EvPlanned, First: want.Ordinal, Group: max(p.files, 1) - 1}
 	}
 	p.batch.Lens = append(p.batch.Lens, want.Len)
+	if p.recall != nil {
+		p.ids = append(p.ids, want.ID)
+	}
 	if p.win.full() {
 		p.flush()
 		return p.win.waitRoom(ctx)
@@ -256,7 +263,11 @@ func (p *planner) plan(ctx context.Context, want sources.Want, at place) error {
 
 func (p *planner) flush() {
 	if len(p.batch.Lens) > 0 {
-		p.post(p.batch)
-		p.batch = Event{}
+		evs := []Event{p.batch}
+		if p.recall != nil {
+			evs = append(evs, p.recall(p.ids)...)
+		}
+		p.post(evs...)
+		p.batch, p.ids = Event{}, p.ids[:0]
 	}
 }

@@ -300,7 +300,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
-		p.place = t.place(dest)
+		p.place, p.recall = t.place(dest), s.recall
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {

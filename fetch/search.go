@@ -36,6 +36,7 @@ type searcher struct {
 	index *diskscan.Index // nil without one
 	loop  *loop
 	held  *held
+	zoom  *zoomer
 	note  func(format string, args ...any)
 	wg    sync.WaitGroup
 
@@ -51,6 +52,7 @@ type searcher struct {
 type diskFile struct {
 	file diskscan.File
 	next diskscan.HashState
+	spot spot // the last chunk that was found in it
 }
 
 // startSearch opens what may be searched. The search lives until stop.
@@ -64,17 +66,19 @@ func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, err
 	for _, r := range scope.Refused() {
 		t.cfg.detail("not searched: %s: %v", r.Path, r.Err)
 	}
-	disk, err := diskscan.New(diskscan.Config{Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash})
+	disk, err := diskscan.New(diskscan.Config{Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash, Remember: maxRemembered})
 	if err != nil {
 		scope.Close()
 		closeIndex(index)
 		return nil, err
 	}
 	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, held: &t.held, note: t.cfg.detail}
+	s.zoom = newZoomer(s, t.root.Hash)
 	for _, dir := range scope.Starts() {
 		s.dirs = append(s.dirs, dir)
 		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(len(s.dirs) - 1), Root: components(scope.Path(dir)), Device: s.device(dir)})
 	}
+	s.wg.Go(s.zoom.run)
 	return s, nil
 }
 
@@ -183,15 +187,21 @@ func (s *searcher) hash(id uint32) {
 	f := s.files[id]
 	s.mu.Unlock()
 	s.wg.Go(func() {
-		res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, s.take)
+		tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
+		res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
+		late := s.numberRuns(EvRecalled, res.Late)
+		if res.Done && len(res.Late) == 0 {
+			tr.end(res.Size)
+		}
 		s.mu.Lock()
-		s.files[id].next = res.Next
+		s.files[id].next, s.files[id].spot = res.Next, tr.last
 		s.mu.Unlock()
-		if err == nil && res.Done && !res.Changed {
+		if err == nil && res.Done && !res.Changed && len(res.Late) == 0 && len(tr.events) == 0 {
 			s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
 		}
+		s.post(late, tr)
 		s.loop.mail.post(Event{
-			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes, Found: res.Found,
+			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes, Found: res.Found + chunksOf(res.Late),
 			Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
 		})
 	})
@@ -205,48 +215,53 @@ func (s *searcher) check(n int) {
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		sweep, err := s.disk.Check(s.ctx, ids)
-		ev := s.numberRuns(sweep.Runs)
+		ev := s.numberRuns(EvChecked, sweep.Runs)
 		ev.Seconds, ev.Units, ev.Found, ev.Failed = sweep.Cost.Seconds(), int64(len(ids)), sweep.Hits, err != nil
 		s.loop.mail.post(ev)
 	})
 }
 
-// numberRuns numbers what the index has, and counts whose chunks it is.
-func (s *searcher) numberRuns(runs []diskscan.Run) Event {
+// numberRuns numbers runs, and counts whose chunks they hold.
+func (s *searcher) numberRuns(kind EventKind, runs []diskscan.Run) Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ev := Event{Kind: EvChecked, FirstFile: uint32(len(s.runs))}
+	ev := Event{Kind: kind, FirstFile: uint32(len(s.runs))}
 	for _, r := range runs {
 		s.runs = append(s.runs, r)
-		ev.Runs = append(ev.Runs, IndexRun{Device: s.device(r.File.Dir), Bytes: r.Len, Hits: s.hits(r)})
+		hits, rs := s.hits(r)
+		ev.Runs = append(ev.Runs, IndexRun{Device: s.device(r.File.Dir), Bytes: r.Len, Hits: hits, Ranges: rs})
 	}
 	return ev
 }
 
-// hits counts a run's chunks by the wanted file, those of one file together as they follow each other.
-func (s *searcher) hits(r diskscan.Run) []costmodel.Hit {
-	var hits []costmodel.Hit
+// hits counts a run's chunks by the wanted file, those of one file together as they follow each other,
+// and says which they are.
+func (s *searcher) hits(r diskscan.Run) (hits []costmodel.Hit, rs []Range) {
 	for _, ch := range r.Chunks {
-		g, ok := s.loop.win.groupOf(ch.ID)
+		ord, g, ok := s.loop.win.placeOf(ch.ID)
 		if !ok {
 			continue
 		}
+		rs = appendOrdinal(rs, ord)
 		if n := len(hits); n > 0 && hits[n-1].Group == costmodel.GroupID(g) {
 			hits[n-1].Chunks++
 			continue
 		}
 		hits = append(hits, costmodel.Hit{Group: costmodel.GroupID(g), Chunks: 1})
 	}
-	return hits
+	return hits, rs
 }
 
-// read reads a run of the index.
+// read reads a run of chunks whose place is known.
 func (s *searcher) read(id uint32) {
 	s.mu.Lock()
 	r := s.runs[id]
 	s.mu.Unlock()
 	s.wg.Go(func() {
-		res, err := s.disk.Read(s.ctx, r, s.loop.win.wantsID, s.take)
+		tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
+		res, err := s.disk.Read(s.ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
+		tr.end(r.File.Size)
+		s.post(Event{}, tr)
 		s.loop.mail.post(Event{
 			Kind: EvRead, ID: id, Seconds: res.Cost.Seconds(), Units: r.Len, Found: res.Found,
 			Cached: res.Cold*2 < r.Len, Failed: err != nil,
@@ -255,7 +270,7 @@ func (s *searcher) read(id uint32) {
 }
 
 // take writes chunks that were found to their places and tells the loop.
-func (s *searcher) take(f *diskscan.Found) {
+func (s *searcher) take(f *diskscan.Found, tr *trail) {
 	defer f.Release()
 	var got []Range
 	data := f.Data
@@ -263,6 +278,7 @@ func (s *searcher) take(f *diskscan.Found) {
 		if c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len)); ok {
 			s.loop.deliver("disk", []claimed{c}, data[:ch.Len])
 			got = appendOrdinal(got, c.want.Ordinal)
+			tr.found(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 		}
 		data = data[ch.Len:]
 	}

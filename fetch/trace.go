@@ -152,7 +152,7 @@ func checkEvent(core *Core, ev Event) error {
 // ofSource says whether an event is about a source that is up.
 func ofSource(k EventKind) bool {
 	switch k {
-	case EvDown, EvArrived, EvFailed, EvSample:
+	case EvDown, EvArrived, EvFailed, EvSample, EvFine:
 		return true
 	}
 	return false

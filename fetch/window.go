@@ -27,10 +27,12 @@ func (p place) cost() int {
 // slot is a planned chunk: what it is and the places that need it.
 type slot struct {
 	want    sources.Want
-	place           // the first place
-	more    []place // further ones with the same content
-	group   uint32  // number of the first place's file
-	claimed bool    // its bytes are here or given up; no place can be added
+	place                  // the first place
+	more    []place        // further ones with the same content
+	group   uint32         // number of the first place's file
+	near    *stretch       // where bytes like it lie on this machine; nil: not known
+	patch   *sources.Patch // what is missing of it when they were compared; nil: all of it
+	claimed bool           // its bytes are here or given up; no place can be added
 }
 
 // window holds the planned chunks that have not come. Slots are added in the order of their ordinals
@@ -93,7 +95,7 @@ func (w *window) find(ord uint64) int {
 	return sort.Search(len(w.slots), func(i int) bool { return w.slots[i].want.Ordinal >= ord })
 }
 
-// wants turns ranges into the wants that they stand for.
+// wants turns ranges into the wants that they stand for, with the patches that are known.
 func (w *window) wants(rs []Range) []sources.Want {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,7 +103,9 @@ func (w *window) wants(rs []Range) []sources.Want {
 	for _, r := range rs {
 		end := r.First + uint64(r.Count)
 		for i := w.find(r.First); i < len(w.slots) && w.slots[i].want.Ordinal < end; i++ {
-			out = append(out, w.slots[i].want)
+			want := w.slots[i].want
+			want.Patch = w.slots[i].patch
+			out = append(out, want)
 		}
 	}
 	return out
@@ -111,8 +115,10 @@ func (w *window) wants(rs []Range) []sources.Want {
 type claimed struct {
 	want sources.Want
 	place
-	more []place
-	dup  bool // it had been settled before; there is nothing to do
+	more  []place
+	group uint32 // number of the first place's file
+	own   uint32 // bytes of it that a patch took from this machine's disk
+	dup   bool   // it had been settled before; there is nothing to do
 }
 
 // claim settles chunks: each is claimed once, later claims get dup.
@@ -130,7 +136,7 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 		}
 		s := &w.slots[i]
 		s.claimed = true
-		out = append(out, claimed{want: s.want, place: s.place, more: s.more})
+		out = append(out, claimed{want: s.want, place: s.place, more: s.more, group: s.group, own: want.Len - uint32(want.Bytes())})
 		w.settle(s, w.base+i)
 		i++
 	}
@@ -146,15 +152,16 @@ func (w *window) wantsID(id recipe.ID) bool {
 	return ok
 }
 
-// groupOf is the file that an open chunk belongs to.
-func (w *window) groupOf(id recipe.ID) (uint32, bool) {
+// placeOf is the ordinal of an open chunk and the number of its file.
+func (w *window) placeOf(id recipe.ID) (ordinal uint64, group uint32, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	number, ok := w.byID[id]
 	if !ok {
-		return 0, false
+		return 0, 0, false
 	}
-	return w.slots[number-w.base].group, true
+	s := &w.slots[number-w.base]
+	return s.want.Ordinal, s.group, true
 }
 
 // openIDs lists the open chunks among the n slots from number from on, and says where to go on.
@@ -181,7 +188,7 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	}
 	s := &w.slots[number-w.base]
 	s.claimed = true
-	c := claimed{want: s.want, place: s.place, more: s.more}
+	c := claimed{want: s.want, place: s.place, more: s.more, group: s.group}
 	w.settle(s, number)
 	w.trim()
 	return c, true
@@ -195,7 +202,7 @@ func (w *window) settle(s *slot, number int) {
 	for _, p := range s.more {
 		w.open -= p.cost()
 	}
-	s.more, s.file = nil, nil
+	s.more, s.file, s.near, s.patch = nil, nil, nil, nil
 	if w.open < w.max {
 		select {
 		case w.room <- struct{}{}:

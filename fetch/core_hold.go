@@ -1,0 +1,254 @@
+package fetch
+
+import (
+	"slices"
+	"time"
+
+	"dfetch/costmodel"
+)
+
+// Chunks that the disk will very likely bring soon are not asked of the network: what would be asked in
+// vain keeps the line busy when it is known what is really missing. For a chunk that the disk brings with
+// probability p after T seconds, asking saves (1−p)·T on the average, and costs p times what the line
+// needs to get rid of what was asked in vain (drain). So it is held back while (1−p)·T < p·drain.
+
+// Bounds of holding back.
+const (
+	planPause     = 5 * time.Millisecond  // between two decisions what to hold back, at least
+	maxOpening    = 50 * time.Millisecond // the first look at the disk, before anything is asked; at most two round trips
+	maxHold       = time.Second           // at most, while nothing ends on the disk
+	holdSlow      = 4                     // times as long as it should, an operation may take
+	holdSlack     = 5 * time.Millisecond  // and so much more
+	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything
+	promiseDrains = 10                    // at most, for what the disk is known to have
+	maxUnsent     = 192 << 10             // bytes that a sender has handed to the system and can't take back
+	drainUnsure   = 2                     // round trips to get rid of requests, while the rate is unknown
+)
+
+// drain is how long a source's line is busy with what it was asked for in vain and can't be taken back.
+func (s *source) drain() time.Duration {
+	if s.path.Rate() == 0 {
+		return drainUnsure * s.path.MinRTT()
+	}
+	return s.path.MinRTT() + time.Duration(float64(min(s.path.Want(), maxUnsent))/s.path.Rate()*float64(time.Second))
+}
+
+// nearest is the source with the shortest round trip; nil if none is up.
+func (c *Core) nearest() *source {
+	var near *source
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() && (near == nil || s.path.MinRTT() < near.path.MinRTT()) {
+			near = s
+		}
+	}
+	return near
+}
+
+// firstRate is the most that far sources can bring before their rates are measured, a window each round
+// trip; negative if one of them is near: it may be as fast as it likes.
+func (c *Core) firstRate() float64 {
+	var sum float64
+	for i := range c.sources {
+		s := &c.sources[i]
+		switch {
+		case !s.askable():
+		case s.path.MinRTT() < farRTT:
+			return -1
+		default:
+			sum += float64(c.cfg.MinWindow) / s.path.MinRTT().Seconds()
+		}
+	}
+	return sum
+}
+
+// leastDrain is the drain of the source that is free soonest; 0 without a source.
+func (c *Core) leastDrain() float64 {
+	var least time.Duration
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() {
+			if d := s.drain(); least == 0 || d < least {
+				least = d
+			}
+		}
+	}
+	return least.Seconds()
+}
+
+// worthHolding says whether a group's chunks are better left to the disk for now.
+func (s *search) worthHolding(g *group, drain float64) bool {
+	p, seconds := s.planner.Chance(g.id)
+	return p > 0 && (1-p)*seconds < p*drain
+}
+
+// patience is until when the operations under way may take before what they were to bring is asked of
+// the network all the same: they may be slower than was thought.
+func (s *search) patience(drain float64) time.Time {
+	cost := 0.0
+	for i := range s.running {
+		cost += s.running[i].op.Cost
+	}
+	most := min(maxHold, time.Duration(drain*float64(time.Second)), holdSlack+time.Duration(holdSlow*cost*float64(time.Second)))
+	return s.progress.Add(most)
+}
+
+// holding says whether some groups are held back at present.
+func (s *search) holding(now time.Time) bool { return s != nil && now.Before(s.holdUntil) }
+
+// lookAgain is when to decide again about what is held back.
+func (c *Core) lookAgain(now time.Time) time.Time {
+	s := c.search
+	if !s.holding(now) || c.unasked == 0 {
+		return time.Time{}
+	}
+	return earlier(c.cpu.AllowPlan(now).Again, s.holdUntil)
+}
+
+// heldBack says whether a chunk is to be left alone for now. holding is search.holding.
+func (c *Core) heldBack(ch *chunk, holding bool) bool {
+	return ch.zooming() || ch.promised || holding && int(ch.group) < len(c.search.groups) && c.search.groups[ch.group].held
+}
+
+// opening says until when nothing is asked because the disk gets its first look; the zero time when
+// that is over.
+func (c *Core) opening(now time.Time) time.Time {
+	s := c.search
+	if s == nil || s.opened || c.wanted == 0 {
+		return time.Time{}
+	}
+	if s.openAt.IsZero() {
+		s.openAt = now
+	}
+	near := c.nearest()
+	if near == nil {
+		return time.Time{}
+	}
+	until := s.openAt.Add(min(2*near.path.MinRTT(), maxOpening))
+	if now.Before(until) && s.listing() {
+		return until
+	}
+	s.opened = true
+	return time.Time{}
+}
+
+// listing says whether a directory is being listed.
+func (s *search) listing() bool {
+	for i := range s.running {
+		if s.running[i].op.Kind == costmodel.OpStat {
+			return true
+		}
+	}
+	return false
+}
+
+// expect notes that chunks of the file that was announced last will be planned, so that the disk can be
+// searched while their lists are on the way.
+func (c *Core) expect(f *WantedFile) {
+	s := c.search
+	near := c.nearest()
+	g := s.newest()
+	if !g.known || f.Chunks <= 0 || near == nil || near.path.MinRTT() < farRTT {
+		return
+	}
+	s.expected, s.expectedBytes = f.Chunks, f.Size
+	s.planner.Want(g.id, int(f.Chunks), f.Size)
+}
+
+// newest is the file that was announced last.
+func (s *search) newest() *group { return &s.groups[len(s.groups)-1] }
+
+// planExpected takes planned chunks off those that were expected of a group, and gives those that were not.
+func (s *search) planExpected(g *group, chunks int, bytes int64) (int, int64) {
+	if s.expected == 0 || g != s.newest() {
+		return chunks, bytes
+	}
+	n, b := min(int64(chunks), s.expected), min(bytes, s.expectedBytes)
+	s.expected -= n
+	s.expectedBytes -= b
+	return chunks - int(n), bytes - b
+}
+
+// expectNoMore drops what was expected of the newest file and not planned: it needs nothing of that.
+func (c *Core) expectNoMore() {
+	s := c.search
+	if s == nil || s.expected == 0 && s.expectedBytes == 0 {
+		return
+	}
+	s.planner.Arrived(s.newest().id, int(s.expected), s.expectedBytes)
+	s.expected, s.expectedBytes = 0, 0
+}
+
+// promise is the chunks of a run that is to be read.
+type promise struct {
+	run    uint32 // costmodel.RunID
+	ranges []Range
+}
+
+// promise holds the chunks of a run back until it was read, but not for long. What is missing between
+// them waits too: it is known then what lies there instead.
+func (c *Core) promise(now time.Time, run uint32, rs []Range) {
+	s := c.search
+	drain := time.Duration(c.leastDrain() * float64(time.Second))
+	if len(rs) == 0 || drain == 0 {
+		return
+	}
+	rs = closeGaps(rs)
+	s.promises = append(s.promises, promise{run, rs})
+	s.promisedUntil = now.Add(min(maxHold, promiseDrains*drain))
+	c.each(rs, func(ch *chunk) { ch.promised = ch.state == chunkWanted && ch.held == 0 && !ch.zooming() })
+}
+
+// closeGaps adds what lies between ranges that are close to each other.
+func closeGaps(rs []Range) []Range {
+	out := []Range{rs[0]}
+	for _, r := range rs[1:] {
+		last := &out[len(out)-1]
+		end := last.First + uint64(last.Count)
+		if r.First < end || r.First-end > maxGap {
+			out = append(out, r)
+			continue
+		}
+		last.Count = uint32(r.First - last.First + uint64(r.Count))
+	}
+	return out
+}
+
+// release lets go of the chunks of a run.
+func (c *Core) release(run uint32) {
+	s := c.search
+	i := slices.IndexFunc(s.promises, func(p promise) bool { return p.run == run })
+	if i < 0 {
+		return
+	}
+	c.each(s.promises[i].ranges, func(ch *chunk) {
+		if ch.promised && ch.state == chunkWanted && !ch.zooming() {
+			c.enqueue(ch)
+		}
+		ch.promised = false
+	})
+	s.promises = slices.Delete(s.promises, i, i+1)
+}
+
+// reading says whether a run is being read.
+func (s *search) reading(run uint32) bool {
+	return slices.ContainsFunc(s.running, func(r running) bool { return r.op.Kind == costmodel.OpRead && r.op.ID == run })
+}
+
+// releaseLate lets go of what was promised and does not come. It says when to look again.
+func (c *Core) releaseLate(now time.Time) time.Time {
+	s := c.search
+	if s == nil || len(s.promises) == 0 {
+		return time.Time{}
+	}
+	if !s.refused && now.Before(s.promisedUntil) {
+		return s.promisedUntil
+	}
+	var next time.Time
+	for _, p := range slices.Clone(s.promises) {
+		if s.reading(p.run) {
+			next = now.Add(maxHold)
+			continue
+		}
+		c.release(p.run)
+	}
+	return next
+}

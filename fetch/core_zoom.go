@@ -1,0 +1,315 @@
+package fetch
+
+import (
+	"slices"
+	"time"
+
+	"dfetch/costmodel"
+)
+
+// A missing chunk that lies between found ones often differs by a few bytes from what this machine has in
+// that place. Zooming is to look: a source gives the chunk's fine list, the shell compares it with the bytes
+// in that place, and what is missing is asked for as parts. In steps:
+//
+//  1. EvNear says which chunks have a place to compare with (near). They are held back from ordinary
+//     requests as long as zooming pays.
+//  2. zoomNext asks for fine lists (zoomNext), some round trips' worth at a time.
+//  3. EvFine says what is missing of each chunk. It goes back into the queue at that price (fine).
+//  4. A chunk whose parts made something else is asked for whole (unpatch).
+//
+// What the fine lists brought so far decides whether the next ones are asked for.
+
+// zoomState is how closely a chunk is looked at.
+type zoomState uint8
+
+const (
+	zoomNone  zoomState = iota // nothing here is known to resemble it
+	zoomNear                   // something does
+	zoomAsked                  // its fine list is on its way, or is being compared
+	zoomPart                   // chunk.cost bytes are missing
+	zoomOff                    // it is fetched whole
+)
+
+// Bounds of zooming.
+const (
+	maxParts      = 2048                 // chunks whose fine list was asked for and which have not come
+	judged        = 256                  // chunks that the decision looks at
+	nearShare     = 16                   // a place that is this many times shorter than its chunks is none
+	edgeChunks    = 2                    // so many chunks at each end of a missing run are likely to be there in part
+	learnShare    = 0.1                  // weight of one chunk in what is expected of the next
+	forgetShare   = 0.01                 // the same toward firstShare, for a chunk that is not zoomed
+	firstShare    = 0.5                  // expected to be missing, before anything was seen
+	wideAreaRTT   = 5 * time.Millisecond // beyond it zooming is tried before the rate is known
+	maxRefusals   = 16                   // fine lists that a source may refuse in a row
+	maxWholeFile  = 1 << 20              // a file up to this size may be compared as a whole
+	wholeFileProb = 0.5                  // and must be so likely to be an older version
+	maxWholeRun   = 128                  // chunks that it is compared with
+)
+
+// zoom is what the core knows of zooming.
+type zoom struct {
+	near  []uint64 // chunks to be zoomed, in the order in which they are to be
+	asked int64    // chunks whose fine lists are on their way
+	bytes int64    // what these lists take
+	parts int64    // chunks in zoomPart that are still wanted
+	share [2]float64
+	pays  [2]bool
+}
+
+func newZoom() zoom { return zoom{share: [2]float64{firstShare, firstShare}} }
+
+// class tells chunks inside a missing run from those at its ends.
+func (ch *chunk) class() int {
+	if ch.inner {
+		return 1
+	}
+	return 0
+}
+
+// bytes is what a request for the chunk brings.
+func (ch *chunk) bytes() int64 {
+	if ch.zoom == zoomPart {
+		return int64(ch.cost)
+	}
+	return int64(ch.len)
+}
+
+// zooming says whether a chunk is held back because it is looked at more closely.
+func (ch *chunk) zooming() bool { return ch.zoom == zoomNear || ch.zoom == zoomAsked }
+
+// near takes in that the chunks of a run did not turn up where they would be, and that a place of ev.Units
+// bytes is there instead.
+func (c *Core) near(ev Event) {
+	for _, r := range ev.Ranges {
+		rs := []Range{r}
+		var bytes int64
+		c.each(rs, func(ch *chunk) { bytes += int64(ch.len) })
+		usable := ev.Units*nearShare >= bytes
+		c.each(rs, func(ch *chunk) {
+			if ch.state != chunkWanted || ch.zoom != zoomNone || ch.held != 0 {
+				return
+			}
+			ch.inner = ch.ordinal >= r.First+edgeChunks && ch.ordinal+edgeChunks < r.First+uint64(r.Count)
+			if !usable {
+				c.whole(ch)
+				return
+			}
+			ch.zoom = zoomNear
+			c.zoom.near = append(c.zoom.near, ch.ordinal)
+		})
+	}
+}
+
+// whole puts a chunk in the queue of those that are fetched whole.
+func (c *Core) whole(ch *chunk) {
+	ch.zoom = zoomOff
+	c.enqueue(ch)
+}
+
+// zoomNext asks for fine lists as long as that pays.
+func (c *Core) zoomNext(now time.Time) {
+	z := &c.zoom
+	if len(z.near) == 0 {
+		return
+	}
+	id, ok := c.bestZoomer()
+	z.pays = [2]bool{}
+	if ok {
+		c.judge(&c.sources[id])
+	}
+	if !z.pays[0] || !z.pays[1] {
+		c.lapse()
+	}
+	if ok && len(z.near) > 0 {
+		c.zoomBatch(id)
+	}
+}
+
+// bestZoomer is the source that would answer first.
+func (c *Core) bestZoomer() (best SourceID, ok bool) {
+	for i := range c.sources {
+		s := &c.sources[i]
+		if s.askable() && s.zooms && (!ok || s.path.Finish(0) < c.sources[best].path.Finish(0)) {
+			best, ok = SourceID(i), true
+		}
+	}
+	return best, ok
+}
+
+// judge decides for each class of the next chunks whether zooming them pays.
+func (c *Core) judge(s *source) {
+	z := &c.zoom
+	if s.path.Rate() == 0 {
+		far := s.path.MinRTT() >= wideAreaRTT
+		z.pays = [2]bool{far, far}
+		return
+	}
+	var of [2]costmodel.Zoom
+	var all int64
+	for _, ord := range z.near[:min(len(z.near), judged)] {
+		if ch := c.at(ord); ch != nil {
+			of[ch.class()].Chunks++
+			of[ch.class()].Bytes += int64(ch.len)
+			all++
+		}
+	}
+	wait := max(0, s.path.MinRTT().Seconds()-float64(s.path.Outstanding())/s.path.Rate())
+	for class := range of {
+		b := &of[class]
+		if b.Chunks == 0 {
+			z.pays[class] = true
+			continue
+		}
+		b.Share, b.Rate, b.Cut = z.share[class], s.path.Rate(), c.search.planner.PerByte(0)
+		b.Wait = wait * float64(b.Chunks) / float64(all)
+		z.pays[class] = b.Pays()
+	}
+}
+
+// at is a planned chunk by its ordinal; nil if there is none.
+func (c *Core) at(ord uint64) *chunk {
+	if i := c.find(ord); i < len(c.chunks) && c.chunks[i].ordinal == ord {
+		return &c.chunks[i]
+	}
+	return nil
+}
+
+// lapse has the chunks fetched whole for which zooming does not pay.
+func (c *Core) lapse() {
+	z := &c.zoom
+	z.near = slices.DeleteFunc(z.near, func(ord uint64) bool {
+		ch := c.at(ord)
+		if ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear {
+			return true
+		}
+		class := ch.class()
+		if z.pays[class] {
+			return false
+		}
+		z.share[class] += forgetShare * (firstShare - z.share[class])
+		c.whole(ch)
+		return true
+	})
+}
+
+// zoomBatch asks a source for fine lists, up to a part of what it may be asked for.
+func (c *Core) zoomBatch(id SourceID) {
+	z, s := &c.zoom, &c.sources[id]
+	limit := s.path.Want() / 4
+	var rs []Range
+	n := 0
+	for ; n < len(z.near) && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
+		ch := c.at(z.near[n])
+		switch {
+		case ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear:
+		case ch.held != 0 || ch.tried&(1<<id) != 0:
+			c.whole(ch)
+		default:
+			ch.zoom = zoomAsked
+			z.asked++
+			z.bytes += costmodel.FineBytes(1, int64(ch.len))
+			rs = appendOrdinal(rs, ch.ordinal)
+		}
+	}
+	z.near = z.near[n:]
+	if rs != nil {
+		c.actions = append(c.actions, Action{Kind: ActZoom, Source: id, Ranges: rs})
+	}
+}
+
+// fine takes in what fine lists have shown: ev.Lens are the missing bytes of the chunks of ev.Ranges, in order.
+// With a reason there are none.
+func (c *Core) fine(ev Event) {
+	z, s := &c.zoom, &c.sources[ev.Source]
+	i := 0
+	for _, r := range ev.Ranges {
+		for k := range uint64(r.Count) {
+			missing := int64(-1)
+			if ev.Why == "" && i < len(ev.Lens) {
+				missing = int64(ev.Lens[i])
+			}
+			i++
+			c.fineOne(s, c.at(r.First+k), missing)
+		}
+	}
+	if z.asked -= int64(i); z.asked <= 0 {
+		z.asked, z.bytes = 0, 0
+	}
+	if ev.Why == "" {
+		s.refusals = 0
+		return
+	}
+	if s.refusals += i; s.refusals >= maxRefusals && ev.Why == WhyNotHeld {
+		s.zooms = false
+	}
+}
+
+// fineOne prices a chunk of which so many bytes are missing; negative: that is not known.
+func (c *Core) fineOne(s *source, ch *chunk, missing int64) {
+	z := &c.zoom
+	if ch == nil || ch.zoom != zoomAsked {
+		return
+	}
+	z.bytes = max(0, z.bytes-costmodel.FineBytes(1, int64(ch.len)))
+	if missing >= 0 {
+		share := &z.share[ch.class()]
+		*share += learnShare * (min(1, float64(missing)/float64(ch.len)) - *share)
+	}
+	ch.zoom = zoomOff
+	if ch.state != chunkWanted {
+		return
+	}
+	if missing > 0 && missing < int64(ch.len) {
+		ch.zoom, ch.cost = zoomPart, uint32(missing)
+		z.parts++
+	}
+	c.enqueue(ch)
+}
+
+// unpatch notes that the parts of a chunk made something else: it is to be fetched whole.
+func (c *Core) unpatch(ch *chunk) {
+	if ch.zoom == zoomPart && ch.held == 0 && ch.state == chunkWanted {
+		ch.zoom = zoomOff
+		c.zoom.parts--
+	}
+}
+
+// compareWhole has the missing chunks of small wanted files compared with a file that was thought to be an
+// older version, and had none of the chunks.
+func (c *Core) compareWhole(op costmodel.Op, ev Event) {
+	s := c.search
+	if !ev.Failed || ev.Found > 0 || op.Offset > 0 || ev.Units == 0 || ev.Units > maxWholeFile || !c.mayZoom() {
+		return
+	}
+	for _, id := range s.planner.Likely(costmodel.FileID(op.ID), wholeFileProb) {
+		if int(id) >= len(s.byID) {
+			continue
+		}
+		g := &s.groups[s.byID[id]]
+		var rs []Range
+		n := 0
+		for i := c.find(g.begin); i < len(c.chunks) && c.chunks[i].ordinal < g.end && n < maxWholeRun; i++ {
+			if ch := &c.chunks[i]; ch.state == chunkWanted && ch.zoom == zoomNone && ch.held == 0 {
+				rs = appendOrdinal(rs, ch.ordinal)
+				n++
+			}
+		}
+		if rs != nil {
+			c.actions = append(c.actions, Action{Kind: ActNear, ID: ev.ID, Ranges: rs})
+		}
+	}
+}
+
+// mayZoom says whether any source gives fine lists, and is slow or far enough for them.
+func (c *Core) mayZoom() bool {
+	id, ok := c.bestZoomer()
+	if !ok {
+		return false
+	}
+	s := &c.sources[id]
+	if s.path.Rate() == 0 {
+		return s.path.MinRTT() >= wideAreaRTT
+	}
+	one := costmodel.Zoom{Chunks: 1, Bytes: 16 << 10, Share: c.zoom.share[0], Rate: s.path.Rate(), Cut: c.search.planner.PerByte(0)}
+	return one.Pays()
+}
