@@ -2,8 +2,15 @@ package costmodel
 
 import "math"
 
-// alpha is the weight of a new measurement.
+// alpha is the weight of a new measurement. The first few of a device weigh more, as what stands against
+// them is a guess.
 const alpha = 0.2
+
+// weight is that of the measurement after n others.
+func weight(n uint8) float64 { return max(alpha, 1/float64(n+2)) }
+
+// manyMeasurements are enough for a new one to weigh alpha.
+const manyMeasurements = 8
 
 // maxDevices bounds the devices whose costs are kept apart; others share the last place.
 const maxDevices = 16
@@ -35,17 +42,17 @@ type Rate struct {
 // Seconds predicts what an operation over units costs.
 func (r Rate) Seconds(units float64) float64 { return r.PerOp + r.PerUnit*units }
 
-// observe moves the rate toward a measurement. The part of the rate that makes up most of the
+// observe moves the rate toward a measurement, by weight. The part of the rate that makes up most of the
 // prediction moves most, so small operations teach PerOp and large ones PerUnit.
-func (r *Rate) observe(units, seconds float64) {
+func (r *Rate) observe(units, seconds, weight float64) {
 	predicted := r.Seconds(units)
 	if units < 0 || !(predicted > 0) || !(seconds >= 0) || math.IsInf(seconds, 0) {
 		return
 	}
 	off := min(seconds/predicted, maxRatio) - 1
 	share := r.PerOp / predicted
-	r.PerOp = min(r.PerOp*(1+alpha*share*off), maxPerOp)
-	r.PerUnit = min(r.PerUnit*(1+alpha*(1-share)*off), maxPerUnit)
+	r.PerOp = min(r.PerOp*(1+weight*share*off), maxPerOp)
+	r.PerUnit = min(r.PerUnit*(1+weight*(1-share)*off), maxPerUnit)
 }
 
 // maxPerOp and maxPerUnit, in seconds, keep a disk that hangs from becoming infinitely dear.
@@ -60,12 +67,13 @@ const maxRatio = 50
 // deviceCosts are the rates of one device, by residency.
 type deviceCosts struct {
 	stat [2]Rate
-	read [2]Rate    // reading and hashing
-	cold [2]float64 // share of operations that went to the device: STATs, reads
+	read [2]Rate     // reading and hashing
+	cold [2]float64  // share of operations that went to the device: STATs, reads
+	seen [2][2]uint8 // measurements of stat and read, up to manyMeasurements
 }
 
 // Costs predicts the time of disk operations. It is fed with measurements; each moves the prediction
-// by a fifth. The zero Costs is not usable; see NewCosts.
+// by a fifth, the first few by more. The zero Costs is not usable; see NewCosts.
 type Costs struct {
 	devices [maxDevices]deviceCosts
 	check   Rate
@@ -89,24 +97,33 @@ func NewCosts() *Costs {
 func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
 	d := &c.devices[dev.index()]
 	d.stat[res&1], d.read[res&1] = stat, read
+	d.seen[0][res&1], d.seen[1][res&1] = manyMeasurements, manyMeasurements
 }
 
 // ObserveStat takes in a finished STAT of a directory with so many entries.
 func (c *Costs) ObserveStat(dev Device, res Residency, entries int, seconds float64) {
 	d := &c.devices[dev.index()]
-	d.stat[res&1].observe(float64(entries), seconds)
+	d.stat[res&1].observe(float64(entries), seconds, d.weighNext(0, res))
 	d.sawResidency(0, res)
 }
 
 // ObserveRead takes in a finished read and hash of so many bytes.
 func (c *Costs) ObserveRead(dev Device, res Residency, bytes int64, seconds float64) {
 	d := &c.devices[dev.index()]
-	d.read[res&1].observe(float64(bytes), seconds)
+	d.read[res&1].observe(float64(bytes), seconds, d.weighNext(1, res))
 	d.sawResidency(1, res)
 }
 
 // ObserveCheck takes in a finished sweep of so many ids through the index.
-func (c *Costs) ObserveCheck(ids int, seconds float64) { c.check.observe(float64(ids), seconds) }
+func (c *Costs) ObserveCheck(ids int, seconds float64) { c.check.observe(float64(ids), seconds, alpha) }
+
+// weighNext is the weight of the next measurement, which it counts.
+func (d *deviceCosts) weighNext(what int, res Residency) float64 {
+	n := &d.seen[what][res&1]
+	w := weight(*n)
+	*n = min(*n+1, manyMeasurements)
+	return w
+}
 
 func (d *deviceCosts) sawResidency(what int, res Residency) {
 	saw := 0.0

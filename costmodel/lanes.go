@@ -266,6 +266,7 @@ func (p *Planner) requeue(op Op) {
 
 // hashed goes on with a file after a slice.
 func (p *Planner) hashed(op Op, r Result) {
+	p.learn(op, r)
 	f := p.files.at(op.ID)
 	f.hashed += op.Len
 	if r.Found > 0 {
@@ -325,6 +326,6 @@ func (p *Planner) eachPair(op Op, f func(group uint32, prob float64)) {
 func (p *Planner) eachFilePair(file *file, bytes int64, f func(group uint32, prob float64)) {
 	part := file.unseen() * float64(bytes) / float64(max(1, file.rests()))
 	for i := range int(file.pairs.n) {
-		f(file.pairs.group[i], min(1, file.posterior(float64(file.pairs.p[i]))*part))
+		f(file.pairs.group[i], min(1, file.posterior(p.learned.correct(float64(file.pairs.p[i])))*part))
 	}
 }

@@ -22,6 +22,7 @@ type Planner struct {
 	running []Op
 	check   check
 	w       float64 // weight of STATs
+	learned learned
 	dropped int64
 	sweep   sweep
 	plan    plan

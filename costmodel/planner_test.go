@@ -191,7 +191,8 @@ func TestSurvival(t *testing.T) {
 		t.Errorf("a second copy has CPC %v beside %v", second.CPC, first.CPC)
 	}
 	p.Done(first, Result{Seconds: 64, Units: 1 << 20})
-	if second := mustStart(t, p); second.ID == uint32(other) || second.CPC > 1.01*first.CPC {
+	// What was thought to be certain and failed once is half as likely now.
+	if second := mustStart(t, p); second.ID == uint32(other) || second.CPC > 2.01*first.CPC {
 		t.Errorf("the copy is not back after the first failed: %+v", second)
 	}
 }

@@ -74,7 +74,12 @@ func (q *queue) keep(f func(item) bool) {
 		}
 	}
 	q.items = q.items[:n]
-	for i := n/2 - 1; i >= 0; i-- {
+	q.sort()
+}
+
+// sort makes the heap one again after keys were changed.
+func (q *queue) sort() {
+	for i := len(q.items)/2 - 1; i >= 0; i-- {
 		q.sink(i)
 	}
 }

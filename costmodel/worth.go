@@ -51,7 +51,7 @@ func (p *Planner) worth(f *file, v view) (chunks, bytes float64) {
 		if g.chunks == 0 {
 			continue
 		}
-		e := f.posterior(float64(f.pairs.p[i])) * unseen * float64(g.chunks) * p.survival(g, v)
+		e := f.posterior(p.learned.correct(float64(f.pairs.p[i]))) * unseen * float64(g.chunks) * p.survival(g, v)
 		best = max(best, e)
 		sum += e
 		bytes += e / float64(g.chunks) * float64(g.bytes)
