@@ -17,8 +17,9 @@
 //
 // Everything below the destination is reached from its open handle by one name at a time, without
 // following symlinks, so another process that exchanges directories for symlinks can't make it write
-// elsewhere. On a mount below the destination entries are staged on that mount. Memory grows with the files in flight, the open directories and, under Config.Delete, the
-// names of the directories on the way to the one being worked on; not with the tree.
+// elsewhere. On a mount below the destination entries are staged on that mount. Memory grows with the
+// files in flight, the open directories and, under Config.Delete, the names of the directories on the
+// way to the one being worked on; not with the tree.
 //
 // Not guaranteed: content is not hashed here, the caller vouches for it. A tree is not exchanged as a
 // whole: files take their names one by one. A directory that takes the place of a file does so before
