@@ -32,6 +32,8 @@ type Found struct {
 	File   File
 	Chunks []Chunk // by offset; not necessarily neighbours in the file
 	Data   []byte  // their bytes, one after the other, in the order of Chunks
+	// Indexed: the index named the chunks; else they were found by hashing the file.
+	Indexed bool
 
 	buf  []byte
 	pool *buffers
@@ -292,6 +294,7 @@ type batch struct {
 	sink Sink
 	res  *HashResult
 	next *Found
+	run  bool // the chunks are of a run of the index
 }
 
 // add copies a chunk into the batch. Data may be reused afterwards.
@@ -306,7 +309,7 @@ func (b *batch) add(c Chunk, data []byte) error {
 		if err != nil {
 			return err
 		}
-		b.next = &Found{File: b.file, Data: buf, buf: buf, pool: &b.d.buffers}
+		b.next = &Found{File: b.file, Data: buf, Indexed: b.run, buf: buf, pool: &b.d.buffers}
 	}
 	b.next.Chunks = append(b.next.Chunks, c)
 	b.next.Data = append(b.next.Data, data...)

@@ -28,7 +28,7 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
 		p := &pass{d: d, o: o, run: &r, want: want}
-		p.batch = batch{d: d, o: o, file: r.File, sink: sink, res: &p.found}
+		p.batch = batch{d: d, o: o, file: r.File, sink: sink, res: &p.found, run: true}
 		err := p.read()
 		p.res.Found, p.res.FoundBytes = p.found.Found, p.found.FoundBytes
 		return errors.Join(err, o.tell(func() { res = p.res }))

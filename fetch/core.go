@@ -22,6 +22,7 @@ type CoreConfig struct {
 	SearchDepth int           // disk operations at one time; 0 = 2
 	NoPressure  bool          // search whatever the disk and the network do (to compare with)
 	DiskOrder   costmodel.Order
+	NetRate     float64 `json:",omitempty"` // bytes a second to weigh the disk against while no source is up; 0 = none
 }
 
 func (c CoreConfig) withDefaults() CoreConfig {

@@ -261,7 +261,7 @@ func (c *Core) netRate(now time.Time) float64 {
 		}
 	}
 	if !up {
-		return 0
+		return c.cfg.NetRate
 	}
 	if sum == 0 {
 		sum = most

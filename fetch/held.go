@@ -14,7 +14,7 @@ const maxHashed = 1 << 16
 // held keeps live files readable for the search when the transfer replaces them: names that were swapped, files
 // that moved. A file that was hashed to its end is not held, and none is while the search is refused.
 type held struct {
-	tree    *tree.Tree
+	tree    *tree.Tree  // nil in a rehearsal: nothing is replaced
 	refused atomic.Bool // the network does better than the disk
 
 	mu     sync.Mutex
@@ -43,11 +43,16 @@ func (h *held) wasHashed(dev, ino uint64) {
 		h.hashed[file] = struct{}{}
 	}
 	h.mu.Unlock()
-	h.tree.LetGo(file)
+	if h.tree != nil {
+		h.tree.LetGo(file)
+	}
 }
 
 // HeldIn implements diskscan.Held.
 func (h *held) HeldIn(dev, ino uint64) []diskscan.FileInfo {
+	if h.tree == nil {
+		return nil
+	}
 	var files []diskscan.FileInfo
 	for _, o := range h.tree.HeldIn(tree.Inode{Dev: dev, Ino: ino}) {
 		files = append(files, diskscan.FileInfo{Name: o.Name, Size: o.Size, MTime: o.MTime, Ino: o.File.Ino})
@@ -57,5 +62,8 @@ func (h *held) HeldIn(dev, ino uint64) []diskscan.FileInfo {
 
 // OpenHeld implements diskscan.Held.
 func (h *held) OpenHeld(dev, ino uint64) (fd int, ok bool) {
+	if h.tree == nil {
+		return -1, false
+	}
 	return h.tree.OpenHeld(tree.Inode{Dev: dev, Ino: ino})
 }

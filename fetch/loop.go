@@ -24,7 +24,9 @@ type loop struct {
 	lost    func(c claimed, why Why)     // a place's bytes will not come
 	written func(done int64) *backpressure.WriterSample
 	stats   *counters
-	search  *searcher // nil unless the core searches
+	search  *searcher  // nil unless the core searches
+	explain *explainer // nil: nobody asks
+	yields  bool       // a search that the network beats is over
 
 	mu      sync.Mutex
 	sources []*attached // by SourceID
@@ -172,7 +174,8 @@ func untilWake(now, wake time.Time) time.Duration {
 func (l *loop) orphaned() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended == nil || l.rec.core.upMask() != 0 || !l.rec.core.planDone || l.rec.core.searching() {
+	core := l.rec.core
+	if l.ended == nil || core.upMask() != 0 || !core.planDone || core.searching() && !(l.yields && core.searchRefused()) {
 		return nil
 	}
 	return fmt.Errorf("%w: %d chunks are missing: %w", errNoSource, l.rec.core.Waiting(), l.ended)
@@ -228,6 +231,9 @@ func (s *sink) Deliver(b *sources.Batch) {
 	start := time.Now()
 	got := s.l.win.claim(b.Wants, make([]claimed, 0, len(b.Wants)))
 	s.l.deliver(s.kind, got, b.Data)
+	s.l.explain.brought(got, func(string) Origin {
+		return Origin{Source: s.kind, Where: s.a.source.Properties().Name, How: "asked for"}
+	})
 	ev := Event{Kind: EvArrived, Source: s.a.id, Ranges: rangesOf(b.Wants)}
 	n := int64(len(b.Data))
 	b.Release()

@@ -24,8 +24,9 @@ const (
 
 // pending is a file that is not complete.
 type pending struct {
-	file *tree.File
-	path string
+	file    *tree.File
+	path    string
+	origins *origins // nil unless somebody wants them explained
 }
 
 // job is a file whose chunks are to be planned.
@@ -53,6 +54,8 @@ type planner struct {
 	// place: the path of the destination, for the search; nil without one.
 	place []string
 	files uint32 // told to the core
+
+	explain *explainer
 
 	// checksum: a live file is right when its content is, not when its size and time are.
 	checksum bool
@@ -93,11 +96,12 @@ func (p *planner) walk(ctx context.Context, jobs chan<- *job) error {
 		if f == nil {
 			if e.Type == recipe.TypeFile {
 				p.stats.wholeBytes.Add(uint64(e.Size))
+				p.explain.open(it.Path, e.Size).add(wholeOrigin(e))
 			}
 			return nil
 		}
 		p.prefetchLists(&e.Content)
-		j := &job{file: &pending{file: f, path: it.Path}, entry: *e, ordinal: it.Ordinal}
+		j := &job{file: &pending{file: f, path: it.Path, origins: p.explain.open(it.Path, e.Size)}, entry: *e, ordinal: it.Ordinal}
 		j.entry.Content.Refs = slices.Clone(e.Content.Refs)
 		select {
 		case jobs <- j:
@@ -154,22 +158,29 @@ func (p *planner) planFile(ctx context.Context, j *job) error {
 	return recipe.Chunks(ctx, p.nodes, &j.entry, func(off int64, r recipe.Ref) error {
 		if r.Hole {
 			p.stats.holeBytes.Add(uint64(r.Bytes))
+			j.file.origins.add(holeOrigin(r))
 			return f.Hole(off, r.Bytes)
 		}
-		want := sources.Want{Ordinal: ord, ID: r.ID, Len: uint32(r.Bytes)}
+		want := wantOf(ord, r)
 		ord++
 		if f.Holds(off, r.Bytes) {
-			p.stats.resumed.Add(uint64(r.Bytes))
+			p.resumed(j, r.Bytes)
 			return nil
 		}
 		if f.Staged(off, r.Bytes) && p.rehash(f, off, want) {
-			p.stats.resumed.Add(uint64(r.Bytes))
+			p.resumed(j, r.Bytes)
 			return f.HoldVerified(off, r.Bytes)
 		}
 		at := place{file: j.file, off: off, lead: lead}
 		lead = false
 		return p.plan(ctx, want, at)
 	})
+}
+
+// resumed counts a chunk that an earlier run had staged.
+func (p *planner) resumed(j *job, bytes int64) {
+	p.stats.resumed.Add(uint64(bytes))
+	j.file.origins.add(Origin{Source: "dest", How: "staged by an earlier run", Bytes: uint64(bytes), Chunks: 1})
 }
 
 // announce tells the search which file the next chunks belong to.
@@ -216,6 +227,7 @@ func (p *planner) liveIsRight(ctx context.Context, j *job) (bool, error) {
 		return false, err
 	}
 	p.stats.wholeBytes.Add(uint64(j.entry.Size))
+	j.file.origins.add(Origin{Source: "dest", How: "right by its content", Bytes: uint64(j.entry.Size)})
 	return true, j.file.file.Right()
 }
 
@@ -270,4 +282,9 @@ func (p *planner) flush() {
 		p.post(evs...)
 		p.batch, p.ids = Event{}, p.ids[:0]
 	}
+}
+
+// wantOf is the want of a chunk.
+func wantOf(ordinal uint64, r recipe.Ref) sources.Want {
+	return sources.Want{Ordinal: ordinal, ID: r.ID, Len: uint32(r.Bytes)}
 }

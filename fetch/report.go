@@ -34,6 +34,8 @@ type Report struct {
 	Failures     []string                `json:"failures,omitempty"`
 	Error        string                  `json:"error,omitempty"`
 	RecipeBytes  uint64                  `json:"recipe_bytes"`
+	Explained    []Explanation           `json:"explained,omitempty"`
+	Unexplained  uint64                  `json:"unexplained,omitempty"` // files that were asked for beyond those
 }
 
 // SourceReport is what one kind of source brought.
@@ -61,11 +63,7 @@ func (t *transfer) report(err error) *Report {
 		Rejected: uint64(t.dial.rejectedChunks()), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
 		FilesRight: t.result.RightFiles, FilesWritten: t.result.Files, Deleted: t.result.Deleted, Failed: t.result.FailedCount,
 	}
-	d := t.found
-	r.DiskOps = DiskOps{
-		Stat: uint64(d.Stat), Hash: uint64(d.Hash), HashBytes: uint64(d.HashBytes),
-		CacheCheck: uint64(d.CacheCheck), CacheRead: uint64(d.CacheRead),
-	}
+	r.DiskOps = t.diskOps()
 	if t.root != nil {
 		r.Recipe = recipe.FormatID(t.root.Hash, t.cfg.Recipe)
 		c := t.wanted()
@@ -74,10 +72,21 @@ func (t *transfer) report(err error) *Report {
 	for _, f := range t.result.Failed {
 		r.Failures = append(r.Failures, f.String())
 	}
+	if len(t.cfg.Explain) > 0 {
+		r.Explained, r.Unexplained = t.explain.explained(t.whyNetwork()), t.explain.more
+	}
 	if err != nil {
 		r.Error = err.Error()
 	}
 	return r
+}
+
+func (t *transfer) diskOps() DiskOps {
+	d := t.found
+	return DiskOps{
+		Stat: uint64(d.Stat), Hash: uint64(d.Hash), HashBytes: uint64(d.HashBytes),
+		CacheCheck: uint64(d.CacheCheck), CacheRead: uint64(d.CacheRead),
+	}
 }
 
 // sourceReports credits each byte to where it came from. Content that lies in the recipe came with

@@ -42,6 +42,9 @@ type Config struct {
 	MaxRate float64
 	// StallTimeout ends a source that brings nothing for so long; 0 is the source's default.
 	StallTimeout time.Duration
+	// Explain names files, or directories of files, whose bytes' origins the report tells, as slash paths below the
+	// destination; "." is all. The first 1000 files are told.
+	Explain []string
 	// Trace gets the event log; nil for none.
 	Trace io.Writer
 	// Progress is told how it goes, five times a second; nil for no one. One call at a time.
@@ -88,8 +91,10 @@ type transfer struct {
 	root   *recipe.Root // of the part that is wanted
 	tree   *tree.Tree
 	held   held
-	result tree.Result
-	found  diskscan.Stats
+
+	explain explainer
+	result  tree.Result
+	found   diskscan.Stats
 
 	mu     sync.Mutex
 	lost   map[Why]int      // chunks given up
@@ -116,6 +121,7 @@ func newTransfer(cfg Config) *transfer {
 	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
+	t.explain.paths, t.loop.explain = cfg.Explain, &t.explain
 	t.loop.write, t.loop.lost, t.loop.written = t.write, t.giveUp, t.written
 	t.intake = sources.NewIntake(sources.IntakeConfig{})
 	t.dial = newDialers(&t.cfg, t.loop, t.intake)
@@ -291,7 +297,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 	defer cancel(errEnded)
 	p := &planner{
 		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
-		checksum: t.cfg.Checksum, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
+		checksum: t.cfg.Checksum, explain: &t.explain, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
 	}
 	if !t.cfg.Search.Off {
 		s, err := t.startSearch(inner, dest)
@@ -301,6 +307,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
 		p.place, p.recall = t.place(dest), s.recall
+		s.place = p.place
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {

@@ -37,6 +37,7 @@ type searcher struct {
 	loop  *loop
 	held  *held
 	zoom  *zoomer
+	place []string // as planner.place
 	note  func(format string, args ...any)
 	wg    sync.WaitGroup
 
@@ -277,6 +278,9 @@ func (s *searcher) take(f *diskscan.Found, tr *trail) {
 	for _, ch := range f.Chunks {
 		if c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len)); ok {
 			s.loop.deliver("disk", []claimed{c}, data[:ch.Len])
+			s.loop.explain.brought([]claimed{c}, func(wanted string) Origin {
+				return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
+			})
 			got = appendOrdinal(got, c.want.Ordinal)
 			tr.found(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 		}

@@ -33,7 +33,22 @@ type Plan struct {
 	MissingBytes  uint64 `json:"missing_bytes"` // their sizes
 	MissingData   int64  `json:"missing_data"`  // of that, data: what has to be brought and stored; holes take no room
 	MissingChunks uint64 `json:"missing_chunks"`
+
+	// Sources is what each is expected to bring, by the names of Report.Sources. What the destination has takes
+	// no time.
+	Sources map[string]Expectation `json:"sources"`
+	Rate    float64                `json:"rate,omitempty"`   // bytes a second that the senders were measured at
+	Search  *SearchPlan            `json:"search,omitempty"` // nil if this machine is not searched
+
+	Deletes     []string `json:"deletes,omitempty"` // what Config.Delete would remove: the first 1000
+	DeleteCount uint64   `json:"delete_count,omitempty"`
+
+	Explained   []Explanation `json:"explained,omitempty"`   // as in Report, as far as the search was rehearsed
+	Unexplained uint64        `json:"unexplained,omitempty"` // as in Report
 }
+
+// maxDeletes bounds the deletes that a plan names.
+const maxDeletes = 1000
 
 // survey compares the recipe with the destination by size and time, and changes nothing.
 func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error) {
@@ -54,6 +69,7 @@ func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error
 		return nil
 	})
 	p.MissingData = min(p.MissingData, int64(t.root.Counts.DataBytes))
+	p.Sources = map[string]Expectation{"dest": {Bytes: p.Bytes - p.MissingBytes}}
 	return p, err
 }
 
@@ -76,17 +92,38 @@ func (p *Plan) add(e *recipe.Entry, right bool) {
 	p.MissingChunks += chunks
 }
 
-// DryRun says what Run would do. Nothing is changed at the destination.
+// DryRun says what Run would do. Nothing is changed at the destination. Some content comes over the network
+// to measure its rate, and this machine is searched for some seconds; what that brings is thrown away.
 func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
+	search := cfg.Search
+	cfg.Search.Off = true // while the senders are measured
 	t := newTransfer(cfg)
 	defer t.intake.Close()
 	var plan *Plan
 	err := t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
 		var err error
-		plan, err = t.survey(ctx, feed)
-		return err
+		if plan, err = t.survey(ctx, feed); err != nil {
+			return err
+		}
+		if err := t.planDeletes(ctx, feed, plan); err != nil {
+			return err
+		}
+		return t.rehearse(ctx, feed, search, plan)
 	})
 	return plan, err
+}
+
+// planDeletes lists what Config.Delete would remove.
+func (t *transfer) planDeletes(ctx context.Context, nodes recipe.Nodes, p *Plan) error {
+	if !t.cfg.Delete || t.root.Top.Type != recipe.TypeDir {
+		return nil
+	}
+	walk := func(fn func(recipe.Item) error) error { return t.walk(ctx, nodes, fn) }
+	return tree.Extras(p.Dest, walk, t.cfg.Select.protects, func(path string) {
+		if p.DeleteCount++; len(p.Deletes) < maxDeletes {
+			p.Deletes = append(p.Deletes, path)
+		}
+	})
 }
 
 // WithRecipe connects and calls do with the recipe's root and nodes, which it fetches as they are

@@ -2,6 +2,8 @@ package tree
 
 import (
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -144,4 +146,12 @@ func freeBytes(fd int) (int64, error) {
 		return 0, err
 	}
 	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// deviceOf is the device that a file lies on.
+func deviceOf(st fs.FileInfo) uint64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return sys.Dev
+	}
+	return 0
 }

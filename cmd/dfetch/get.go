@@ -15,7 +15,6 @@ import (
 
 	"dfetch/costmodel"
 	"dfetch/fetch"
-	"dfetch/recipe"
 	"dfetch/tree"
 )
 
@@ -34,6 +33,7 @@ type getFlags struct {
 	filesFrom string
 	search    fetch.SearchConfig
 	order     string
+	explain   []string
 	trust     []string
 	rules     []fetch.Rule
 	report    string
@@ -56,7 +56,8 @@ id names a part of the tree. With several addresses of one recipe, all of their 
 
 A file whose size and time are right stays as it is. Content that is missing is looked for on this machine, in
 DEST, in what every user may read beside it and where --search says, as long as that is faster than the
-network; the rest is fetched meanwhile. All is checked against the recipe,
+network; the rest is fetched meanwhile. With -n, the senders are asked for a little and this machine is searched
+for a few seconds, and what that says is told. All is checked against the recipe,
 put together in DEST/.dfetch and then renamed into place. A run that was stopped, by whatever, loses nothing:
 the same command goes on from what was verified.`,
 		Args: wantArgs(2, -1),
@@ -82,7 +83,8 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl.StringArrayVar(&f.trust, "trust", nil, "want the .dfr file that is named beside the address signed by this key, and trust it (repeat: one of them)")
 	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
 	fl.StringVar(&f.order, "disk-order", "cpc", "search in this ORDER: cpc, bfs or allstats (to compare with)")
-	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be fetched, and change nothing")
+	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would come from where, and how long that takes, and change nothing")
+	fl.StringArrayVar(&f.explain, "explain", nil, "say where the bytes of the file PATH came from and why, or of all files below it (repeat; . is all)")
 	fl.BoolVar(&f.checksum, "checksum", false, "read the files at DEST instead of trusting size and time")
 	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk at WHEN: none, end (before files get their names, in batches) or file (each one)")
 	fl.BoolVar(&f.delete, "delete", false, "remove what is in DEST and not in the recipe")
@@ -105,6 +107,7 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	nameValues(fl, "WHEN", "fsync")
 	nameValues(fl, "N", "max-delete")
 	nameValues(fl, "KEY", "trust")
+	nameValues(fl, "PATH", "explain")
 	nameValues(fl, "FILE", "token-file", "files-from", "trace", "report")
 }
 
@@ -130,7 +133,7 @@ func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 			cfg.MaxDelete = -1
 		}
 	}
-	cfg.Verbose, cfg.Search = f.verbose, f.search
+	cfg.Verbose, cfg.Search, cfg.Explain = f.verbose, f.search, f.explain
 	if cfg.Search.Order, ok = diskOrders[f.order]; !ok {
 		return cfg, usagef("--disk-order %q: want cpc, bfs or allstats", f.order)
 	}
@@ -373,6 +376,9 @@ func (v *view) end(r *fetch.Report, path string) error {
 	case !v.f.quiet && r.Exit == exitDone:
 		summary(v.out, r)
 	}
+	if !v.f.json {
+		explainFiles(v.out, r.Explained, r.Unexplained)
+	}
 	if path == "" {
 		return nil
 	}
@@ -387,22 +393,4 @@ func writeReport(r *fetch.Report, path string) error {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o666)
-}
-
-// dryRun prints what get would do.
-func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
-	plan, err := fetch.DryRun(cmd.Context(), cfg)
-	if err != nil {
-		return err
-	}
-	w := cmd.OutOrStdout()
-	if f.json {
-		return json.NewEncoder(w).Encode(plan)
-	}
-	right := plan.Bytes - plan.MissingBytes
-	fmt.Fprintf(w, "%s\nlands at %s\n", recipe.Address{Hash: recipe.BLAKE3, ID: cfg.Recipe}, plan.Dest)
-	fmt.Fprintf(w, "  dest    %10s  %d files are right already\n", formatSize(int64(right)), plan.Files-plan.MissingFiles)
-	_, err = fmt.Fprintf(w, "  sender  %10s  %d files, %d chunks at most\nspace needed: %s\n",
-		formatSize(plan.MissingData), plan.MissingFiles, plan.MissingChunks, formatSize(plan.MissingData))
-	return err
 }
