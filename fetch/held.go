@@ -11,8 +11,9 @@ import (
 // maxHashed bounds the files that are remembered as hashed. Further ones may be held in vain.
 const maxHashed = 1 << 16
 
-// held keeps live files readable for the search when the transfer replaces them: names that were swapped, files
-// that moved. A file that was hashed to its end is not held, and none is while the search is refused.
+// held keeps live files readable for the search when the transfer replaces them: names that were swapped,
+// files that moved. A file that was hashed to its end, after all was planned, is not held, and none is while
+// the search is refused.
 type held struct {
 	tree    *tree.Tree  // nil in a rehearsal: nothing is replaced
 	refused atomic.Bool // the network does better than the disk

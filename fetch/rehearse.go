@@ -155,7 +155,7 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, post: t.loop.mail.post, stats: t.stats, explain: &t.explain,
 	}}
 	if t.loop.search != nil {
-		r.p.place = t.loop.search.place
+		r.p.place, r.p.recall = t.loop.search.place, t.loop.search.recall
 	}
 	planned := make(chan error, 1)
 	go func() { planned <- r.plan(inner) }()

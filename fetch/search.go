@@ -54,6 +54,8 @@ type diskFile struct {
 	file diskscan.File
 	next diskscan.HashState
 	spot spot // the last chunk that was found in it
+	// early: a part of it was hashed before everything was planned, so that it may be wanted again.
+	early bool
 }
 
 // startSearch opens what may be searched. The search lives until stop.
@@ -185,6 +187,7 @@ func (s *searcher) listed(id uint32, res diskscan.StatResult) Event {
 // hash reads the next slice of a file.
 func (s *searcher) hash(id uint32) {
 	s.mu.Lock()
+	s.files[id].early = s.files[id].early || !s.loop.stats.planDone.Load()
 	f := s.files[id]
 	s.mu.Unlock()
 	s.wg.Go(func() {
@@ -197,7 +200,7 @@ func (s *searcher) hash(id uint32) {
 		s.mu.Lock()
 		s.files[id].next, s.files[id].spot = res.Next, tr.last
 		s.mu.Unlock()
-		if err == nil && res.Done && !res.Changed && len(res.Late) == 0 && len(tr.events) == 0 {
+		if err == nil && res.Done && !res.Changed && !f.early && len(res.Late) == 0 && len(tr.events) == 0 {
 			s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
 		}
 		s.post(late, tr)
