@@ -103,6 +103,9 @@ func (o *origins) add(from Origin) {
 	o.from[i].Chunks += from.Chunks
 }
 
+// comparedFine is how parts of chunks are found.
+const comparedFine = "parts of chunks, compared at fine grain"
+
 // brought counts delivered chunks for the files that they serve.
 func (e *explainer) brought(got []claimed, from func(path string) Origin) {
 	if e == nil || len(e.paths) == 0 {
@@ -120,8 +123,9 @@ func (e *explainer) brought(got []claimed, from func(path string) Origin) {
 			if i > 0 {
 				o = Origin{Source: o.Source, Where: o.Where, How: "the same chunk as " + c.file.path}
 			}
-			o.Bytes, o.Chunks = uint64(c.want.Len), 1
+			o.Bytes, o.Chunks = uint64(c.want.Len-c.own), 1
 			p.file.origins.add(o)
+			p.file.origins.add(Origin{Source: "disk", How: comparedFine, Bytes: uint64(c.own)})
 		}
 	}
 }
@@ -130,7 +134,7 @@ func (e *explainer) brought(got []claimed, from func(path string) Origin) {
 func fromDisk(f *diskscan.Found, found, wanted string) Origin {
 	how := "hashed"
 	if f.Indexed {
-		how = "index"
+		how = "by the index, or hashed before"
 	}
 	return Origin{Source: "disk", Where: found, How: how + ": " + likeness(found, wanted)}
 }

@@ -238,6 +238,7 @@ func (z *zoomer) assemble(w sources.Want, fill func([]byte) error) error {
 	}
 	if c, ok := z.s.loop.win.claimID(w.ID, w.Len); ok {
 		z.s.loop.deliver("disk", []claimed{c}, chunk)
+		z.s.loop.explain.brought([]claimed{c}, func(string) Origin { return Origin{Source: "disk", How: comparedFine} })
 		z.s.loop.mail.post(Event{Kind: EvFound, Ranges: []Range{{c.want.Ordinal, 1}}})
 	}
 	return nil
