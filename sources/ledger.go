@@ -211,9 +211,10 @@ func (l *Ledger) leave() {
 // settle delivers the good chunks of a run, as few batches as it can, and fails the bad ones.
 func (l *Ledger) settle(run Run) {
 	wants := l.takeRun(run)
+	ids := l.hashWanted(wants, run)
 	var bad []Want
 	for start, offset := 0, 0; start < len(wants); {
-		end, size := l.goodFrom(wants, run, start, offset)
+		end, size := goodFrom(wants, ids, run.Lens, start)
 		if end > start {
 			l.deliver(wants[start:end:end], run.Buf, offset, size)
 			start, offset = end, offset+size
@@ -248,21 +249,38 @@ func (l *Ledger) takeRun(run Run) []Want {
 	return wants
 }
 
-// goodFrom finds how many wants from start on are verified, and their bytes.
-func (l *Ledger) goodFrom(wants []Want, run Run, start, offset int) (end, size int) {
-	for end = start; end < len(wants); end++ {
-		n := int(run.Lens[end])
-		if wants[end].Len == 0 || int(wants[end].Len) != n {
-			break
+// hashWanted computes the ids of the chunks of a run that are wanted and have the right length,
+// neighbours together. The others get none.
+func (l *Ledger) hashWanted(wants []Want, run Run) []recipe.ID {
+	ids := make([]recipe.ID, len(wants))
+	data := run.Buf.Data
+	for start := 0; start < len(wants); {
+		end, size := start, 0
+		for end < len(wants) && right(wants[end], run.Lens[end]) {
+			size += int(run.Lens[end])
+			end++
 		}
-		from := offset + size
-		if l.hash.Chunk(run.Buf.Data[from:from+n]) != wants[end].ID {
-			break
+		if end == start {
+			data = data[run.Lens[start]:]
+			start++
+			continue
 		}
-		size += n
+		l.hash.Chunks(ids[start:end], data[:size], run.Lens[start:end])
+		data, start = data[size:], end
+	}
+	return ids
+}
+
+// goodFrom finds how many wants from start on have the right length and id, and their bytes.
+func goodFrom(wants []Want, ids []recipe.ID, lens []uint32, start int) (end, size int) {
+	for end = start; end < len(wants) && right(wants[end], lens[end]) && ids[end] == wants[end].ID; end++ {
+		size += int(lens[end])
 	}
 	return end, size
 }
+
+// right says whether n bytes can be what is wanted; a want of no bytes is none.
+func right(w Want, n uint32) bool { return w.Len > 0 && w.Len == n }
 
 func (l *Ledger) deliver(wants []Want, buf *Buffer, offset, size int) {
 	l.came(wants, int64(size))
