@@ -8,7 +8,7 @@ import (
 )
 
 // A pack of a NodeCache is a magic and records up to the end: id, kind, raw length and encoded
-// length in 4 bytes big endian, and the bytes of EncodeNode. The last record may be torn.
+// length in 4 bytes big endian, and the bytes as EncodeNode makes them. The last record may be torn.
 const (
 	packMagic    = "DFNODES1"
 	packHeadSize = 32 + 1 + 4 + 4
@@ -25,7 +25,7 @@ func (h *packHead) sound() bool {
 }
 
 func appendPacked(dst []byte, kind Kind, id ID, raw []byte) []byte {
-	enc := EncodeNode(raw)
+	enc := encodeNode(cacheEncoder(), raw)
 	dst = append(append(dst, id[:]...), byte(kind))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(raw)))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(enc)))

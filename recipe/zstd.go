@@ -10,9 +10,15 @@ import (
 // maxWindow is the largest zstd window that a decoder accepts.
 const maxWindow = 1 << 20
 
-var nodeEncoder = sync.OnceValue(func() *zstd.Encoder {
+// Nodes that are published are compressed once and read often; those of a cache are written by each fetch.
+var (
+	nodeEncoder  = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedDefault) })
+	cacheEncoder = sync.OnceValue(func() *zstd.Encoder { return newEncoder(zstd.SpeedFastest) })
+)
+
+func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
 	enc, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(level),
 		zstd.WithWindowSize(maxWindow),
 		zstd.WithEncoderConcurrency(min(4, runtime.GOMAXPROCS(0))),
 		zstd.WithLowerEncoderMem(true),
@@ -21,7 +27,7 @@ var nodeEncoder = sync.OnceValue(func() *zstd.Encoder {
 		panic(err) // the options are constants
 	}
 	return enc
-})
+}
 
 var nodeDecoder = sync.OnceValue(func() *zstd.Decoder {
 	dec, err := zstd.NewReader(nil,
@@ -37,8 +43,10 @@ var nodeDecoder = sync.OnceValue(func() *zstd.Decoder {
 
 // EncodeNode is a node as it lies in files and travels: a zstd frame, or the raw bytes themselves if
 // a frame would not be smaller. Which of the two it is shows from its length.
-func EncodeNode(raw []byte) []byte {
-	enc := nodeEncoder().EncodeAll(raw, make([]byte, 0, len(raw)))
+func EncodeNode(raw []byte) []byte { return encodeNode(nodeEncoder(), raw) }
+
+func encodeNode(with *zstd.Encoder, raw []byte) []byte {
+	enc := with.EncodeAll(raw, make([]byte, 0, len(raw)))
 	if len(enc) < len(raw) {
 		return enc
 	}

@@ -29,7 +29,7 @@ type ServerConfig struct {
 	IdleTimeout       time.Duration // a client that sends nothing, not even PING; 60 s
 	UploadLimit       int64         // bytes a second, all connections together; none
 	UploadLimitPerCon int64         // bytes a second, each connection; none
-	Congestion        string        // TCP congestion control, if the kernel has it; the system's
+	Congestion        string        // TCP congestion control but on the loopback, if the kernel has it; the system's
 
 	// Log is told what goes wrong with a connection; nil is silence.
 	Log func(remote string, err error)
@@ -246,12 +246,21 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 	}
 	tcp := wire.TCPOf(conn)
 	tcp.LimitUnsent()
-	if s.cfg.Congestion != "" {
-		tcp.UseCongestion(s.cfg.Congestion)
+	if name := congestion(s.cfg.Congestion, conn.RemoteAddr()); name != "" {
+		tcp.UseCongestion(name)
 	}
 	under.Buffer()
 	sess := newSession(s, conn, under, tc)
 	return sess.run(ctx)
+}
+
+// congestion is the congestion control for a peer. On the loopback nothing is lost, and pacing, as BBR does,
+// costs processor time and brings nothing.
+func congestion(configured string, peer net.Addr) string {
+	if a, ok := peer.(*net.TCPAddr); ok && a.IP.IsLoopback() && configured != "" {
+		return "cubic"
+	}
+	return configured
 }
 
 func isTemporary(err error) bool {
