@@ -1,7 +1,7 @@
 package recipe
 
 import (
-	"dfetch/recipe/blake3"
+	"github.com/zeebo/blake3"
 )
 
 // Put takes a finished node, for its id. The bytes are used again after it returns.
