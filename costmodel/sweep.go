@@ -56,3 +56,9 @@ func (p *Planner) reviewFile(id uint32) {
 	p.match(f, &n)
 	p.enqueueFile(id)
 }
+
+// Again says when Next may know more than now, though nothing happens until then: files and directories wait to
+// be compared with what has been wanted since they were seen. False if none do.
+func (p *Planner) Again() (time.Time, bool) {
+	return p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
+}

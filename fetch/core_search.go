@@ -322,9 +322,9 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 		s.refused = s.refused || v.Reason == backpressure.ReasonBusy
 		return costmodel.Op{}, v.Again, false
 	}
-	op, ok := s.best(now)
+	op, again, ok := s.best(now)
 	if !ok {
-		return op, time.Time{}, false
+		return op, again, false
 	}
 	if op.Kind != costmodel.OpRead {
 		if v := c.disk.Allow(now, backpressure.Search); !v.Allow {
@@ -345,15 +345,21 @@ func (s *search) nextAnyhow(now time.Time, depth int) (costmodel.Op, time.Time, 
 	if len(s.running) >= depth {
 		return costmodel.Op{}, time.Time{}, false
 	}
-	op, ok := s.best(now)
-	return op, time.Time{}, ok
+	return s.best(now)
 }
 
 // best is the best operation there is, if one may bring anything.
-func (s *search) best(now time.Time) (costmodel.Op, bool) {
-	op, ok := s.planner.Next(now)
-	s.waiting = ok && !math.IsInf(op.CPC, 1)
-	return op, s.waiting
+func (s *search) best(now time.Time) (op costmodel.Op, again time.Time, ok bool) {
+	op, ok = s.planner.Next(now)
+	ok = ok && !math.IsInf(op.CPC, 1)
+	s.waiting = ok
+	if !ok {
+		again, s.waiting = s.planner.Again()
+	}
+	if !s.waiting {
+		again = time.Time{}
+	}
+	return op, again, ok
 }
 
 func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
