@@ -25,6 +25,12 @@ type ClientConfig struct {
 	Sink   sources.Sink    // gets the chunks; required if any are requested
 	Intake *sources.Intake // hashes them; required. The client does not close it
 
+	// Early are requests for nodes that go out with HELLO: a round trip earlier than those of Nodes. They may
+	// start at the root, which is not known then but by its id. A call of Nodes with an equal
+	// request takes one over. Until then 64 KiB of its nodes and one more may lie at the client. At most
+	// wire.MaxNodeJobs.
+	Early []NodesRequest
+
 	ConnectTimeout time.Duration // dial, handshake and HELLO; zero is 10 s
 	StallTimeout   time.Duration // without a useful byte while something is wanted; zero is 30 s
 	IdleTimeout    time.Duration // without any byte, though PING was sent; zero is 20 s
@@ -106,6 +112,9 @@ var _ recipe.Nodes = (*Client)(nil)
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	cfg.setDefaults()
 	config, err := wire.ClientTLS(cfg.Pin)
+	if err == nil {
+		err = checkEarly(cfg.Early)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sender %s: %w", cfg.Addr, err)
 	}
@@ -164,17 +173,23 @@ func (c *Client) greet(ctx context.Context) error {
 	}
 	c.under.Buffer()
 	start := c.cfg.Now()
-	err := c.send(wire.AppendMessage(nil, wire.TypeHello, wire.Hello{
-		Versions: []uint16{wire.Version}, Recipe: c.cfg.Recipe, Token: c.cfg.Token, Features: features,
-	}))
-	if err != nil {
+	// One write, so that a server which refuses the HELLO has read everything when it hangs up: else its
+	// answer might be lost.
+	if err := c.send(c.nodes.appendEarly(c.hello())); err != nil {
 		return fmt.Errorf("HELLO: %w", err)
 	}
 	if err := c.welcome(); err != nil {
 		return err
 	}
 	c.noteRTT(c.cfg.Now().Sub(start))
+	c.nodes.expectEarly()
 	return nil
+}
+
+func (c *Client) hello() []byte {
+	return wire.AppendMessage(nil, wire.TypeHello, wire.Hello{
+		Versions: []uint16{wire.Version}, Recipe: c.cfg.Recipe, Token: c.cfg.Token, Features: features,
+	})
 }
 
 func (c *Client) welcome() error {

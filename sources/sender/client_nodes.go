@@ -31,6 +31,7 @@ type nodeAsks struct {
 	single  map[wire.NodeRef][]chan nodeAnswer // who waits for one node
 	pending []wire.NodeRef                     // of single, not asked for yet
 	flying  bool                               // a request for single nodes is under way
+	early   []*nodeAsk                         // of ClientConfig.Early; nil where it was taken over
 	ended   bool
 }
 
@@ -112,9 +113,24 @@ func (c *Client) giveRoom(ask *nodeAsk, n int) {
 	}
 }
 
+// check refuses what a server would not take.
+func (r *NodesRequest) check() error {
+	if len(r.Refs) == 0 || len(r.Refs) > wire.MaxNodeRefs {
+		return fmt.Errorf("request of %d nodes, want 1 to %d", len(r.Refs), wire.MaxNodeRefs)
+	}
+	return nil
+}
+
+func (r *NodesRequest) message(seq uint32, window int) wire.Nodes {
+	return wire.Nodes{Seq: seq, Refs: r.Refs, Recursive: r.Recursive, Lists: r.Lists, Window: uint32(window)}
+}
+
 func (a *nodeAsks) open(ctx context.Context, req NodesRequest) (*nodeAsk, error) {
-	if len(req.Refs) == 0 || len(req.Refs) > wire.MaxNodeRefs {
-		return nil, fmt.Errorf("request of %d nodes, want 1 to %d", len(req.Refs), wire.MaxNodeRefs)
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	if ask := a.takeEarly(req); ask != nil {
+		return ask, nil
 	}
 	select {
 	case a.slots <- struct{}{}:
@@ -134,10 +150,15 @@ func (a *nodeAsks) send(req NodesRequest) *nodeAsk {
 		a.c.useful()
 	}
 	a.seq++
-	msg := wire.Nodes{Seq: a.seq, Refs: req.Refs, Recursive: req.Recursive, Lists: req.Lists, Window: nodeWindow}
-	ask := &nodeAsk{seq: a.seq, order: newPreorder(a.c.root.Mask, msg), came: make(chan struct{}, 1)}
-	a.asks[a.seq] = ask
+	msg := req.message(a.seq, nodeWindow)
 	a.c.out.say(wire.AppendMessage(nil, wire.TypeNodes, msg))
+	return a.expect(msg)
+}
+
+// expect makes a request known that was or will be sent. It is called with mu held.
+func (a *nodeAsks) expect(msg wire.Nodes) *nodeAsk {
+	ask := &nodeAsk{seq: msg.Seq, order: newPreorder(a.c.root.Mask, msg), came: make(chan struct{}, 1)}
+	a.asks[msg.Seq] = ask
 	return ask
 }
 

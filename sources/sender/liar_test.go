@@ -209,6 +209,11 @@ func linkRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg Serv
 
 // tamperedRig is a linkRig whose client's connection is replaced by what between makes of it.
 func tamperedRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg ServerConfig, sink sources.Sink, between func(net.Conn) net.Conn) *Client {
+	return earlyRig(t, w, delay, rate, cfg, sink, between, nil)
+}
+
+// earlyRig is a tamperedRig whose client has early requests.
+func earlyRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg ServerConfig, sink sources.Sink, between func(net.Conn) net.Conn, early []NodesRequest) *Client {
 	id, err := wire.NewIdentity()
 	check(t, err)
 	cfg.Identity = id
@@ -223,7 +228,7 @@ func tamperedRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg 
 	l.conns <- far
 	in := sources.NewIntake(sources.IntakeConfig{})
 	c, err := Dial(context.Background(), ClientConfig{
-		Addr: "link:1", Pin: id.Pin(), Recipe: w.ID(), Sink: sink, Intake: in,
+		Addr: "link:1", Pin: id.Pin(), Recipe: w.ID(), Sink: sink, Intake: in, Early: early,
 		Dial: func(context.Context, string, string) (net.Conn, error) { return between(near), nil },
 	})
 	check(t, err)
