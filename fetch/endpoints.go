@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dfetch/recipe"
@@ -34,7 +35,9 @@ type dialers struct {
 	cfg    *Config
 	loop   *loop
 	intake *sources.Intake
-	roots  chan []byte // raw roots that passed the check; one is kept
+	roots  chan []byte           // raw roots that passed the check; one is kept
+	early  []sender.NodesRequest // sent with HELLO while no root is known; set before start
+	known  atomic.Bool           // a root came
 
 	mu       sync.Mutex
 	live     map[*sender.Client]struct{}
@@ -150,10 +153,14 @@ func (d *dialers) session(ctx context.Context, ep Endpoint) (progress bool, err 
 // dial tries the endpoint's addresses in turn.
 func (d *dialers) dial(ctx context.Context, ep Endpoint, s sources.Sink) (*sender.Client, error) {
 	var errs []error
+	early := d.early
+	if d.known.Load() {
+		early = nil
+	}
 	for _, addr := range ep.Addrs {
 		c, err := sender.Dial(ctx, sender.ClientConfig{
 			Addr: addr, Pin: ep.Pin, Token: ep.Token, Recipe: d.cfg.Recipe, Sink: s, Intake: d.intake,
-			StallTimeout: d.cfg.StallTimeout,
+			StallTimeout: d.cfg.StallTimeout, Early: early,
 		})
 		if err == nil {
 			return c, nil
@@ -171,6 +178,7 @@ func (d *dialers) checkRoot(c *sender.Client) error {
 	if err := checkRoot(raw, d.cfg.Recipe); err != nil {
 		return fmt.Errorf("%s: %w", c.Properties().Name, err)
 	}
+	d.known.Store(true)
 	select {
 	case d.roots <- raw:
 	default:
@@ -262,11 +270,15 @@ func (d *dialers) nodes(ctx context.Context) (nodeStream, error) {
 }
 
 func streamOf(c *sender.Client) nodeStream {
-	return func(ctx context.Context, asks []nodeAsk, recursive bool, fn func(recipe.Kind, recipe.ID, []byte) error) error {
-		refs := make([]wire.NodeRef, len(asks))
-		for i, a := range asks {
-			refs[i] = wire.NodeRef{Kind: a.kind, ID: a.id}
-		}
-		return c.Nodes(ctx, sender.NodesRequest{Refs: refs, Recursive: recursive}, fn)
+	return func(ctx context.Context, asks []nodeAsk, with below, fn func(recipe.Kind, recipe.ID, []byte) error) error {
+		return c.Nodes(ctx, nodesRequest(asks, with), fn)
 	}
+}
+
+func nodesRequest(asks []nodeAsk, with below) sender.NodesRequest {
+	refs := make([]wire.NodeRef, len(asks))
+	for i, a := range asks {
+		refs[i] = wire.NodeRef{Kind: a.kind, ID: a.id}
+	}
+	return sender.NodesRequest{Refs: refs, Recursive: with == allDirs, Lists: with == allLists}
 }

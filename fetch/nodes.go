@@ -23,15 +23,32 @@ type nodeAsk struct {
 	id   recipe.ID
 }
 
-// nodeStream fetches nodes from one source: each is verified and passed to fn; with recursive set, all
-// directory nodes below those asked come too, in pre-order.
-type nodeStream func(ctx context.Context, asks []nodeAsk, recursive bool, fn func(k recipe.Kind, id recipe.ID, raw []byte) error) error
+// below says which nodes come beside those that were asked for.
+type below uint8
+
+const (
+	noneBelow below = iota
+	allDirs         // directory nodes below, in pre-order
+	allLists        // chunk lists below, in pre-order; not those of what lies in directories
+)
+
+// kind is that of the nodes below.
+func (b below) kind() recipe.Kind {
+	if b == allLists {
+		return recipe.KindList
+	}
+	return recipe.KindDir
+}
+
+// nodeStream fetches nodes from one source: each is verified and passed to fn.
+type nodeStream func(ctx context.Context, asks []nodeAsk, with below, fn func(k recipe.Kind, id recipe.ID, raw []byte) error) error
 
 // nodeFeed gives the nodes of a recipe: from local files if they hold them, else from a source, ahead
 // of need where the need can be seen. What comes is kept in the cache. In steps:
 //
-//  1. When the cache lacks the top directory, everything below it is streamed: one round trip in all.
-//     If what comes shows that the cache holds part of the tree, the stream is ended.
+//  1. When the cache lacks the top directory, everything below it is streamed, or else the lists of the
+//     recipe's one file: one round trip in all, which may have begun before the root was known. If
+//     what comes shows that the cache holds part of it, the stream is ended.
 //  2. Whoever decodes a node tells Prefetch which nodes it refers to, and each directory node that
 //     arrives has its children asked for: one round trip for each level of the tree.
 //  3. Those that the cache lacks are asked for in batches, without waiting.
@@ -47,7 +64,8 @@ type nodeFeed struct {
 
 	mu     sync.Mutex
 	coming map[recipe.ID]chan struct{} // closed when the node is in the cache, or will not come
-	stream chan struct{}               // closed when the recursive stream has ended; nil if none ran
+	stream chan struct{}               // closed when the stream has ended; nil if none ran
+	flows  recipe.Kind                 // of the nodes that the stream brings
 	asks   []nodeAsk
 	mail   chan struct{} // a token for each asker that may look at asks
 	wg     sync.WaitGroup
@@ -80,11 +98,11 @@ func (f *nodeFeed) wait() { f.wg.Wait() }
 // errWarm ends a stream of nodes many of which are in the cache.
 var errWarm = errors.New("the cache holds part of the tree")
 
-// streamAll asks for a directory node and all below it at once.
-func (f *nodeFeed) streamAll(ctx context.Context, id recipe.ID) {
+// streamAll asks for the root of the recipe and all of one kind below it at once.
+func (f *nodeFeed) streamAll(ctx context.Context, root recipe.ID, with below) {
 	done := make(chan struct{})
 	f.mu.Lock()
-	f.stream = done
+	f.stream, f.flows = done, with.kind()
 	f.mu.Unlock()
 	f.wg.Go(func() {
 		defer close(done)
@@ -94,13 +112,13 @@ func (f *nodeFeed) streamAll(ctx context.Context, id recipe.ID) {
 		}
 		var seen, held int
 		// A stream that breaks off is no failure: Node asks for what is missing.
-		_ = src(ctx, []nodeAsk{{recipe.KindDir, id}}, true, func(k recipe.Kind, id recipe.ID, raw []byte) error {
+		_ = src(ctx, []nodeAsk{{recipe.KindRoot, root}}, with, func(k recipe.Kind, id recipe.ID, raw []byte) error {
 			if err := f.put(k, id, raw); err != nil {
 				return err
 			}
-			f.children(k, raw, func(k recipe.Kind, id recipe.ID) {
+			f.children(k, raw, with.kind(), func(id recipe.ID) {
 				seen++
-				if f.held(k, id) {
+				if f.held(with.kind(), id) {
 					held++
 				}
 			})
@@ -112,18 +130,12 @@ func (f *nodeFeed) streamAll(ctx context.Context, id recipe.ID) {
 	})
 }
 
-// holdsDir says whether the top of a tree lies here, so that nothing has to be streamed.
-func (f *nodeFeed) holdsDir(id recipe.ID) bool { return f.held(recipe.KindDir, id) }
-
-// children calls fn for the directory nodes below a node that was checked.
-func (f *nodeFeed) children(k recipe.Kind, raw []byte, fn func(recipe.Kind, recipe.ID)) {
-	if k != recipe.KindDir {
-		return
-	}
+// children calls fn for the nodes of one kind that a node which was checked refers to.
+func (f *nodeFeed) children(k recipe.Kind, raw []byte, kind recipe.Kind, fn func(recipe.ID)) {
 	// Bytes that don't decode are found when the walk comes to them.
 	_ = recipe.Children(k, raw, f.mask, func(k recipe.Kind, id recipe.ID) error {
-		if k == recipe.KindDir {
-			fn(k, id)
+		if k == kind {
+			fn(id)
 		}
 		return nil
 	})
@@ -143,8 +155,11 @@ func (f *nodeFeed) putOne(k recipe.Kind, id recipe.ID, raw []byte) error {
 	if err := f.put(k, id, raw); err != nil {
 		return err
 	}
+	if k != recipe.KindDir {
+		return nil
+	}
 	var ids []recipe.ID
-	f.children(k, raw, func(_ recipe.Kind, id recipe.ID) { ids = append(ids, id) })
+	f.children(k, raw, recipe.KindDir, func(id recipe.ID) { ids = append(ids, id) })
 	f.Prefetch(recipe.KindDir, ids)
 	return nil
 }
@@ -163,7 +178,7 @@ func (f *nodeFeed) settle(id recipe.ID) {
 func (f *nodeFeed) Prefetch(k recipe.Kind, ids []recipe.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if k == recipe.KindDir && f.streaming() {
+	if k == f.flows && f.streaming() {
 		return
 	}
 	for _, id := range ids {
@@ -218,7 +233,7 @@ func (f *nodeFeed) ask(ctx context.Context) {
 		}
 		for batch := f.takeAsks(); len(batch) > 0; batch = f.takeAsks() {
 			if src, err := f.source(ctx); err == nil {
-				_ = src(ctx, batch, false, f.putOne) // Node asks again for what did not come
+				_ = src(ctx, batch, noneBelow, f.putOne) // Node asks again for what did not come
 			}
 			for _, a := range batch {
 				f.settle(a.id)
@@ -271,7 +286,7 @@ func (f *nodeFeed) await(ctx context.Context, k recipe.Kind, id recipe.ID) (bool
 	f.mu.Lock()
 	ch := f.coming[id]
 	var stream chan struct{}
-	if ch == nil && k == recipe.KindDir && f.streaming() {
+	if ch == nil && k == f.flows && f.streaming() {
 		ch = make(chan struct{})
 		f.coming[id] = ch
 		stream = f.stream
@@ -295,7 +310,7 @@ func (f *nodeFeed) fetchOne(ctx context.Context, k recipe.Kind, id recipe.ID) ([
 		return nil, fmt.Errorf("recipe node %s: %w", id, err)
 	}
 	var got []byte
-	err = src(ctx, []nodeAsk{{k, id}}, false, func(k recipe.Kind, id recipe.ID, raw []byte) error {
+	err = src(ctx, []nodeAsk{{k, id}}, noneBelow, func(k recipe.Kind, id recipe.ID, raw []byte) error {
 		got = append([]byte(nil), raw...)
 		return f.putOne(k, id, raw)
 	})

@@ -16,6 +16,7 @@ import (
 	"dfetch/diskscan"
 	"dfetch/recipe"
 	"dfetch/sources"
+	"dfetch/sources/sender"
 	"dfetch/tree"
 )
 
@@ -137,6 +138,12 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer t.dial.wg.Wait()
 	defer cancel(errEnded)
+	cache, err := t.openCache(recipe.BLAKE3)
+	if err != nil {
+		return err
+	}
+	defer func() { cache.close() }()
+	t.dial.early = t.earlyNodes(cache)
 	t.dial.start(ctx)
 	raw, err := t.awaitRoot(ctx)
 	if err != nil {
@@ -149,11 +156,9 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	if t.cfg.MaxSize > 0 && t.root.Counts.Bytes > t.cfg.MaxSize {
 		return fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, t.root.Counts.Bytes, t.cfg.MaxSize)
 	}
-	cache, err := t.openCache()
-	if err != nil {
+	if cache, err = t.cacheFor(cache, raw); err != nil {
 		return err
 	}
-	defer cache.close()
 	feed := t.newFeed(cache.NodeCache)
 	defer feed.wait()
 	defer cancel(errEnded)
@@ -168,10 +173,33 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 // errEnded is the cause of contexts that end with the transfer.
 var errEnded = errors.New("transfer has ended")
 
-// startNodes streams the recipe's directories if the cache has nothing of them.
+// earlyNodes is what to ask for before the root is known: the directories, and the chunk lists should the
+// recipe be of one file. Nothing, if the cache knows the recipe, or if more than one sender would send it.
+func (t *transfer) earlyNodes(cache *nodeCache) []sender.NodesRequest {
+	if t.cfg.Local != nil || len(t.cfg.Endpoints) != 1 || cache.Has(t.cfg.Recipe) {
+		return nil
+	}
+	root := []nodeAsk{{recipe.KindRoot, t.cfg.Recipe}}
+	return []sender.NodesRequest{nodesRequest(root, allDirs), nodesRequest(root, allLists)}
+}
+
+// maxListStream is how many chunks a file has at most whose lists are streamed as a whole, 36 bytes a
+// chunk: more would keep its data waiting.
+const maxListStream = 64 << 10
+
+// startNodes streams the recipe's directories, or the lists of its one file, if the cache has nothing of
+// them.
 func (t *transfer) startNodes(ctx context.Context, feed *nodeFeed) {
-	if top := t.root.Top.Dir.ID; !top.IsZero() && !feed.holdsDir(top) {
-		feed.streamAll(ctx, top)
+	top := &t.root.Top
+	switch {
+	case !top.Dir.ID.IsZero():
+		if !feed.held(recipe.KindDir, top.Dir.ID) {
+			feed.streamAll(ctx, t.cfg.Recipe, allDirs)
+		}
+	case top.Content.Level > 0 && t.root.Counts.Chunks <= maxListStream:
+		if !feed.held(recipe.KindList, top.Content.Refs[0].ID) {
+			feed.streamAll(ctx, t.cfg.Recipe, allLists)
+		}
 	}
 }
 
@@ -208,9 +236,25 @@ type nodeCache struct {
 	temp string
 }
 
-func (t *transfer) openCache() (*nodeCache, error) {
+// cacheFor is the cache for nodes of the recipe whose root came. c was opened before its hash was known.
+func (t *transfer) cacheFor(c *nodeCache, raw []byte) (*nodeCache, error) {
+	if t.root.Hash != recipe.BLAKE3 {
+		next, err := t.openCache(t.root.Hash)
+		if err != nil {
+			return c, err
+		}
+		c.close()
+		c = next
+	}
+	if err := c.Put(recipe.KindRoot, t.cfg.Recipe, raw); err != nil {
+		t.cfg.log("node cache: %v; going on", err)
+	}
+	return c, nil
+}
+
+func (t *transfer) openCache(h recipe.Hash) (*nodeCache, error) {
 	if t.cfg.CacheDir != "" {
-		c, err := recipe.OpenNodeCache(t.cfg.CacheDir, recipe.CacheConfig{Hash: t.root.Hash})
+		c, err := recipe.OpenNodeCache(t.cfg.CacheDir, recipe.CacheConfig{Hash: h})
 		if err == nil {
 			return &nodeCache{NodeCache: c}, nil
 		}
@@ -220,7 +264,7 @@ func (t *transfer) openCache() (*nodeCache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := recipe.OpenNodeCache(dir, recipe.CacheConfig{Hash: t.root.Hash})
+	c, err := recipe.OpenNodeCache(dir, recipe.CacheConfig{Hash: h})
 	return &nodeCache{NodeCache: c, temp: dir}, err
 }
 
