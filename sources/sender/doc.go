@@ -7,7 +7,8 @@
 //     token. The server answers WELCOME with the recipe's root, or one ERR for everything that is
 //     not allowed: who may not know a recipe does not learn that it exists.
 //  2. NODES asks for nodes of the recipe, one by one or a whole subtree in pre-order. The server
-//     sends as many bytes as the client gave room for, then waits for MORE.
+//     sends as many bytes as the client gave room for, then waits for MORE. Requests that begin at the
+//     root may go out with HELLO, which saves a round trip; the server looks at them after the token.
 //  3. GET asks for ranges of chunk ordinals. The server answers with DATA: runs of consecutive
 //     chunks in one frame, across the ends of files, so thousands of small files cost a few frames
 //     and no round trip each. A run's size follows the delivery rate: about 20 ms of it.
