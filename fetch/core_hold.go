@@ -191,10 +191,29 @@ func (c *Core) promise(now time.Time, run uint32, rs []Range) {
 	if len(rs) == 0 || drain == 0 {
 		return
 	}
-	rs = closeGaps(rs)
+	rs = c.widen(closeGaps(rs))
 	s.promises = append(s.promises, promise{run, rs})
 	s.promisedUntil = now.Add(min(maxHold, promiseDrains*drain))
 	c.each(rs, func(ch *chunk) { ch.promised = ch.state == chunkWanted && ch.held == 0 && !ch.zooming() })
+}
+
+// widen adds what is missing right before the first and right behind the last of some ranges.
+func (c *Core) widen(rs []Range) []Range {
+	first, last := &rs[0], &rs[len(rs)-1]
+	for n := 0; n < maxGap && c.waits(first.First-1, first.First); n++ {
+		first.First--
+		first.Count++
+	}
+	for n := 0; n < maxGap && c.waits(last.First+uint64(last.Count), last.First); n++ {
+		last.Count++
+	}
+	return rs
+}
+
+// waits says whether a chunk has never been asked for and belongs to the file of another one.
+func (c *Core) waits(ord, other uint64) bool {
+	ch, o := c.at(ord), c.at(other)
+	return ch != nil && o != nil && ch.group == o.group && ch.fresh() && !ch.promised
 }
 
 // closeGaps adds what lies between ranges that are close to each other.
