@@ -26,9 +26,10 @@ type Planner struct {
 	dropped int64
 	sweep   sweep
 	plan    plan
-	network float64  // seconds a byte
-	found   []uint32 // scratch: sources that a file is compared with
-	aside   []item   // scratch: items passed over in Next
+	network float64           // seconds a byte
+	named   map[uint64]uint32 // the file seen last of each name: file + 1
+	found   []uint32          // scratch: sources that a file is compared with
+	aside   []item            // scratch: items passed over in Next
 }
 
 // lane is the queue of one kind of operation on one device.
@@ -67,6 +68,7 @@ type file struct {
 	misses uint8   // slices without
 	state  state
 	pairs  pairs
+	alike  uint32 // the file of the same name seen before: file + 1
 }
 
 // run is a run of indexed chunks.
@@ -92,6 +94,7 @@ func NewPlanner(cfg Config, costs *Costs) *Planner {
 		groups: newGroups(),
 		w:      1,
 		check:  check{hits: 1, misses: 1},
+		named:  map[uint64]uint32{},
 		found:  make([]uint32, 0, maxFound),
 		aside:  make([]item, 0, maxAside),
 	}
@@ -111,7 +114,11 @@ func (p *Planner) Group(srcs ...SourceID) GroupID { return p.groups.of(srcs) }
 
 // Want adds chunks that are wanted of a group.
 func (p *Planner) Want(g GroupID, chunks int, bytes int64) {
+	fresh := p.groups.list.at(uint32(g)).chunks == 0
 	p.groups.want(g, chunks, bytes)
+	if fresh {
+		p.reviewNamesakes(g)
+	}
 	p.sweep.restart(p)
 }
 
@@ -167,7 +174,10 @@ func (p *Planner) AddFile(in DirID, name string, size, mtime int64) (FileID, boo
 		return 0, false
 	}
 	f.name = p.names.add(name)
+	key := hashString(name)
+	f.alike = p.named[key]
 	id := p.files.add(f)
+	p.named[key] = id + 1
 	p.enqueueFile(id)
 	return FileID(id), true
 }
@@ -183,6 +193,7 @@ func (p *Planner) AddRun(dev Device, bytes int64, hits []Hit) (RunID, bool) {
 	}
 	id := p.runs.add(run{bytes: bytes, dev: dev, hits: hits[:min(len(hits), maxHits)]})
 	p.enqueueRun(id)
+	p.plan.stale = true
 	return RunID(id), true
 }
 

@@ -4,6 +4,7 @@ package costmodel
 const (
 	fineShare  = 10.0 / 1024
 	fineHeader = 16
+	zoomGain   = 0.95 // a gain that is smaller than the error of the estimate is none
 )
 
 // FineBytes is about how many bytes the fine lists of so many chunks take on the wire.
@@ -27,5 +28,5 @@ type Zoom struct {
 func (z Zoom) Pays() bool {
 	whole := float64(z.Bytes) / z.Rate
 	fine := (float64(FineBytes(z.Chunks, z.Bytes)) + z.Share*float64(z.Bytes)) / z.Rate
-	return z.Wait+fine+2*z.Cut*float64(z.Bytes) < whole
+	return z.Wait+fine+2*z.Cut*float64(z.Bytes) < zoomGain*whole
 }

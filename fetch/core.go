@@ -58,10 +58,10 @@ type chunk struct {
 	cost     uint32 // in zoomPart: its missing bytes
 	state    chunkState
 	zoom     zoomState
-	queued   bool // stands in Core.again
-	asked    bool // some source has been asked for it
-	promised bool // lies in a run that is to be read
-	inner    bool // lies inside a run of missing chunks, not at its ends
+	queued   bool   // stands in Core.again
+	asked    bool   // some source has been asked for it
+	promised uint16 // runs that are to be read and will tell
+	inner    bool   // lies inside a run of missing chunks, not at its ends
 }
 
 // fresh says whether a chunk is wanted and was never asked for.

@@ -17,6 +17,7 @@ const (
 	planPause     = 5 * time.Millisecond  // between two decisions what to hold back, at least
 	maxOpening    = 50 * time.Millisecond // the first look at the disk, before anything is asked; at most two round trips
 	maxHold       = time.Second           // at most, while nothing ends on the disk
+	youngRTTs     = 4                     // a decision that is a round trip divided by this away is near
 	holdSlow      = 4                     // times as long as it should, an operation may take
 	holdSlack     = 5 * time.Millisecond  // and so much more
 	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything
@@ -91,8 +92,46 @@ func (s *search) patience(drain float64) time.Time {
 	return s.progress.Add(most)
 }
 
+// hold is which groups are held back: those that are marked, and the youngest, of which it has not been
+// decided yet.
+type hold struct {
+	until   time.Time // of the marked ones
+	young   int       // groups from this number on
+	next    time.Time // until then: the next decision
+	decided int       // groups that the last decision knew
+}
+
 // holding says whether some groups are held back at present.
-func (s *search) holding(now time.Time) bool { return s != nil && now.Before(s.holdUntil) }
+func (s *search) holding(now time.Time) bool {
+	return s != nil && (now.Before(s.hold.until) || now.Before(s.hold.next))
+}
+
+// holds says whether a group is held back.
+func (s *search) holds(now time.Time, group uint32) bool {
+	h := &s.hold
+	n := int(group)
+	return n < len(s.groups) && (s.groups[n].held && now.Before(h.until) || n >= h.young && now.Before(h.next))
+}
+
+// holdYoung holds back the groups that came after the last decision if the next one is near: nearer
+// than what is asked for now could come.
+func (c *Core) holdYoung(now time.Time) {
+	s := c.search
+	if s == nil {
+		return
+	}
+	s.hold.young, s.hold.next = s.hold.decided, time.Time{}
+	near, v := c.nearest(), c.cpu.AllowPlan(now)
+	if near == nil || v.Allow || s.refused || len(s.groups) == s.hold.decided || !s.anyFile() {
+		return
+	}
+	if v.Again.Sub(now) <= near.path.MinRTT()/youngRTTs {
+		s.hold.next = v.Again
+	}
+}
+
+// anyFile says whether the disk may have anything.
+func (s *search) anyFile() bool { return s.waiting || len(s.running) > 0 }
 
 // lookAgain is when to decide again about what is held back.
 func (c *Core) lookAgain(now time.Time) time.Time {
@@ -100,12 +139,12 @@ func (c *Core) lookAgain(now time.Time) time.Time {
 	if !s.holding(now) || c.unasked == 0 {
 		return time.Time{}
 	}
-	return earlier(c.cpu.AllowPlan(now).Again, s.holdUntil)
+	return earlier(c.cpu.AllowPlan(now).Again, earlier(s.hold.until, s.hold.next))
 }
 
 // heldBack says whether a chunk is to be left alone for now. holding is search.holding.
-func (c *Core) heldBack(ch *chunk, holding bool) bool {
-	return ch.zooming() || ch.promised || holding && int(ch.group) < len(c.search.groups) && c.search.groups[ch.group].held
+func (c *Core) heldBack(now time.Time, ch *chunk, holding bool) bool {
+	return ch.zooming() || ch.promised > 0 || holding && c.search.holds(now, ch.group)
 }
 
 // opening says until when nothing is asked because the disk gets its first look; the zero time when
@@ -127,6 +166,7 @@ func (c *Core) opening(now time.Time) time.Time {
 		return until
 	}
 	s.opened = true
+	c.order(now) // with what the first look has shown
 	return time.Time{}
 }
 
@@ -194,7 +234,7 @@ func (c *Core) promise(now time.Time, run uint32, rs []Range) {
 	rs = c.widen(closeGaps(rs))
 	s.promises = append(s.promises, promise{run, rs})
 	s.promisedUntil = now.Add(min(maxHold, promiseDrains*drain))
-	c.each(rs, func(ch *chunk) { ch.promised = ch.state == chunkWanted && ch.held == 0 && !ch.zooming() })
+	c.each(rs, func(ch *chunk) { ch.promised++ })
 }
 
 // widen adds what is missing right before the first and right behind the last of some ranges.
@@ -213,7 +253,7 @@ func (c *Core) widen(rs []Range) []Range {
 // waits says whether a chunk has never been asked for and belongs to the file of another one.
 func (c *Core) waits(ord, other uint64) bool {
 	ch, o := c.at(ord), c.at(other)
-	return ch != nil && o != nil && ch.group == o.group && ch.fresh() && !ch.promised
+	return ch != nil && o != nil && ch.group == o.group && ch.fresh() && ch.promised == 0
 }
 
 // closeGaps adds what lies between ranges that are close to each other.
@@ -239,10 +279,9 @@ func (c *Core) release(run uint32) {
 		return
 	}
 	c.each(s.promises[i].ranges, func(ch *chunk) {
-		if ch.promised && ch.state == chunkWanted && !ch.zooming() {
+		if ch.promised--; ch.promised == 0 && ch.state == chunkWanted && ch.held == 0 && !ch.zooming() {
 			c.enqueue(ch)
 		}
-		ch.promised = false
 	})
 	s.promises = slices.Delete(s.promises, i, i+1)
 }

@@ -15,6 +15,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.zoomNext(now)
 	late := c.releaseLate(now)
 	opening := c.opening(now)
+	c.holdYoung(now)
 	for opening.IsZero() && c.tokens > 0 && c.mayRequest(now) {
 		id, ok := c.bestSource(now)
 		if !ok || !c.ask(now, id) {
@@ -126,7 +127,7 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 	}
 	c.pickAgain(bit, limit, &bytes, take)
 	if c.search != nil {
-		c.pickOrdered(limit, &bytes, take)
+		c.pickOrdered(now, limit, &bytes, take)
 	}
 	at, holding := &c.fresh, c.search.holding(now)
 	if holding {
@@ -134,7 +135,7 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 		at = &c.scan
 	}
 	for ; *at < len(c.chunks) && bytes < limit; *at++ {
-		if ch := &c.chunks[*at]; ch.fresh() && !c.heldBack(ch, holding) {
+		if ch := &c.chunks[*at]; ch.fresh() && !c.heldBack(now, ch, holding) {
 			take(ch)
 		}
 	}
@@ -157,7 +158,7 @@ func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk
 		switch {
 		case ch.state != chunkWanted:
 			ch.queued = false
-		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || ch.zooming() || ch.promised:
+		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || ch.zooming() || ch.promised > 0:
 			kept = append(kept, ord)
 		default:
 			ch.queued = false

@@ -29,9 +29,9 @@ type search struct {
 	byID          []uint32  // groups by costmodel.GroupID
 	promises      []promise // runs to be read
 	promisedUntil time.Time
-	expected      int64     // chunks of the newest group that are not planned yet
-	expectedBytes int64     // their lengths
-	holdUntil     time.Time // until then groups are held back
+	expected      int64 // chunks of the newest group that are not planned yet
+	expectedBytes int64 // their lengths
+	hold          hold
 	progress      time.Time // when an operation ended, or began beside no other
 	openAt        time.Time // of the first look at the disk
 	opened        bool      // it is over
@@ -399,12 +399,17 @@ func etaClass(seconds float64) int8 {
 // will bring last, or never, come first. While the disk is not worth its time, the order is the recipe's.
 func (c *Core) reorder(now time.Time) {
 	s := c.search
-	if s == nil || c.unasked == 0 || !c.cpu.AllowPlan(now).Allow {
-		return
+	if s != nil && c.unasked > 0 && c.cpu.AllowPlan(now).Allow {
+		c.order(now)
 	}
+}
+
+// order decides anew which groups go first and which are held back.
+func (c *Core) order(now time.Time) {
+	s := c.search
 	c.cpu.Planned(now, 0)
 	s.order, s.pos = s.order[:0], 0
-	s.holdUntil, c.scan = time.Time{}, c.fresh
+	s.hold, c.scan = hold{decided: len(s.groups)}, c.fresh
 	if s.refused {
 		return
 	}
@@ -419,7 +424,7 @@ func (c *Core) reorder(now time.Time) {
 		}
 		class[i] = math.MaxInt8
 		if g.held = g.known && s.worthHolding(g, drain); g.held {
-			s.holdUntil = s.patience(drain)
+			s.hold.until = s.patience(drain)
 			continue
 		}
 		if g.known {
@@ -436,7 +441,7 @@ func (c *Core) reorder(now time.Time) {
 }
 
 // pickOrdered takes chunks that were never asked for, in the order of the groups.
-func (c *Core) pickOrdered(limit int64, bytes *int64, take func(*chunk)) {
+func (c *Core) pickOrdered(now time.Time, limit int64, bytes *int64, take func(*chunk)) {
 	s := c.search
 	for s.pos < len(s.order) && *bytes < limit {
 		g := &s.groups[s.order[s.pos]]
@@ -444,7 +449,7 @@ func (c *Core) pickOrdered(limit int64, bytes *int64, take func(*chunk)) {
 		for ; i < len(c.chunks) && c.chunks[i].ordinal < g.end && *bytes < limit; i++ {
 			ch := &c.chunks[i]
 			g.first = ch.ordinal + 1
-			if ch.fresh() && ch.group == s.order[s.pos] && !c.heldBack(ch, false) {
+			if ch.fresh() && ch.group == s.order[s.pos] && !c.heldBack(now, ch, false) {
 				take(ch)
 			}
 		}

@@ -37,9 +37,11 @@ const (
 	nearShare     = 16                   // a place that is this many times shorter than its chunks is none
 	edgeChunks    = 2                    // so many chunks at each end of a missing run are likely to be there in part
 	learnShare    = 0.1                  // weight of one chunk in what is expected of the next
-	forgetShare   = 0.01                 // the same toward firstShare, for a chunk that is not zoomed
+	forgetShare   = 0.0005               // the same toward firstShare, for a chunk that is not zoomed
 	firstShare    = 0.5                  // expected to be missing, before anything was seen
 	wideAreaRTT   = 5 * time.Millisecond // beyond it zooming is tried before the rate is known
+	firstTries    = 32                   // chunks inside missing runs that are tried before anything was seen of such
+	moreTries     = 4                    // and so many more for each that was
 	maxRefusals   = 16                   // fine lists that a source may refuse in a row
 	maxWholeFile  = 1 << 20              // a file up to this size may be compared as a whole
 	wholeFileProb = 0.5                  // and must be so likely to be an older version
@@ -53,6 +55,8 @@ type zoom struct {
 	bytes int64    // what these lists take
 	parts int64    // chunks in zoomPart that are still wanted
 	share [2]float64
+	tried [2]int64 // chunks that were asked for and have been answered
+	open  [2]int64 // and that have not
 	pays  [2]bool
 }
 
@@ -197,6 +201,7 @@ func (c *Core) zoomBatch(id SourceID) {
 	z, s := &c.zoom, &c.sources[id]
 	limit := s.path.Want() / 4
 	var rs []Range
+	var wait []uint64
 	n := 0
 	for ; n < len(z.near) && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
 		ch := c.at(z.near[n])
@@ -204,14 +209,17 @@ func (c *Core) zoomBatch(id SourceID) {
 		case ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear:
 		case ch.held != 0 || ch.tried&(1<<id) != 0:
 			c.whole(ch)
+		case ch.inner && z.open[1] >= firstTries+moreTries*z.tried[1]:
+			wait = append(wait, ch.ordinal)
 		default:
 			ch.zoom = zoomAsked
+			z.open[ch.class()]++
 			z.asked++
 			z.bytes += costmodel.FineBytes(1, int64(ch.len))
 			rs = appendOrdinal(rs, ch.ordinal)
 		}
 	}
-	z.near = z.near[n:]
+	z.near = slices.Replace(z.near, 0, n, wait...)
 	if rs != nil {
 		c.actions = append(c.actions, Action{Kind: ActZoom, Source: id, Ranges: rs})
 	}
@@ -251,6 +259,8 @@ func (c *Core) fineOne(s *source, ch *chunk, missing int64) {
 		return
 	}
 	z.bytes = max(0, z.bytes-costmodel.FineBytes(1, int64(ch.len)))
+	z.open[ch.class()]--
+	z.tried[ch.class()]++
 	if missing >= 0 {
 		share := &z.share[ch.class()]
 		*share += learnShare * (min(1, float64(missing)/float64(ch.len)) - *share)
