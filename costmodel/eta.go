@@ -1,21 +1,11 @@
 package costmodel
 
-import (
-	"math"
-	"time"
-)
-
-// Two plans are planPause apart at least, and longer after a plan of many operations.
-const (
-	planPause = 5 * time.Millisecond
-	planPerOp = 50 * time.Microsecond // about fifty times what planning an operation takes
-)
+import "math"
 
 // plan is the order of the next operations, as far as it was looked ahead.
 type plan struct {
 	number uint32
 	stale  bool
-	at     time.Time
 	never  float64 // seconds for what no planned operation brings, without the network
 	order  queue   // scratch: planned operations by CPC
 	ops    []planned
@@ -35,14 +25,14 @@ type passed struct {
 }
 
 // Plan looks ahead: it goes through the next operations in the order in which they would be done and
-// computes when each group's chunks will come. A plan that is a few milliseconds old, 100 if it has
-// many operations, or to which nothing has happened, is kept.
-func (p *Planner) Plan(now time.Time) {
+// computes when each group's chunks will come. A plan to which nothing has happened is kept; how
+// often it may be made anew is the caller's business.
+func (p *Planner) Plan() {
 	pl := &p.plan
-	if pl.number > 0 && (!pl.stale || now.Sub(pl.at) < planPause+time.Duration(len(pl.ops))*planPerOp) {
+	if pl.number > 0 && !pl.stale {
 		return
 	}
-	pl.at, pl.stale = now, false
+	pl.stale = false
 	pl.number++
 	finish := 0.0
 	for _, op := range p.running {

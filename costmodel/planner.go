@@ -198,7 +198,7 @@ func (p *Planner) AddRun(dev Device, bytes int64, hits []Hit) (RunID, bool) {
 }
 
 // maxHits bounds the groups that are kept of a run.
-const maxHits = 16
+const maxHits = 64
 
 // AddCheck adds ids to look up in the index.
 func (p *Planner) AddCheck(ids int64) { p.check.ids += ids }

@@ -68,7 +68,7 @@ func world(t *testing.T, seed uint64, check bool) []Op {
 			happen(rng, p, open[i], &known, groups)
 			open = append(open[:i], open[i+1:]...)
 		}
-		p.Plan(now)
+		p.Plan()
 		for _, g := range groups {
 			if eta := p.ETA(g); math.IsNaN(eta) || eta < 0 {
 				t.Fatalf("seed %d: ETA %v", seed, eta)
@@ -200,13 +200,13 @@ func TestSurvival(t *testing.T) {
 // Chunks that nothing is left to look for have an infinite time; others a finite one.
 func TestETAWithoutSearch(t *testing.T) {
 	p, g, d := wantOne(Config{}, "a", 64)
-	p.Plan(start)
+	p.Plan()
 	if got := p.ETA(g); !math.IsInf(got, 1) {
 		t.Errorf("nothing left: %v", got)
 	}
 	f, _ := p.AddFile(d, "x", 1<<20, 0)
 	p.plan.stale = true
-	p.Plan(start.Add(planPause))
+	p.Plan()
 	if got := p.ETA(g); math.IsInf(got, 1) || got < 60 {
 		t.Errorf("with file %d left: %v", f, got)
 	}
@@ -220,7 +220,7 @@ func TestETAOrder(t *testing.T) {
 	p.Want(far, 320, 5<<20)
 	p.AddFile(d, "a", 1<<20, 1)
 	p.SetNetwork(1e-6)
-	p.Plan(start)
+	p.Plan()
 	if near := p.ETA(g); near >= p.ETA(far) {
 		t.Errorf("near %v, far %v", near, p.ETA(far))
 	}
@@ -371,11 +371,11 @@ func TestNextAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations for an operation", n)
 	}
-	p.Plan(now)
+	p.Plan()
 	if n := testing.AllocsPerRun(20, func() {
-		now = now.Add(planPause)
+		now = now.Add(100 * time.Millisecond)
 		p.plan.stale = true
-		p.Plan(now)
+		p.Plan()
 	}); n != 0 {
 		t.Errorf("%v allocations for a plan", n)
 	}

@@ -67,7 +67,7 @@ func TestTable1(t *testing.T) {
 	tb.Done(stat, Result{Seconds: 1, Units: 2})
 	tb.AddRoot([]string{"d"}, 0)
 
-	tb.Plan(tb.now)
+	tb.Plan()
 	// "because the probability of finding the chunks in a.txt during the first HASH operation is 1, the
 	// ETA for chunks in a.txt is simply equal to the cost of that first operation."
 	if got := tb.ETA(tb.a); math.Abs(got-4) > 1e-4 {

@@ -279,6 +279,9 @@ func (c *Core) release(run uint32) {
 		return
 	}
 	c.each(s.promises[i].ranges, func(ch *chunk) {
+		if ch.promised == 0 {
+			return // it was planned after the promise
+		}
 		if ch.promised--; ch.promised == 0 && ch.state == chunkWanted && ch.held == 0 && !ch.zooming() {
 			c.enqueue(ch)
 		}

@@ -413,7 +413,7 @@ func (c *Core) order(now time.Time) {
 	if s.refused {
 		return
 	}
-	s.planner.Plan(now)
+	s.planner.Plan()
 	drain := c.leastDrain()
 	class := make([]int8, len(s.groups))
 	differs := false

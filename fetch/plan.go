@@ -47,10 +47,8 @@ type planner struct {
 	nodes   *nodeFeed
 	tree    *tree.Tree
 	win     *window
-	post    func(...Event)
-	// recall is what the search knows of chunks that were planned; nil without one.
-	recall func([]recipe.ID) []Event
-	stats  *counters
+	mail    planMail
+	stats   *counters
 	// place: the path of the destination, for the search; nil without one.
 	place []string
 	files uint32 // told to the core
@@ -60,9 +58,8 @@ type planner struct {
 	// checksum: a live file is right when its content is, not when its size and time are.
 	checksum bool
 
-	batch Event       // planned chunks that have not been posted
-	ids   []recipe.ID // of batch, if recall is set
-	buf   []byte      // recipe.MaxChunk bytes, for chunks that are hashed again
+	batch Event  // planned chunks that have not been posted
+	buf   []byte // recipe.MaxChunk bytes, for chunks that are hashed again
 }
 
 func (p *planner) run(ctx context.Context) error {
@@ -77,7 +74,7 @@ func (p *planner) run(ctx context.Context) error {
 		return err
 	}
 	p.stats.planDone.Store(true)
-	p.post(Event{Kind: EvPlanDone})
+	p.mail.post(Event{Kind: EvPlanDone})
 	return nil
 }
 
@@ -130,7 +127,7 @@ func (p *planner) planAll(ctx context.Context, jobs <-chan *job) error {
 		select {
 		case j, ok := <-jobs:
 			if !ok {
-				p.flush()
+				p.send()
 				return nil
 			}
 			if err := p.planFile(ctx, j); err != nil {
@@ -140,7 +137,7 @@ func (p *planner) planAll(ctx context.Context, jobs <-chan *job) error {
 			return context.Cause(ctx)
 		}
 		if len(jobs) == 0 {
-			p.flush()
+			p.send()
 		}
 	}
 }
@@ -154,6 +151,9 @@ func (p *planner) planFile(ctx context.Context, j *job) error {
 	}
 	f := j.file.file
 	p.announce(j)
+	if j.entry.Content.Level > 0 {
+		p.send() // the lists may take long to come
+	}
 	ord, lead := j.ordinal, true
 	return recipe.Chunks(ctx, p.nodes, &j.entry, func(off int64, r recipe.Ref) error {
 		if r.Hole {
@@ -190,7 +190,7 @@ func (p *planner) announce(j *job) {
 	}
 	p.flush()
 	names := components("/" + j.file.path)
-	p.post(Event{Kind: EvFile, File: &WantedFile{
+	p.mail.add(Event{Kind: EvFile, File: &WantedFile{
 		Dirs: append(slices.Clip(p.place), names[:len(names)-1]...), Name: names[len(names)-1], Size: j.entry.Size, MTime: j.entry.MTime,
 		Chunks: int64(j.entry.Chunks()),
 	}})
@@ -263,25 +263,27 @@ func (p *planner) plan(ctx context.Context, want sources.Want, at place) error {
 		p.batch = Event{Kind: EvPlanned, First: want.Ordinal, Group: max(p.files, 1) - 1}
 	}
 	p.batch.Lens = append(p.batch.Lens, want.Len)
-	if p.recall != nil {
-		p.ids = append(p.ids, want.ID)
-	}
+	p.mail.note(want.ID)
 	if p.win.full() {
-		p.flush()
+		p.send()
 		return p.win.waitRoom(ctx)
 	}
 	return nil
 }
 
+// flush ends the batch.
 func (p *planner) flush() {
 	if len(p.batch.Lens) > 0 {
-		evs := []Event{p.batch}
-		if p.recall != nil {
-			evs = append(evs, p.recall(p.ids)...)
-		}
-		p.post(evs...)
-		p.batch, p.ids = Event{}, p.ids[:0]
+		batch := p.batch
+		p.batch = Event{}
+		p.mail.add(batch)
 	}
+}
+
+// send tells the core all that was planned.
+func (p *planner) send() {
+	p.flush()
+	p.mail.send()
 }
 
 // wantOf is the want of a chunk.

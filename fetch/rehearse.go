@@ -152,10 +152,10 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 	inner, cancel := context.WithTimeoutCause(ctx, most, errRehearsed)
 	t.loop.write, t.loop.lost = func(claimed, []byte) {}, func(claimed, Why) {}
 	r := &rehearsal{survey: survey, limit: limit, p: &planner{
-		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, post: t.loop.mail.post, stats: t.stats, explain: &t.explain,
+		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats, explain: &t.explain,
 	}}
 	if t.loop.search != nil {
-		r.p.place, r.p.recall = t.loop.search.place, t.loop.search.recall
+		r.p.place, r.p.mail.recall, r.p.mail.here = t.loop.search.place, t.loop.search.recall, t.win.settledOf
 	}
 	planned := make(chan error, 1)
 	go func() { planned <- r.plan(inner) }()
@@ -197,12 +197,12 @@ func (r *rehearsal) plan(ctx context.Context) error {
 		}
 		return r.file(ctx, it)
 	})
-	r.p.flush()
+	r.p.send()
 	if errors.Is(err, errRehearsed) {
 		err = nil
 	}
 	if err == nil {
-		r.p.post(Event{Kind: EvPlanDone})
+		r.p.mail.post(Event{Kind: EvPlanDone})
 	}
 	return err
 }

@@ -340,7 +340,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 	defer wg.Wait()
 	defer cancel(errEnded)
 	p := &planner{
-		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, post: t.loop.mail.post, stats: t.stats,
+		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats,
 		checksum: t.cfg.Checksum, explain: &t.explain, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
 	}
 	if !t.cfg.Search.Off {
@@ -350,7 +350,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
-		p.place, p.recall = t.place(dest), s.recall
+		p.place, p.mail.recall, p.mail.here = t.place(dest), s.recall, t.win.settledOf
 		s.place = p.place
 	}
 	wg.Go(func() {

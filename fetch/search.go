@@ -45,8 +45,8 @@ type searcher struct {
 	dirs    []diskscan.Dir
 	files   []diskFile
 	devices []uint64
-	runs    []diskscan.Run
-	checked int // slots of the window that the index was asked about
+	runs    [][]diskscan.Run // that are read together; nil: they have been
+	checked int              // slots of the window that the index was asked about
 }
 
 // diskFile is a file of the disk and how far it has been hashed.
@@ -222,54 +222,6 @@ func (s *searcher) check(n int) {
 		ev := s.numberRuns(EvChecked, sweep.Runs)
 		ev.Seconds, ev.Units, ev.Found, ev.Failed = sweep.Cost.Seconds(), int64(len(ids)), sweep.Hits, err != nil
 		s.loop.mail.post(ev)
-	})
-}
-
-// numberRuns numbers runs, and counts whose chunks they hold.
-func (s *searcher) numberRuns(kind EventKind, runs []diskscan.Run) Event {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ev := Event{Kind: kind, FirstFile: uint32(len(s.runs))}
-	for _, r := range runs {
-		s.runs = append(s.runs, r)
-		hits, rs := s.hits(r)
-		ev.Runs = append(ev.Runs, IndexRun{Device: s.device(r.File.Dir), Bytes: r.Len, Hits: hits, Ranges: rs})
-	}
-	return ev
-}
-
-// hits counts a run's chunks by the wanted file, those of one file together as they follow each other,
-// and says which they are.
-func (s *searcher) hits(r diskscan.Run) (hits []costmodel.Hit, rs []Range) {
-	for _, ch := range r.Chunks {
-		ord, g, ok := s.loop.win.placeOf(ch.ID)
-		if !ok {
-			continue
-		}
-		rs = appendOrdinal(rs, ord)
-		if n := len(hits); n > 0 && hits[n-1].Group == costmodel.GroupID(g) {
-			hits[n-1].Chunks++
-			continue
-		}
-		hits = append(hits, costmodel.Hit{Group: costmodel.GroupID(g), Chunks: 1})
-	}
-	return hits, rs
-}
-
-// read reads a run of chunks whose place is known.
-func (s *searcher) read(id uint32) {
-	s.mu.Lock()
-	r := s.runs[id]
-	s.mu.Unlock()
-	s.wg.Go(func() {
-		tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
-		res, err := s.disk.Read(s.ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
-		tr.end(r.File.Size)
-		s.post(Event{}, tr)
-		s.loop.mail.post(Event{
-			Kind: EvRead, ID: id, Seconds: res.Cost.Seconds(), Units: r.Len, Found: res.Found,
-			Cached: res.Cold*2 < r.Len, Failed: err != nil,
-		})
 	})
 }
 

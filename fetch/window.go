@@ -225,3 +225,24 @@ func (w *window) trim() {
 	w.base += w.head
 	w.head = 0
 }
+
+// settledOf are the ordinals of planned chunks among some ranges that nobody waits for any more.
+func (w *window) settledOf(rs []Range) (out []Range) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range rs {
+		end := r.First + uint64(r.Count)
+		i := w.find(r.First)
+		for ord := r.First; ord < end; ord++ {
+			if i < len(w.slots) && w.slots[i].want.Ordinal == ord {
+				open := !w.slots[i].claimed
+				i++
+				if open {
+					continue
+				}
+			}
+			out = appendOrdinal(out, ord) // claimed, or cut off since
+		}
+	}
+	return out
+}
