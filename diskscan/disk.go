@@ -27,6 +27,7 @@ type Config struct {
 	Buffers int64
 	// Remember is how many hashed chunks Recall knows of at most, at about 50 bytes each; zero or negative: none.
 	Remember int
+	Reader   Reader // how files are read; nil: by system calls
 }
 
 func (c Config) withDefaults() Config {
@@ -44,6 +45,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Buffers <= 0 {
 		c.Buffers = 32 << 20
+	}
+	if c.Reader == nil {
+		c.Reader = kernel{}
 	}
 	c.Buffers = max(c.Buffers, 4*batchSize(c.Profile))
 	return c

@@ -161,7 +161,7 @@ func (s *slice) prepare(size int64) {
 			s.res.Cold += end - c.off
 		}
 	}
-	fetch(s.fd, s.at.Offset, s.stop)
+	s.d.cfg.Reader.Fetch(s.fd, s.at.Offset, s.stop)
 }
 
 // coldBeyond is how far the pages from stop on are cold without a gap; 0 if the first is not.
@@ -182,7 +182,7 @@ func coldBeyond(spans []span, stop int64) int64 {
 func (s *slice) cut(st *unix.Stat_t) error {
 	reader := s.d.readers.Get().(*recipe.ElementReader)
 	defer s.d.readers.Put(reader)
-	src := &source{o: s.o, fd: s.fd, sparse: st.Blocks*512 < st.Size}
+	src := &source{o: s.o, from: s.d.cfg.Reader, fd: s.fd, sparse: st.Blocks*512 < st.Size}
 	reader.Open(src, st.Size, s.at.Position)
 	defer reader.Open(nil, 0, recipe.Position{})
 	defer func() { s.advance(reader.Position(), st.Size) }()
@@ -256,6 +256,7 @@ func (s *slice) remember() {
 // source reads an open file for the cutter.
 type source struct {
 	o      *operation
+	from   Reader
 	fd     int
 	sparse bool // fewer blocks than its size needs: worth asking for holes
 }
@@ -265,7 +266,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	if err := s.o.step(); err != nil {
 		return 0, err
 	}
-	return preadFull(s.fd, p, off)
+	return s.from.ReadAt(s.fd, p, off)
 }
 
 // NextData asks the file system where data follow.

@@ -69,7 +69,7 @@ func (p *pass) read() error {
 	end := p.run.Offset + p.run.Len
 	spans := cold(fd, p.run.Offset, end)
 	p.res.Cold = total(spans)
-	fetch(fd, p.run.Offset, end)
+	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end)
 	err = p.readChunks(fd)
 	drop(fd, spans, end)
 	return errors.Join(err, p.batch.flush())
@@ -88,7 +88,7 @@ func (p *pass) readChunks(fd int) error {
 			p.chunk = make([]byte, c.Len)
 		}
 		data := p.chunk[:c.Len]
-		n, err := preadFull(fd, data, c.Offset)
+		n, err := p.d.cfg.Reader.ReadAt(fd, data, c.Offset)
 		p.res.Read += int64(n)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
