@@ -49,7 +49,7 @@ func (r *Rate) observe(units, seconds, weight float64) {
 	if units < 0 || !(predicted > 0) || !(seconds >= 0) || math.IsInf(seconds, 0) {
 		return
 	}
-	off := min(seconds/predicted, maxRatio) - 1
+	off := min(seconds/predicted, maxJump) - 1
 	share := r.PerOp / predicted
 	r.PerOp = min(r.PerOp*(1+weight*share*off), maxPerOp)
 	r.PerUnit = min(r.PerUnit*(1+weight*(1-share)*off), maxPerUnit)
@@ -61,7 +61,11 @@ const (
 	maxPerUnit = 3600
 )
 
-// maxRatio bounds how far one measurement may be off the prediction.
+// maxJump bounds how far above the prediction one measurement counts. An operation of microseconds that once waited
+// milliseconds for a processor must not make its kind seem dear; a disk that is slow from now on says so each time.
+const maxJump = 4
+
+// maxRatio bounds how far one STAT may move the weight of STATs.
 const maxRatio = 50
 
 // deviceCosts are the rates of one device, by residency.

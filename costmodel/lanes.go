@@ -287,6 +287,9 @@ func (p *Planner) observe(op Op, r Result) {
 	case OpStat:
 		p.costs.ObserveStat(op.Dev, r.Residency, int(r.Units), r.Seconds)
 	case OpHash, OpRead:
+		if r.Units == 0 {
+			return // nothing but holes: it tells nothing of what reading costs
+		}
 		p.costs.ObserveRead(op.Dev, r.Residency, r.Units, r.Seconds)
 	case OpCheck:
 		p.costs.ObserveCheck(int(r.Units), r.Seconds)

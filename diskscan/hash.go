@@ -58,6 +58,7 @@ type HashResult struct {
 	Done       bool // the file has been read to its end, or can't be read any further
 	Size       int64
 	Bytes      int64 // of this slice, holes included
+	Holes      int64 // of these, not read because they are no data
 	Cold       int64 // of these, not in the page cache before
 	Chunks     int
 	Found      int // chunks handed over
@@ -193,6 +194,7 @@ func (s *slice) cut(st *unix.Stat_t) error {
 			return err
 		}
 		if ref.Hole {
+			s.res.Holes += ref.Bytes
 			continue
 		}
 		if err := s.chunk(Chunk{ID: ref.ID, Offset: off, Len: len(data)}, data); err != nil {

@@ -107,7 +107,7 @@ type Event struct {
 	Runs      []IndexRun  `json:"runs,omitempty"`
 	More      bool        `json:"more,omitempty"`
 	Seconds   float64     `json:"sec,omitempty"`   // what the operation took
-	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed
+	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed without the holes
 	Found     int         `json:"found,omitempty"` // wanted chunks in the slice
 	Cached    bool        `json:"cached,omitempty"`
 	Failed    bool        `json:"failed,omitempty"` // it can't be read any further

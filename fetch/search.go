@@ -205,7 +205,7 @@ func (s *searcher) hash(id uint32) {
 		}
 		s.post(late, tr)
 		s.loop.mail.post(Event{
-			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes, Found: res.Found + chunksOf(res.Late),
+			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late),
 			Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
 		})
 	})

@@ -94,6 +94,13 @@ func maker(kind string, size scenarios.Size) (make func(ctx context.Context, s *
 	return nil, "", fmt.Errorf("dataset: no data of kind %q with size %q", kind, size)
 }
 
+// Keep returns a folder of the caller's, kept under that key and made by make if it is not there.
+func (s *Store) Keep(key string, make func(dir string) error) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keep(key, make)
+}
+
 // keep returns the folder of that key, made by make if it is not there. A make
 // that fails or is killed leaves nothing that counts as made.
 func (s *Store) keep(key string, make func(dir string) error) (string, error) {

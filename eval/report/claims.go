@@ -6,45 +6,68 @@ import (
 )
 
 // evaluate computes a claim's figure from a scenario's cells. Where a selector
-// matches several cells, the median of their medians counts. Cells that did not
-// end well have no figure.
+// matches several cells, the median of their times counts, and of all else the
+// largest. Cells that did not end well have no figure.
 func evaluate(c scenarios.Claim, g *grid) (v float64, ok bool) {
-	a, ok := g.pick(c.A)
-	if !ok {
+	a := g.pick(c.A)
+	if len(a) == 0 {
 		return 0, false
 	}
 	switch c.Kind {
 	case "seconds":
-		return a.Seconds, true
+		return seconds(a), true
 	case "MB/s":
-		return float64(a.Bytes) / a.Seconds / 1e6, true
+		return float64(a[0].Bytes) / seconds(a) / 1e6, true
 	case "receiver-MiB":
-		return a.Memory / (1 << 20), true
+		return largest(a, func(s result.Summary) float64 { return s.Memory / (1 << 20) }), true
 	case "sender-MiB":
-		return a.SenderMemory / (1 << 20), true
+		return largest(a, func(s result.Summary) float64 { return s.SenderMemory / (1 << 20) }), true
+	case "ratio", "difference", "wire-ratio":
+		return compare(c.Kind, a, g.pick(c.B))
 	}
-	b, ok := g.pick(c.B)
-	if c.Kind == "difference" {
-		return a.Seconds - b.Seconds, ok
-	}
-	return a.Seconds / b.Seconds, ok
+	_, ok = a[0].Figures[c.Figure()]
+	return largest(a, func(s result.Summary) float64 { return s.Figures[c.Figure()] }), ok
 }
 
-// pick is the median of the cells that a selector matches and that ended well.
-func (g *grid) pick(s scenarios.Selector) (result.Summary, bool) {
-	var seconds []float64
-	var found result.Summary
+// compare puts two sides of a claim beside one another.
+func compare(kind string, a, b []result.Summary) (v float64, ok bool) {
+	if len(b) == 0 {
+		return 0, false
+	}
+	switch kind {
+	case "ratio":
+		return seconds(a) / seconds(b), true
+	case "difference":
+		return seconds(a) - seconds(b), true
+	}
+	bytes := func(s result.Summary) float64 { return s.WireDown + s.WireUp }
+	return largest(a, bytes) / largest(b, bytes), largest(b, bytes) > 0
+}
+
+// pick lists the cells that a selector matches and that ended well.
+func (g *grid) pick(s scenarios.Selector) (found []result.Summary) {
 	for _, group := range g.groups {
 		cell, ok := g.at(group, s.Peer)
 		if ok && cell.Outcome == result.OK && s.Matches(cell.Cell) {
-			if found.Cell == "" || cell.Memory > found.Memory {
-				found = cell
-			}
-			seconds = append(seconds, cell.Seconds)
+			found = append(found, cell)
 		}
 	}
-	found.Seconds = result.Median(seconds)
-	return found, len(seconds) > 0
+	return found
+}
+
+func seconds(cells []result.Summary) float64 {
+	var list []float64
+	for _, c := range cells {
+		list = append(list, c.Seconds)
+	}
+	return result.Median(list)
+}
+
+func largest(cells []result.Summary, of func(result.Summary) float64) (v float64) {
+	for _, c := range cells {
+		v = max(v, of(c))
+	}
+	return v
 }
 
 // claims is the table of the paper's statements beside ours.

@@ -44,6 +44,9 @@ func (s Section) markdown(b *strings.Builder, figureDir string) {
 	if len(s.Claims.rows) > 0 {
 		markdownTable(b, s.Claims)
 	}
+	if len(s.More.rows) > 0 {
+		markdownTable(b, s.More)
+	}
 	markdownFigures(b, figureDir, s.Figures)
 	if len(s.Gaps) > 0 {
 		b.WriteString("Not measured:\n\n")

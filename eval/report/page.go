@@ -50,6 +50,7 @@ figure{margin:1em 0;overflow-x:auto}
 {{template "table" .Times}}
 {{if .Goals.Rows}}{{template "table" .Goals}}{{end}}
 {{if .Claims.Rows}}{{template "table" .Claims}}{{end}}
+{{if .More.Rows}}{{template "table" .More}}{{end}}
 {{template "figures" .Figures}}
 {{if .Gaps}}<p>Not measured:</p><ul>{{range .Gaps}}<li>{{.}}</li>{{end}}</ul>{{end}}
 <details><summary>What the runs took besides time</summary>{{template "table" .Costs}}</details>

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 
 	"dfetch/eval/result"
 )
@@ -21,10 +22,13 @@ type Regret struct {
 }
 
 // Regrets returns the regret of every group in which dfetch ran and another way
-// ended well, in the order of the tables.
+// ended well, in the order of the tables. What has no network is no transfer.
 func Regrets(summaries []result.Summary) (out []Regret) {
 	for _, g := range grids(summaries) {
 		for _, group := range g.groups {
+			if !strings.Contains(group, "/net=") {
+				continue
+			}
 			if r, ok := g.regret(group); ok {
 				out = append(out, r)
 			}

@@ -24,6 +24,7 @@ type Section struct {
 	Common      string // what all its cells share
 	Times       table
 	Costs       table
+	More        table // other figures, if there are any
 	Claims      table
 	Goals       table
 	Gaps        []string
@@ -51,7 +52,7 @@ func New(results []result.Result, list []*scenarios.Scenario) *Report {
 func section(g *grid, s *scenarios.Scenario) Section {
 	sec := Section{
 		Name: g.name, Title: g.name, Common: strings.Join(g.common(), ", "),
-		Times: g.times(), Costs: g.costs(), Gaps: g.gaps(), Figures: g.figures(),
+		Times: g.times(), Costs: g.costs(), More: g.figuresTable(), Gaps: g.gaps(), Figures: g.figures(),
 	}
 	if s != nil {
 		sec.Title = s.Title

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -140,6 +141,33 @@ func (g *grid) table(what string, show func(result.Summary) string) table {
 	return t
 }
 
+// figuresTable is the table of what else was measured: a row a cell, a column a figure. It is empty if there is nothing.
+func (g *grid) figuresTable() table {
+	names := map[string]bool{}
+	g.each(func(_, _ int, s result.Summary) {
+		for name := range s.Figures {
+			names[name] = true
+		}
+	})
+	if len(names) == 0 {
+		return table{}
+	}
+	columns := slices.Sorted(maps.Keys(names))
+	t := table{head: append([]string{"cell", "peer"}, columns...)}
+	g.each(func(i, _ int, s result.Summary) {
+		row := []string{g.label(g.groups[i]), s.Peer}
+		for _, name := range columns {
+			text := ""
+			if v, ok := s.Figures[name]; ok {
+				text = number(v)
+			}
+			row = append(row, text)
+		}
+		t.rows = append(t.rows, row)
+	})
+	return t
+}
+
 // lateMark marks a cell all of whose runs met a late emulator.
 func lateMark(s result.Summary) string {
 	if s.Late {
@@ -183,6 +211,8 @@ func number(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	case v >= 9.995:
 		return fmt.Sprintf("%.1f", v)
+	case v > 0 && v < 0.095:
+		return fmt.Sprintf("%.2g", v)
 	}
 	return fmt.Sprintf("%.2f", v)
 }

@@ -65,7 +65,9 @@ type Result struct {
 	// Sources are content bytes by source, where the program tells them.
 	Sources  map[string]int64 `json:"sources,omitempty"`
 	Timeline []Point          `json:"timeline,omitempty"`
-	Started  time.Time        `json:"started"`
+	// Figures are what else was measured, by name and unit.
+	Figures map[string]float64 `json:"figures,omitempty"`
+	Started time.Time          `json:"started"`
 	Where
 }
 

@@ -25,6 +25,7 @@ type Summary struct {
 	CPU, SenderCPU, Memory, SenderMemory float64
 	DiskRead                             float64
 	Bytes                                int64
+	Figures                              map[string]float64
 	// Middle is the run with the median time.
 	Middle Result
 }
@@ -78,6 +79,10 @@ func summarize(runs []Result) Summary {
 	s.Memory = of(func(r Result) float64 { return float64(r.Receiver.PeakBytes) })
 	s.SenderMemory = of(func(r Result) float64 { return float64(r.Sender.PeakBytes) })
 	s.DiskRead = of(func(r Result) float64 { return float64(r.Receiver.DiskRead) })
+	s.Figures = map[string]float64{}
+	for name := range s.Middle.Figures {
+		s.Figures[name] = of(func(r Result) float64 { return r.Figures[name] })
+	}
 	return s
 }
 

@@ -19,6 +19,8 @@ import (
 //	difference A - B @ PART their difference in seconds
 //	receiver-MiB A @ PART   the peak memory of a receiver's process
 //	sender-MiB A @ PART     that of a sender's
+//	wire-ratio A / B @ PART the ratio of two links' bytes, both directions
+//	figure:NAME A @ PART    another figure of the results, the largest
 //
 // A and B are peers, each with parts of a cell's name that must be there, such
 // as rsync,state=empty; the PART after the @ holds for both and may be "any".
@@ -74,7 +76,19 @@ func parseClaim(v string) (Claim, error) {
 }
 
 // operators are what stands between the operands of each kind of formula.
-var operators = map[string]string{"seconds": "", "MB/s": "", "ratio": "/", "difference": "-", "receiver-MiB": "", "sender-MiB": ""}
+var operators = map[string]string{"seconds": "", "MB/s": "", "ratio": "/", "difference": "-", "receiver-MiB": "", "sender-MiB": "", "wire-ratio": "/"}
+
+// figurePrefix comes before the name of a figure that has no kind of its own.
+const figurePrefix = "figure:"
+
+// Figure is the name of the figure that a claim is about, empty if it is about another kind of formula.
+func (c Claim) Figure() string {
+	name, ok := strings.CutPrefix(c.Kind, figurePrefix)
+	if !ok {
+		return ""
+	}
+	return name
+}
 
 func (c *Claim) parseFormula(text string) error {
 	expression, where, ok := strings.Cut(text, "@")
@@ -83,7 +97,7 @@ func (c *Claim) parseFormula(text string) error {
 		return fmt.Errorf("%q: want KIND A [OPERATOR B] @ PART", text)
 	}
 	operator, known := operators[fields[0]]
-	if !known {
+	if !known && (Claim{Kind: fields[0]}).Figure() == "" {
 		return fmt.Errorf("%q: want a kind of formula", fields[0])
 	}
 	c.Kind = fields[0]

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dfetch/eval/dataset"
+	"dfetch/eval/diskbench"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
 	"dfetch/eval/result"
@@ -87,6 +88,10 @@ func (b *Bench) Run(ctx context.Context, cell scenarios.Cell, round int) result.
 
 // run is a run from an empty folder to the verdict.
 func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) (err error) {
+	if cell.Scenario.Bench != "" {
+		disk := diskbench.Bench{Store: b.Store, Work: b.Work, Dfetch: b.Dfetch, Lab: b.Lab}
+		return disk.Run(ctx, cell, r)
+	}
 	p, ok := peer.Find(cell.Peer)
 	if !ok {
 		return result.Missingf("the lab knows no peer %s", cell.Peer)

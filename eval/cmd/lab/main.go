@@ -9,7 +9,8 @@
 //
 // lab run needs root and /dev/net/tun, unless all scenarios are of the loopback. Programs that are not installed leave
 // named gaps; eval/setup.sh installs them. "lab COMMAND -h" lists flags. The
-// commands httpd and tracker are servers that lab run starts for other programs, and burn is a load.
+// commands httpd, tracker, burn, copy and probe are what lab run starts beside other programs: servers, a load, and
+// what dfetch's use of the disk is compared with.
 package main
 
 import (
@@ -33,6 +34,8 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"httpd":   httpdCommand,
 	"tracker": trackerCommand,
 	"burn":    burnCommand,
+	"copy":    copyCommand,
+	"probe":   probeCommand,
 }
 
 func main() {

@@ -64,7 +64,7 @@ func runCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(list, func(s *scenarios.Scenario) bool { return s.Topology != "loopback" }) {
+	if slices.ContainsFunc(list, func(s *scenarios.Scenario) bool { return s.Topology != "loopback" && s.Bench == "" }) {
 		if err := netlab.Supported(); err != nil {
 			return err
 		}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"time"
 
+	"dfetch/eval/diskbench"
 	"dfetch/eval/load"
 	"dfetch/eval/peer"
 	"dfetch/eval/torrent"
@@ -57,4 +60,26 @@ func endWithParent(ctx context.Context, parent int, end func()) {
 			}
 		}
 	}
+}
+
+func copyCommand(_ context.Context, args []string) error {
+	if len(args) != 2 {
+		return errors.New("copy: want FROM TO")
+	}
+	sum, err := diskbench.CopyAndHash(args[0], args[1])
+	if err == nil {
+		_, err = fmt.Fprintf(os.Stdout, "%x\n", sum)
+	}
+	return err
+}
+
+func probeCommand(_ context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("probe: want FILE")
+	}
+	got, err := diskbench.Probe(args[0])
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(got)
 }
