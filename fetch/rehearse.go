@@ -121,12 +121,12 @@ func (t *transfer) rehearseSearch(ctx context.Context, feed *nodeFeed, search Se
 	alone.loop.rec, alone.loop.yields = alone.rec, true
 	alone.loop.noMoreSources(errRehearsed)
 	inner, cancel := context.WithCancelCause(ctx)
-	s, err := alone.startSearch(inner, p.Dest)
+	s, err := alone.startSearch(inner, p.Dest, alone.place(p.Dest))
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	alone.loop.search, s.place = s, alone.place(p.Dest)
+	alone.loop.search = s
 	start := time.Now()
 	err = alone.rehearseLoop(inner, feed, p.Dest, rehearseDisk, 0)
 	took := time.Since(start).Seconds()
@@ -155,7 +155,7 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats, explain: &t.explain,
 	}}
 	if t.loop.search != nil {
-		r.p.place, r.p.mail.recall, r.p.mail.here = t.loop.search.place, t.loop.search.recall, t.win.settledOf
+		r.p.place, r.p.mail.recall, r.p.mail.here = t.loop.search.local(), t.loop.search.recall, t.win.settledOf
 	}
 	planned := make(chan error, 1)
 	go func() { planned <- r.plan(inner) }()

@@ -344,14 +344,13 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		checksum: t.cfg.Checksum, explain: &t.explain, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
 	}
 	if !t.cfg.Search.Off {
-		s, err := t.startSearch(inner, dest)
+		s, err := t.startSearch(inner, dest, t.place(dest))
 		if err != nil {
 			return err
 		}
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
-		p.place, p.mail.recall, p.mail.here = t.place(dest), s.recall, t.win.settledOf
-		s.place = p.place
+		p.place, p.mail.recall, p.mail.here = s.local(), s.recall, t.win.settledOf
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {

@@ -37,7 +37,8 @@ type searcher struct {
 	loop  *loop
 	held  *held
 	zoom  *zoomer
-	place []string // as planner.place
+	place   []string // in which the entries' paths begin
+	shared  int      // how many names of it all places of the search have in common
 	note  func(format string, args ...any)
 	wg    sync.WaitGroup
 
@@ -58,8 +59,9 @@ type diskFile struct {
 	early bool
 }
 
-// startSearch opens what may be searched. The search lives until stop.
-func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, error) {
+// startSearch opens what may be searched. The search lives until stop. place is the path in which the entries' paths
+// begin.
+func (t *transfer) startSearch(ctx context.Context, dest string, place []string) (*searcher, error) {
 	cfg := t.cfg.Search
 	index, roots := t.openIndex(ctx)
 	scope := diskscan.OpenScope(ctx, diskscan.ScopeConfig{
@@ -75,14 +77,35 @@ func (t *transfer) startSearch(ctx context.Context, dest string) (*searcher, err
 		closeIndex(index)
 		return nil, err
 	}
-	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, held: &t.held, note: t.cfg.detail}
+	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
 	s.zoom = newZoomer(s, t.root.Hash)
-	for _, dir := range scope.Starts() {
+	starts := scope.Starts()
+	paths := [][]string{place}
+	for _, dir := range starts {
+		paths = append(paths, components(scope.Path(dir)))
+	}
+	s.shared = sharedNames(paths)
+	for i, dir := range starts {
 		s.dirs = append(s.dirs, dir)
-		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(len(s.dirs) - 1), Root: components(scope.Path(dir)), Device: s.device(dir)})
+		t.loop.mail.post(Event{Kind: EvRoot, ID: uint32(i), Root: paths[i+1][s.shared:], Device: s.device(dir)})
 	}
 	s.wg.Go(s.zoom.run)
 	return s, nil
+}
+
+// local is the place by the names that tell it from others. A long way down to all places would make them look alike,
+// so the cost model sees none of it.
+func (s *searcher) local() []string { return s.place[s.shared:] }
+
+// sharedNames is how many names all paths, of which there is one at least, begin with.
+func sharedNames(paths [][]string) int {
+	for n := 0; ; n++ {
+		for _, p := range paths {
+			if n == len(p) || p[n] != paths[0][n] {
+				return n
+			}
+		}
+	}
 }
 
 // components are the names of an absolute path.
