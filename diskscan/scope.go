@@ -115,7 +115,33 @@ func OpenScope(ctx context.Context, cfg ScopeConfig) *Scope {
 			s.add(ctx, cfg.Timeout, path, root{})
 		}
 	}
+	s.openUp()
 	return s
+}
+
+// openUp searches siblings as they are where they lie below a directory that is: it would come to them anyway, and
+// list them a second time.
+func (s *Scope) openUp() {
+	for i := range s.roots {
+		in := &s.roots[i]
+		for j := range s.roots {
+			over := &s.roots[j]
+			if over.start && !over.public && over.only == "" && over.dev == in.dev && (in.path == over.path || within(in.path, over.path)) {
+				in.public = false
+			}
+		}
+	}
+}
+
+// startsAt says whether a search starts at a directory of this path anyway, and shows as much there as from a root.
+func (s *Scope) startsAt(path string, from *root) bool {
+	for i := range s.roots {
+		r := &s.roots[i]
+		if r.start && r.only == "" && len(r.path) == len(path) && r.path == path && (!r.public || from.public) {
+			return true
+		}
+	}
+	return false
 }
 
 // addDest adds the destination and what lies beside it.

@@ -206,3 +206,21 @@ func FuzzParseDirents(f *testing.F) {
 		}
 	})
 }
+
+// A directory where a search starts is not listed a second time from above, and what lies beside the destination is
+// searched as it is where the user named a directory above it.
+func TestNestedStartsAreListedOnce(t *testing.T) {
+	home := t.TempDir()
+	for _, name := range []string{"a/dst/f", "a/side/g", "a/.private/h", "b/i"} {
+		write(t, filepath.Join(home, name), noise(name, 100))
+	}
+	d := open(t, ScopeConfig{Dest: filepath.Join(home, "a", "dst"), Siblings: true, Roots: []string{home}}, Config{})
+	files := listAll(t, d)
+	want := []string{"a/.private/h", "a/dst/f", "a/side/g", "b/i"}
+	if got := paths(d, files, home); !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
+	}
+	if n := d.Stats().Stat; n != 6 {
+		t.Errorf("%d directories were listed, want 6: each once", n)
+	}
+}

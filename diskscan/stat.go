@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -154,6 +155,8 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 	}
 	switch {
 	case r.skips(dir.Path, e.name, kind == unix.DT_DIR):
+		res.Skipped++
+	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):
 		res.Skipped++
 	case kind == unix.DT_DIR:
 		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name)})

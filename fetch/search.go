@@ -30,17 +30,17 @@ type SearchConfig struct {
 // searcher carries the core's disk operations out. It numbers the directories and files that it has
 // heard of; the core names them by these numbers.
 type searcher struct {
-	ctx   context.Context
-	disk  *diskscan.Disk
-	scope *diskscan.Scope
-	index *diskscan.Index // nil without one
-	loop  *loop
-	held  *held
-	zoom  *zoomer
-	place   []string // in which the entries' paths begin
-	shared  int      // how many names of it all places of the search have in common
-	note  func(format string, args ...any)
-	wg    sync.WaitGroup
+	ctx    context.Context
+	disk   *diskscan.Disk
+	scope  *diskscan.Scope
+	index  *diskscan.Index // nil without one
+	loop   *loop
+	held   *held
+	zoom   *zoomer
+	place  []string // in which the entries' paths begin
+	shared int      // how many names of it all places of the search have in common
+	note   func(format string, args ...any)
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	dirs    []diskscan.Dir
