@@ -71,6 +71,9 @@ func (p *Path) MinRTT() time.Duration { return p.rtt }
 // Rate is the bytes a second that the path brings while it is used; 0 if that is unknown.
 func (p *Path) Rate() float64 { return p.rate }
 
+// Opening says whether the rate has been measured and has never ceased to rise: the path may be faster.
+func (p *Path) Opening() bool { return p.rate > 0 && !p.opened }
+
 // Outstanding is the bytes that were asked for and not answered.
 func (p *Path) Outstanding() int64 { return p.outstanding }
 

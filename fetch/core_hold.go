@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -10,12 +11,16 @@ import (
 // Chunks that the disk will very likely bring soon are not asked of the network: what would be asked in
 // vain keeps the line busy when it is known what is really missing. For a chunk that the disk brings with
 // probability p after T seconds, asking saves (1−p)·T on the average, and costs p times what the line
-// needs to get rid of what was asked in vain (drain). So it is held back while (1−p)·T < p·drain.
+// needs to get rid of what was asked in vain (drain). So it is held back while (1−p)·T < p·drain, but not
+// for more than a few drains: a network that is asked for nothing is not known to be fast either.
 
 // Bounds of holding back.
 const (
 	planPause     = 5 * time.Millisecond  // between two decisions what to hold back, at least
 	maxOpening    = 50 * time.Millisecond // the first look at the disk, before anything is asked; at most two round trips
+	openingShare  = 0.1                   // of what the network takes at least, for that look
+	firstBytes    = 14600                 // that a path brings in its first round trip; twice as many in each one after
+	holdDrains    = 4                     // longer than so many drains nothing is held back
 	maxHold       = time.Second           // at most, while nothing ends on the disk
 	youngRTTs     = 4                     // a decision that is a round trip divided by this away is near
 	holdSlow      = 4                     // times as long as it should, an operation may take
@@ -75,10 +80,21 @@ func (c *Core) leastDrain() float64 {
 	return least.Seconds()
 }
 
-// worthHolding says whether a group's chunks are better left to the disk for now.
-func (s *search) worthHolding(g *group, drain float64) bool {
+// longestHold is the time in seconds within which the disk must bring what is held back. While a path
+// gets faster with each round trip it is none: it may turn out to be faster than the disk.
+func (c *Core) longestHold(drain float64) float64 {
+	for i := range c.sources {
+		if s := &c.sources[i]; s.askable() && s.path.Opening() {
+			return 0
+		}
+	}
+	return holdDrains * drain
+}
+
+// worthHolding says whether a group's chunks are better left to the disk for now, for longest at most.
+func (s *search) worthHolding(g *group, drain, longest float64) bool {
 	p, seconds := s.planner.Chance(g.id)
-	return p > 0 && (1-p)*seconds < p*drain
+	return p > 0 && (1-p)*seconds < p*drain && seconds < longest
 }
 
 // patience is until when the operations under way may take before what they were to bring is asked of
@@ -161,7 +177,9 @@ func (c *Core) opening(now time.Time) time.Time {
 	if near == nil {
 		return time.Time{}
 	}
-	until := s.openAt.Add(min(2*near.path.MinRTT(), maxOpening))
+	rtt := near.path.MinRTT()
+	trips := 1 + math.Log2(1+float64(c.wantedBytes+s.expectedBytes)/firstBytes)
+	until := s.openAt.Add(min(2*rtt, maxOpening, time.Duration(openingShare*trips*float64(rtt))))
 	if now.Before(until) && s.listing() {
 		return until
 	}

@@ -415,6 +415,7 @@ func (c *Core) order(now time.Time) {
 	}
 	s.planner.Plan()
 	drain := c.leastDrain()
+	longest := c.longestHold(drain)
 	class := make([]int8, len(s.groups))
 	differs := false
 	for i := range s.groups {
@@ -423,7 +424,7 @@ func (c *Core) order(now time.Time) {
 			continue
 		}
 		class[i] = math.MaxInt8
-		if g.held = g.known && s.worthHolding(g, drain); g.held {
+		if g.held = g.known && s.worthHolding(g, drain, longest); g.held {
 			s.hold.until = s.patience(drain)
 			continue
 		}
