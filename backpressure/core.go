@@ -12,6 +12,7 @@ type Verdict struct {
 // Reasons of refusals.
 const (
 	ReasonBacklog  = "received data waits to be written"
+	ReasonStuck    = "writing does not get on"
 	ReasonInflight = "as much is on its way as the disk can take"
 	ReasonDepth    = "enough disk operations are under way"
 	ReasonOthers   = "other programs wait for the disk"

@@ -45,6 +45,7 @@ type Disk struct {
 	writer    WriterSample
 	counted   WriterSample // as of the last measurement of rate
 	rate      average      // bytes a second while writing
+	moved     time.Time    // when something was written last, or nothing waited
 	writeback int64        // bytes that the kernel is writing
 	inflight  int64
 	searching int
@@ -73,10 +74,14 @@ const writeSpan = 2 * time.Millisecond
 
 // Writer takes in what the writer has done. Samples of several writers may come out of order: counts
 // never go back.
-func (d *Disk) Writer(s WriterSample) {
+func (d *Disk) Writer(now time.Time, s WriterSample) {
+	written, waited := d.writer.Written, d.Backlog() > 0
 	d.writer.Received = max(d.writer.Received, s.Received)
 	d.writer.Written = min(max(d.writer.Written, s.Written), d.writer.Received)
 	d.writer.Busy = max(d.writer.Busy, s.Busy)
+	if d.writer.Written > written || !waited {
+		d.moved = now
+	}
 	busy := d.writer.Busy - d.counted.Busy
 	if busy < writeSpan {
 		return
@@ -109,6 +114,10 @@ func (d *Disk) Sample(now time.Time, s DiskSample) { d.others.sample(now, s, d.c
 // Backlog is the bytes received and not written.
 func (d *Disk) Backlog() int64 { return d.writer.Received - d.writer.Written }
 
+// stuck is how long nothing must have been written of what waits for searching to stop, however little
+// it is.
+const stuck = 200 * time.Millisecond
+
 // Low is the backlog at which searching stops, High that at which nothing more is requested.
 func (d *Disk) Low() int64 {
 	return max(d.cfg.MinBacklog, int64(d.cfg.Behind.Seconds()*d.rate.value))
@@ -129,6 +138,8 @@ func (d *Disk) Allow(now time.Time, w Work) Verdict {
 		return v
 	}
 	switch {
+	case w <= Read && d.Backlog() > 0 && now.Sub(d.moved) >= stuck:
+		return refuse(now, ReasonStuck, stuck/2)
 	case w >= Bulk && d.rate.known && d.inflight >= d.High():
 		return refuse(now, ReasonInflight, d.writing(d.inflight-d.High()+1))
 	case w <= Read && d.searching >= d.cfg.Depth:

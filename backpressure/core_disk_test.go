@@ -24,20 +24,21 @@ func checkVerdict(t *testing.T, now time.Time, v Verdict) {
 // fed is a disk that is told of each write.
 type fed struct {
 	*Disk
+	now    time.Time
 	sample WriterSample
 }
 
-func newFed(cfg DiskConfig) *fed { return &fed{Disk: NewDisk(cfg)} }
+func newFed(cfg DiskConfig) *fed { return &fed{Disk: NewDisk(cfg), now: start} }
 
 func (f *fed) Received(n int64) {
 	f.sample.Received += n
-	f.Writer(f.sample)
+	f.Writer(f.now, f.sample)
 }
 
 func (f *fed) Written(n int64, busy time.Duration) {
 	f.sample.Written = min(f.sample.Written+n, f.sample.Received)
 	f.sample.Busy += busy
-	f.Writer(f.sample)
+	f.Writer(f.now, f.sample)
 }
 
 // As the backlog grows, the kinds of work give way in order, searching at Low and the sender at High.
@@ -73,6 +74,7 @@ func TestDiskProperties(t *testing.T) {
 		now := start
 		for range 2000 {
 			now = now.Add(time.Duration(rng.IntN(int(20 * time.Millisecond))))
+			d.now = now
 			switch rng.IntN(6) {
 			case 0, 1:
 				d.Received(rng.Int64N(mib))
@@ -113,6 +115,7 @@ func TestNoOscillation(t *testing.T) {
 	now, flips, was := start, 0, true
 	for i := range 1000 {
 		now = now.Add(time.Millisecond)
+		d.now = now
 		if i%2 == 0 {
 			d.Received(d.Low() + 2 - d.Backlog())
 		} else {
@@ -204,15 +207,39 @@ func TestForeignWritebackIsNoReason(t *testing.T) {
 	}
 }
 
+// A writer that does not get on stops the search however little waits, and nothing else.
+func TestStuckWriterStopsSearching(t *testing.T) {
+	d := newFed(DiskConfig{})
+	d.Received(100)
+	for _, c := range []struct {
+		later time.Duration
+		stops bool
+	}{{stuck - 1, false}, {stuck, true}} {
+		now := start.Add(c.later)
+		for w := range works {
+			v := d.Allow(now, w)
+			checkVerdict(t, now, v)
+			if stops := c.stops && w <= Read; v.Allow == stops {
+				t.Errorf("work %d after %v: %+v", w, c.later, v)
+			}
+		}
+	}
+	d.now = start.Add(stuck)
+	d.Written(1, 0)
+	if v := d.Allow(d.now, Search); !v.Allow {
+		t.Errorf("it gets on again: %s", v.Reason)
+	}
+}
+
 // Counts of several writers that come out of order never go back.
 func TestWriterCountsOnlyGrow(t *testing.T) {
 	d := NewDisk(DiskConfig{})
-	d.Writer(WriterSample{Received: 3 * mib, Written: 2 * mib})
-	d.Writer(WriterSample{Received: 2 * mib, Written: mib})
+	d.Writer(start, WriterSample{Received: 3 * mib, Written: 2 * mib})
+	d.Writer(start, WriterSample{Received: 2 * mib, Written: mib})
 	if got := d.Backlog(); got != mib {
 		t.Errorf("backlog %d", got)
 	}
-	d.Writer(WriterSample{Received: 3 * mib, Written: 4 * mib})
+	d.Writer(start, WriterSample{Received: 3 * mib, Written: 4 * mib})
 	if got := d.Backlog(); got != 0 {
 		t.Errorf("backlog %d of what was written twice", got)
 	}

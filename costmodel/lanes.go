@@ -212,7 +212,7 @@ func (p *Planner) op(kind OpKind, id uint32, cpc float64) Op {
 		op.Useful = int64(op.Cost / cpc * p.groups.chunkLen())
 	case OpHash:
 		f := p.files.at(id)
-		op.Offset, op.Len = f.hashed, min(p.cfg.Slice, f.rests())
+		op.Offset, op.Len = f.hashed, min(p.sliceLen(op.Dev), f.rests())
 		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
 		_, bytes := p.worth(f, viewOpen)
 		op.Useful = int64(bytes * float64(op.Len) / float64(max(1, f.rests())))
@@ -268,7 +268,7 @@ func (p *Planner) requeue(op Op) {
 func (p *Planner) hashed(op Op, r Result) {
 	p.learn(op, r)
 	f := p.files.at(op.ID)
-	f.hashed += op.Len
+	f.hashed += sliceDone(op, r)
 	if r.Found > 0 {
 		f.hits = min(f.hits+1, 200)
 	} else {
@@ -279,8 +279,18 @@ func (p *Planner) hashed(op Op, r Result) {
 	}
 }
 
+// sliceDone is how far a slice came: it may end before its time is over, or with the chunk that it cut.
+func sliceDone(op Op, r Result) int64 {
+	if r.Units <= 0 {
+		return op.Len
+	}
+	return r.Units
+}
+
+// observe takes in what an operation took. A file that was hashed to its end, or to where it could not be
+// read, is measured by the bytes up to there.
 func (p *Planner) observe(op Op, r Result) {
-	if r.Failed {
+	if r.Failed && (op.Kind != OpHash || r.Units <= 0) {
 		return
 	}
 	switch op.Kind {

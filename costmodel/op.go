@@ -61,7 +61,8 @@ const (
 // Config sets limits and ways. Zero values mean the defaults.
 type Config struct {
 	Order      Order
-	Slice      int64   // bytes of a file that are hashed in one operation; 0 = 8 MiB
+	Slice      int64   // bytes of a file that are hashed in one operation, at most; 0 = 8 MiB
+	SliceTime  float64 // seconds that this should take at most, while it is not less than 512 KiB; 0 = 0.25
 	MaxDirs    int     // directories that are kept; 0 = 512 Ki
 	MaxFiles   int     // files that are kept; 0 = 1 Mi. The last quarter is for files like a wanted one
 	MaxSources int     // wanted files that are told apart; 0 = 1 Mi
@@ -83,6 +84,9 @@ func (c Config) withDefaults() Config {
 	ints(&c.PlanOps, 2048)
 	if c.Slice <= 0 {
 		c.Slice = 8 << 20
+	}
+	if c.SliceTime <= 0 {
+		c.SliceTime = 0.25
 	}
 	if c.MinW <= 0 {
 		c.MinW = 0.5

@@ -127,6 +127,7 @@ func TestEqualCallsGiveEqualAnswers(t *testing.T) {
 
 // wantOne wants one file of so many 16 KiB chunks in /d, and knows /d.
 func wantOne(cfg Config, name string, chunks int) (*Planner, GroupID, DirID) {
+	cfg.SliceTime = 1e6 // the costs here are those of the paper: a mebibyte takes 64
 	p := NewPlanner(cfg, unitCosts())
 	s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, name), Size: int64(chunks) << 14, MTime: 1})
 	g := p.Group(s)
@@ -177,6 +178,29 @@ func TestHitsKeepAFileGoing(t *testing.T) {
 	p.Done(op, Result{Seconds: op.Cost, Units: op.Len, Found: 64})
 	if next := mustStart(t, p); next.CPC >= op.CPC || next.Offset != 1<<20 {
 		t.Errorf("after a hit %+v, before %+v", next, op)
+	}
+}
+
+// On a slow device slices are shorter, but not very short; on a fast one they are as configured.
+func TestSlicesFollowTheDevice(t *testing.T) {
+	for rate, want := range map[float64]int64{1e9: 8 << 20, 20e6: 5e6, 1e6: minSlice} {
+		costs := NewCosts()
+		costs.Calibrate(0, Cold, Rate{PerOp: 1e-4}, Rate{PerUnit: 1 / rate})
+		p := NewPlanner(Config{}, costs)
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, "a"), Size: 64 << 20})
+		p.Want(p.Group(s), 4096, 64<<20)
+		root, _ := p.AddRoot([]string{"d"}, 0)
+		p.Done(mustStart(t, p), Result{Seconds: 1e-4})
+		p.AddFile(root, "a", 64<<20, 0)
+		op := mustStart(t, p)
+		if op.Kind != OpHash || op.Len < want-1 || op.Len > want+1 {
+			t.Errorf("%.0f bytes a second: %+v, want a slice of %d", rate, op, want)
+		}
+		// The next slice begins where this one ended, even if it ended early.
+		p.Done(op, Result{Seconds: op.Cost, Units: op.Len - 1000, Found: 1})
+		if next := mustStart(t, p); next.Offset != op.Len-1000 {
+			t.Errorf("after %+v: %+v", op, next)
+		}
 	}
 }
 

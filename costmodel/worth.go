@@ -67,10 +67,23 @@ func (p *Planner) worth(f *file, v view) (chunks, bytes float64) {
 	return best + others, min(bytes, float64(f.rests()))
 }
 
+// sliceLen is how much of a file is hashed at a time: Config.Slice, but on a slow device what takes
+// Config.SliceTime, so that what else the disk is needed for does not wait longer.
+func (p *Planner) sliceLen(dev Device) int64 {
+	if perByte := p.costs.Read(dev).PerUnit; perByte*float64(p.cfg.Slice) > p.cfg.SliceTime {
+		return max(min(minSlice, p.cfg.Slice), int64(p.cfg.SliceTime/perByte))
+	}
+	return p.cfg.Slice
+}
+
+// minSlice bounds slices on a slow device from below.
+const minSlice = 512 << 10
+
 // hashCost is the time for the rest of a file.
 func (p *Planner) hashCost(f *file) float64 {
 	r := p.costs.Read(p.dirs.at(f.dir).dev)
-	slices := (f.rests() + p.cfg.Slice - 1) / p.cfg.Slice
+	slice := p.sliceLen(p.dirs.at(f.dir).dev)
+	slices := (f.rests() + slice - 1) / slice
 	return r.PerOp*float64(slices) + r.PerUnit*float64(f.rests())
 }
 

@@ -15,6 +15,7 @@ import (
 // HashState is how far the hashing of a file has come. The zero value is its start.
 type HashState struct {
 	recipe.Position
+	Slice     int64   // bytes to read next, at most; zero is Config.Slice
 	coldUntil int64   // what lies before was not in the page cache before this file was read
 	stamp     stamp   // of the file when its hashing began
 	indexed   indexed // what the index was told of it
@@ -119,7 +120,7 @@ func (s *slice) run() error {
 	s.begin(&st)
 	s.prepare(st.Size)
 	err = s.cut(&st)
-	drop(fd, s.cold, s.stop)
+	drop(fd, s.cold, s.at.Offset+s.res.Bytes)
 	if ferr := s.batch.flush(); err == nil {
 		err = ferr
 	}
@@ -143,20 +144,27 @@ func (s *slice) begin(st *unix.Stat_t) {
 	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
 }
 
+// length is how much the slice reads at most.
+func (s *slice) length() int64 {
+	if n := s.at.Slice; n > 0 && n < s.d.cfg.Slice {
+		return n
+	}
+	return s.d.cfg.Slice
+}
+
 // lookBeyond is how far beyond a slice the page cache is asked, since the cutter reads ahead.
 const lookBeyond = 8 << 20
 
 // prepare finds out what of the slice is not cached, and has the disk read it.
 func (s *slice) prepare(size int64) {
 	readQuietly(s.fd)
-	s.stop = min(s.at.Offset+s.d.cfg.Slice, size)
+	s.stop = min(s.at.Offset+s.length(), size)
 	beyond := min(s.stop+lookBeyond, size)
 	known := min(max(s.at.coldUntil, s.at.Offset), beyond)
 	if known > s.at.Offset {
 		s.cold = []span{{s.at.Offset, known}}
 	}
 	s.cold = append(s.cold, cold(s.fd, known, beyond)...)
-	s.res.Next.coldUntil = coldBeyond(s.cold, s.stop)
 	for _, c := range s.cold {
 		if end := min(c.end, s.stop); end > c.off {
 			s.res.Cold += end - c.off
@@ -179,6 +187,10 @@ func coldBeyond(spans []span, stop int64) int64 {
 	return until
 }
 
+// sliceTime is after how long a slice ends early: the disk is slower than was thought, and the caller
+// should know.
+const sliceTime = 500 * time.Millisecond
+
 // cut goes through the elements of the slice.
 func (s *slice) cut(st *unix.Stat_t) error {
 	reader := s.d.readers.Get().(*recipe.ElementReader)
@@ -187,7 +199,8 @@ func (s *slice) cut(st *unix.Stat_t) error {
 	reader.Open(src, st.Size, s.at.Position)
 	defer reader.Open(nil, 0, recipe.Position{})
 	defer func() { s.advance(reader.Position(), st.Size) }()
-	for reader.Position().Offset < s.stop {
+	late := time.Now().Add(sliceTime)
+	for reader.Position().Offset < s.stop && (reader.Position().Offset == s.at.Offset || time.Now().Before(late)) {
 		off := reader.Position().Offset
 		ref, data, err := reader.Next(s.stop)
 		if err != nil {
@@ -208,6 +221,7 @@ func (s *slice) cut(st *unix.Stat_t) error {
 func (s *slice) advance(at recipe.Position, size int64) {
 	s.res.Bytes = at.Offset - s.at.Offset
 	s.res.Next.Position = at
+	s.res.Next.coldUntil = coldBeyond(s.cold, at.Offset)
 	s.res.Done = at.Offset >= size
 	s.d.count.hash.Add(1)
 	s.d.count.hashBytes.Add(s.res.Bytes)

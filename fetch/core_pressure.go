@@ -16,7 +16,7 @@ func (c *Core) machine(now time.Time, ev Event) {
 		c.cpu.Sample(now, *ev.CPU)
 	}
 	if ev.Writer != nil {
-		c.disk.Writer(*ev.Writer)
+		c.disk.Writer(now, *ev.Writer)
 	}
 }
 

@@ -369,7 +369,7 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
 	case costmodel.OpStat:
 		a.Kind, a.ID = ActStat, s.dirs[op.ID]
 	case costmodel.OpHash:
-		a.Kind, a.ID = ActHash, s.files[op.ID]
+		a.Kind, a.ID, a.Count = ActHash, s.files[op.ID], op.Len
 	case costmodel.OpCheck:
 		a.Kind, a.Count = ActCheck, op.Len
 	case costmodel.OpRead:

@@ -16,7 +16,17 @@ type simDisk struct {
 	numbers  []uint32  // simDir of each directory number
 	free     time.Time
 	next     map[uint32]int64 // how far a file has been hashed
+	starts   []simOp
 }
+
+// simOp is when the disk began with an operation, and how long it took.
+type simOp struct {
+	at      time.Time
+	seconds float64
+}
+
+// simSliceTime is after how many seconds the shell ends a slice early.
+const simSliceTime = 0.5
 
 type simDir struct {
 	name  string
@@ -65,6 +75,7 @@ func (w *world) disk(seconds float64, do func()) {
 	if w.d.free.Before(w.now) {
 		w.d.free = w.now
 	}
+	w.d.starts = append(w.d.starts, simOp{w.d.free, seconds})
 	w.d.free = w.d.free.Add(time.Duration(seconds * 1e9))
 	w.after(w.d.free.Sub(w.now), do)
 }
@@ -86,11 +97,11 @@ func (w *world) stat(id uint32) {
 	})
 }
 
-const simSlice = 8 << 20
-
-func (w *world) hash(id uint32) {
+// hash hashes so much of a file, in whole chunks.
+func (w *world) hash(id uint32, count int64) {
 	f, from := w.d.files[id], w.d.next[id]
-	n := min(f.size-from, simSlice)
+	count = min(count, int64(w.d.rate*simSliceTime))
+	n := min(f.size-from, max(f.chunk, count/f.chunk*f.chunk))
 	w.d.next[id] = from + n
 	seconds := float64(n) / w.d.rate
 	w.disk(seconds, func() {
@@ -112,35 +123,49 @@ func (w *world) hash(id uint32) {
 func diskWorld(seed uint64, cfg CoreConfig) (*world, *simSource) {
 	rng := rand.New(rand.NewPCG(seed, 9))
 	logUniform := func(lo, hi float64) float64 { return lo * math.Pow(hi/lo, rng.Float64()) }
-	const size = 16 << 10
 	src := &simSource{opens: true, rate: logUniform(1e5, 1e9), rtt: time.Duration(logUniform(1e-4, 0.3) * 1e9)}
-	d := &simDisk{statCost: logUniform(2e-5, 2e-3), rate: logUniform(2e7, 1.5e9), next: map[uint32]int64{}}
+	d := &simDisk{statCost: logUniform(2e-5, 2e-3), rate: logUniform(2e7, 1.5e9)}
 	w := newWorld(seed, cfg, nil, src)
-	w.d = d
-	d.dirs = []simDir{{name: "home", dirs: []int{1}}, {name: "old"}}
-	d.numbers = []uint32{0}
-	w.core.Step(w.now, Event{Kind: EvRoot, ID: 0, Root: []string{"home"}})
+	w.addDisk(d)
 	files, similar := 1+rng.IntN(60), []float64{0, 0, 0.5, 0.99, 1}[rng.IntN(5)]
-	for i := range files {
-		chunks := 1 + rng.IntN(400)
-		first := len(w.lens)
-		w.lens = append(w.lens, lensOf(chunks, size)...)
-		name := fmt.Sprintf("part%d.dat", i)
-		w.core.Step(w.now, Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new"}, Name: name, Size: int64(chunks) * size, MTime: 1e18}})
-		w.core.Step(w.now, Event{Kind: EvPlanned, First: uint64(first), Lens: lensOf(chunks, size), Group: uint32(i)})
-		old := simFile{name: name, size: int64(chunks) * size, mtime: 2e18, chunk: size}
-		for c := range chunks {
-			o := first + c
-			if rng.Float64() >= similar {
-				o = -1
-			}
-			old.holds = append(old.holds, o)
-		}
-		d.dirs[1].files = append(d.dirs[1].files, old)
+	for range files {
+		w.addFile(1+rng.IntN(400), func() bool { return rng.Float64() < similar })
 	}
 	for i := range rng.IntN(300) { // what has nothing to do with it
-		d.dirs = append(d.dirs, simDir{name: fmt.Sprintf("junk%d", i), files: []simFile{{name: "x.bin", size: int64(rng.IntN(1 << 24)), chunk: size, mtime: 3e18}}})
+		d.dirs = append(d.dirs, simDir{name: fmt.Sprintf("junk%d", i), files: []simFile{{name: "x.bin", size: int64(rng.IntN(1 << 24)), chunk: simChunk, mtime: 3e18}}})
 		d.dirs[0].dirs = append(d.dirs[0].dirs, len(d.dirs)-1)
 	}
 	return w, src
+}
+
+// simChunk is the length of all chunks.
+const simChunk = 16 << 10
+
+// addDisk gives a world a disk with a directory for old versions.
+func (w *world) addDisk(d *simDisk) {
+	d.next = map[uint32]int64{}
+	d.dirs = []simDir{{name: "home", dirs: []int{1}}, {name: "old"}}
+	d.numbers = []uint32{0}
+	w.d = d
+	w.core.Step(w.now, Event{Kind: EvRoot, ID: 0, Root: []string{"home"}})
+}
+
+// addFile plans a file of so many chunks, of which the disk holds an old version with those for which
+// has says so.
+func (w *world) addFile(chunks int, has func() bool) {
+	old := &w.d.dirs[1].files
+	number, first := len(*old), len(w.lens)
+	lens := lensOf(chunks, simChunk)
+	w.lens = append(w.lens, lens...)
+	f := simFile{name: fmt.Sprintf("part%d.dat", number), size: sum(lens), mtime: 2e18, chunk: simChunk}
+	w.core.Step(w.now, Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new"}, Name: f.name, Size: f.size, MTime: 1e18}})
+	w.core.Step(w.now, Event{Kind: EvPlanned, First: uint64(first), Lens: lens, Group: uint32(number)})
+	for c := range chunks {
+		if has() {
+			f.holds = append(f.holds, first+c)
+		} else {
+			f.holds = append(f.holds, -1)
+		}
+	}
+	*old = append(*old, f)
 }

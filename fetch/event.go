@@ -157,7 +157,7 @@ const (
 	ActGiveUp ActionKind = "give-up"
 	// ActStat: list directory ID of the disk.
 	ActStat ActionKind = "stat"
-	// ActHash: hash the slice of file ID that begins at Offset.
+	// ActHash: hash the slice of file ID that begins at Offset, of about Count bytes.
 	ActHash ActionKind = "hash"
 	// ActCheck: look the next Count planned chunks up in the index.
 	ActCheck ActionKind = "check"

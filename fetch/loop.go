@@ -196,7 +196,7 @@ func (l *loop) carryOut(actions []Action) {
 		case ActStat:
 			l.search.stat(a.ID)
 		case ActHash:
-			l.search.hash(a.ID)
+			l.search.hash(a.ID, a.Count)
 		case ActCheck:
 			l.search.check(int(a.Count))
 		case ActRead:

@@ -207,14 +207,15 @@ func (s *searcher) listed(id uint32, res diskscan.StatResult) Event {
 	return ev
 }
 
-// hash reads the next slice of a file.
-func (s *searcher) hash(id uint32) {
+// hash reads the next slice of a file, of about n bytes.
+func (s *searcher) hash(id uint32, n int64) {
 	s.mu.Lock()
 	s.files[id].early = s.files[id].early || !s.loop.stats.planDone.Load()
 	f := s.files[id]
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
+		f.next.Slice = n
 		res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
 		late := s.numberRuns(EvRecalled, res.Late)
 		if res.Done && len(res.Late) == 0 {

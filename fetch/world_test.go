@@ -129,7 +129,7 @@ func (w *world) carryOut(actions []Action) {
 		case ActStat:
 			w.stat(a.ID)
 		case ActHash:
-			w.hash(a.ID)
+			w.hash(a.ID, a.Count)
 		}
 	}
 }
