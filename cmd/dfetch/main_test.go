@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"dfetch/fetch"
 )
 
 func TestMain(m *testing.M) {
@@ -44,6 +48,7 @@ func (l leakChecked) Run() int {
 //	part VAR ADDRESS PATH  puts the address of a part of a tree into the variable
 //	grow DIR SEED               makes a tree of files with random contents
 //	killget TIMES SEED ARG…     runs "dfetch ARG…" that often and ends it with SIGKILL at random moments
+//	mostly SOURCE PERCENT FILE  wants that a report says of a source that it brought so much of all bytes
 //	unserve VAR                 ends that server and waits for it
 //
 // and the condition [mounts]: a script may mount, in a namespace that "unshare -rm" makes.
@@ -64,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"grow":    cmdGrow,
 			"killget": cmdKill,
 			"part":    cmdPart,
+			"mostly":  cmdMostly,
 		},
 	})
 }
@@ -122,6 +128,20 @@ func cmdPart(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	id, hints, _ := strings.Cut(args[1], "?")
 	ts.Setenv(args[0], id+"/"+args[2]+"?"+hints)
+}
+
+// cmdMostly looks into a report.
+func cmdMostly(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: mostly SOURCE PERCENT FILE")
+	}
+	least, err := strconv.ParseFloat(args[1], 64)
+	ts.Check(err)
+	var r fetch.Report
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[2])), &r))
+	if got := 100 * float64(r.Sources[args[0]].Bytes) / float64(r.Bytes); got < least {
+		ts.Fatalf("%s brought %.1f %% of %d bytes, want %v %%: %+v, %+v", args[0], got, r.Bytes, least, r.Sources, r.DiskOps)
+	}
 }
 
 // cmdStatus runs dfetch and compares its exit code. Output goes where "stdout" and "stderr" find it.
