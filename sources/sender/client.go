@@ -94,7 +94,8 @@ type Client struct {
 	wg     sync.WaitGroup
 	ended  chan struct{}
 
-	lastRead   atomic.Int64 // when bytes came, by cfg.Now, in nanoseconds
+	began      time.Time
+	lastRead   atomic.Int64 // when bytes came, by clock
 	lastUseful atomic.Int64 // when bytes came that somebody waits for
 	busy       atomic.Bool  // the reader waits for the intake: silence is ours
 	minRTT     atomic.Int64
@@ -157,6 +158,7 @@ func newClient(cfg ClientConfig, conn net.Conn, config *tls.Config) *Client {
 		reader: wire.NewReader(tc, 0),
 		out:    newOutbox(),
 		ended:  make(chan struct{}),
+		began:  cfg.Now(),
 	}
 	c.nodes = newNodeAsks(c)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -240,7 +242,7 @@ func (c *Client) takeRoot(raw []byte) error {
 }
 
 func (c *Client) start() {
-	now := c.cfg.Now().UnixNano()
+	now := c.clock()
 	c.lastRead.Store(now)
 	c.lastUseful.Store(now)
 	c.wg.Go(c.readLoop)
@@ -326,7 +328,10 @@ func (c *Client) noteRTT(d time.Duration) {
 	}
 }
 
-func (c *Client) useful() { c.lastUseful.Store(c.cfg.Now().UnixNano()) }
+func (c *Client) useful() { c.lastUseful.Store(c.clock()) }
+
+// clock is the nanoseconds since the client was made. Whoever sets the machine's clock does not move it.
+func (c *Client) clock() int64 { return int64(c.cfg.Now().Sub(c.began)) }
 
 // decodeError is what an ERR frame says.
 func decodeError(body []byte) error {

@@ -23,7 +23,7 @@ func (c *Client) readLoop() {
 		if errors.Is(err, io.EOF) {
 			err = ErrHungUp
 		}
-		c.lastRead.Store(c.cfg.Now().UnixNano())
+		c.lastRead.Store(c.clock())
 		if err == nil {
 			err = c.take(t, n)
 		}
@@ -109,7 +109,7 @@ func (c *Client) readPayload(p []byte, wanted bool) error {
 			return err
 		}
 		p = p[n:]
-		now := c.cfg.Now().UnixNano()
+		now := c.clock()
 		c.lastRead.Store(now)
 		if wanted {
 			c.lastUseful.Store(now)
@@ -136,7 +136,7 @@ func inflate(packed *sources.Buffer, enc uint8, rawLen uint32) (*sources.Buffer,
 func (c *Client) submit(hand func() error) error {
 	c.busy.Store(true)
 	err := hand()
-	now := c.cfg.Now().UnixNano()
+	now := c.clock()
 	c.lastRead.Store(now)
 	c.lastUseful.Store(max(now, c.lastUseful.Load()))
 	c.busy.Store(false)
@@ -166,7 +166,7 @@ func (c *Client) takePong(body []byte) error {
 		return fmt.Errorf("PONG of %d bytes: %w", len(body), wire.ErrFrame)
 	}
 	sent := int64(binary.LittleEndian.Uint64(body))
-	c.noteRTT(time.Duration(c.cfg.Now().UnixNano() - sent))
+	c.noteRTT(time.Duration(c.clock() - sent))
 	return nil
 }
 
@@ -226,7 +226,7 @@ func (c *Client) stalled(now time.Time) error {
 	if c.busy.Load() {
 		return nil
 	}
-	since := func(t int64) time.Duration { return time.Duration(now.UnixNano() - t) }
+	since := func(t int64) time.Duration { return now.Sub(c.began) - time.Duration(t) }
 	waiting := c.ledger.Stats().Outstanding > 0 || c.zooms.Waiting() || c.nodes.waiting()
 	switch {
 	case waiting && since(c.lastUseful.Load()) >= c.cfg.StallTimeout:
@@ -238,7 +238,7 @@ func (c *Client) stalled(now time.Time) error {
 }
 
 func (c *Client) ping() {
-	body := binary.LittleEndian.AppendUint64(nil, uint64(c.cfg.Now().UnixNano()))
+	body := binary.LittleEndian.AppendUint64(nil, uint64(c.clock()))
 	c.out.say(wire.AppendFrame(nil, wire.TypePing, body))
 }
 
