@@ -59,7 +59,7 @@ func (b *Bench) search(ctx context.Context, j *job, r *result.Result) (err error
 	return b.judgeSearch(ctx, j, row, trace, r)
 }
 
-// wantedRecipe makes the recipe of the wanted file.
+// wantedRecipe makes the recipe of the wanted file, whose content is nowhere afterwards.
 func (b *Bench) wantedRecipe(ctx context.Context, j *job) (string, error) {
 	source := filepath.Join(j.dir, homes.WantedName)
 	if err := os.WriteFile(source, wanted(), 0o644); err != nil {
@@ -68,7 +68,8 @@ func (b *Bench) wantedRecipe(ctx context.Context, j *job) (string, error) {
 	if err := os.Chtimes(source, time.Time{}, time.Unix(0, homes.WantedTime)); err != nil {
 		return "", err
 	}
-	return b.makeRecipe(ctx, j, source)
+	file, err := b.makeRecipe(ctx, j, source)
+	return file, errors.Join(err, os.Remove(source))
 }
 
 // runSearch runs dfetch get. One that can't complete the file is stopped a while after it found the useful one.

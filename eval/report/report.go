@@ -78,13 +78,29 @@ func (g *grid) figures() (out []Figure) {
 	} else {
 		out = append(out, bars(g))
 	}
-	if len(g.groups) > 1 {
+	if len(g.groups) > mostTimelines {
 		return out
 	}
+	for _, group := range g.groups {
+		out = append(out, g.timelines(group)...)
+	}
+	return out
+}
+
+// mostTimelines is of how many groups timelines are drawn: a scenario with more is not about them.
+const mostTimelines = 2
+
+// timelines draws the bytes by source of a group's cells that tell of them.
+func (g *grid) timelines(group string) (out []Figure) {
+	name, title := g.name, ""
+	if len(g.groups) > 1 {
+		title = ", " + g.label(group)
+		name += "-" + strings.NewReplacer(", ", "-", "–", "plain").Replace(g.label(group))
+	}
 	for _, peer := range g.peers {
-		if cell, ok := g.at(g.groups[0], peer); ok && cell.N > 0 {
-			if f, ok := timeline(g.name+"-"+peer, cell); ok {
-				f.Title = "Bytes by source: " + peer
+		if cell, ok := g.at(group, peer); ok && cell.N > 0 {
+			if f, ok := timeline(name+"-"+peer, cell); ok {
+				f.Title = "Bytes by source: " + peer + title
 				out = append(out, f)
 			}
 		}

@@ -48,6 +48,50 @@ func sample() []result.Result {
 	return append(list, told)
 }
 
+// Two groups have their timelines apart, and the one without a mark of its own has a dash for a label.
+func TestTimelinesOfTwoGroups(t *testing.T) {
+	var list []result.Result
+	for _, group := range []string{"time/net=t1", "time/net=t1/disk-limit=70MB"} {
+		r := run(group, "dfetch", result.OK, 10)
+		for i := range 11 {
+			r.Timeline = append(r.Timeline, result.Point{T: float64(i), Sources: map[string]int64{"sender": int64(i) * 1e6}})
+		}
+		list = append(list, r)
+	}
+	sec := New(list, nil).Sections[0]
+	var names []string
+	for _, f := range sec.Figures {
+		names = append(names, f.Name)
+	}
+	if !slices.Equal(names, []string{"time", "time-plain-dfetch", "time-70MB-dfetch"}) || sec.Times.rows[0][0] != "–" {
+		t.Errorf("figures %v, rows %v", names, sec.Times.rows)
+	}
+}
+
+// Goals about bytes on the wire and about other figures.
+func TestFiguresOfClaims(t *testing.T) {
+	a, b := run("x/net=t1/state=a", "dfetch", result.OK, 1), run("x/net=t1/state=b", "rsync", result.OK, 1)
+	a.WireDown, a.Figures = 22e6, map[string]float64{"share": 3.5}
+	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 1MB\nstate = a b\nnet = t1\npeer = dfetch rsync\n"+
+		"goal = bytes | <= 2.0 | wire-ratio dfetch,state=a / rsync,state=b @ any\n"+
+		"goal = share | <= 3 | figure:share dfetch @ any\ngoal = none | <= 3 | figure:other dfetch @ any",
+		map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec := New([]result.Result{a, b}, []*scenarios.Scenario{s}).Sections[0]
+	var got []string
+	for _, row := range sec.Goals.rows {
+		got = append(got, row[2]+" "+row[3])
+	}
+	if !slices.Equal(got, []string{"1.99 reached", "3.50 missed", "not measured "}) {
+		t.Errorf("%q", got)
+	}
+	if want := []string{"a", "dfetch", "3.50"}; !slices.Equal(sec.More.rows[0], want) {
+		t.Errorf("more: %v, want %v", sec.More.rows, want)
+	}
+}
+
 const scenarioText = `
 title = A figure & more
 suites = full

@@ -65,7 +65,7 @@ func (g *grid) at(group, peer string) (result.Summary, bool) {
 }
 
 // label is a group's name without the scenario and without the parts that all
-// groups of the grid share.
+// groups of the grid share, a dash if nothing is left.
 func (g *grid) label(group string) string {
 	var kept []string
 	for _, p := range strings.Split(group, "/")[1:] {
@@ -73,6 +73,9 @@ func (g *grid) label(group string) string {
 			_, value, _ := strings.Cut(p, "=")
 			kept = append(kept, value)
 		}
+	}
+	if len(kept) == 0 {
+		return "–"
 	}
 	return strings.Join(kept, ", ")
 }
