@@ -105,6 +105,10 @@ eval-smoke: lab ## see in two minutes that the evaluation works
 eval-bench: lab ## measure dfetch beside rsync on the loopback, with goals (SCALE=1, ROUNDS=5, ONLY=e2e-file)
 	eval/bench_e2e.sh
 
+.PHONY: eval-disk
+eval-disk: lab ## measure the search of this machine's disk, with goals (SCALE=1, ROUNDS=0, ONLY=disk-search)
+	eval/disk_bench.sh
+
 .PHONY: eval-report
 eval-report: lab ## make docs/performance.md out of the results in eval/results
 	bin/lab report -md docs/performance.md -html eval/out/performance.html eval/results/*.jsonl

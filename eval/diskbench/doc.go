@@ -21,8 +21,9 @@
 // A search's figures: stats, the directories whose listing was decided on before the hashing of the useful file was, and
 // dirs-%, their share of the home's; stats-beside, those that were decided on while it was hashed, since several
 // operations run at once; hashed (files) and hashed-MB, all up to its end; of-paper, the largest of share, files and
-// bytes beside what the paper's program needed; planning-%, the processor time in which "dfetch replay"
-// makes all decisions again, of the run's time. The last one is an upper bound: replay also reads the trace.
+// bytes beside what the paper's program needed; planning-%, the processor time in which the
+// trace's decisions are made again, less that in which the trace is read, of the run's time. A trace that gives other
+// decisions the second time is a failure.
 //
 // What it does not tell: the home's files are holes, so reading them costs next to nothing, which is good for the
 // searches that hash more. Its directories may be in memory. In the model, other work on the disk moves the head

@@ -56,7 +56,7 @@ func (b *Bench) search(ctx context.Context, j *job, r *result.Result) (err error
 	if r.Receiver, err = runSearch(ctx, cmd, row.Similar == 100); err != nil {
 		return err
 	}
-	return b.judgeSearch(ctx, j, row, trace, r)
+	return judgeSearch(ctx, j, row, trace, r)
 }
 
 // wantedRecipe makes the recipe of the wanted file, whose content is nowhere afterwards.
@@ -132,13 +132,8 @@ func tellsOfDisk(line []byte) bool {
 }
 
 // judgeSearch puts what the trace tells beside the paper's figures.
-func (b *Bench) judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *result.Result) error {
-	file, err := os.Open(trace)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	h, err := readHunt(file)
+func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *result.Result) error {
+	h, reading, err := timed(trace, readHunt)
 	if err != nil {
 		return err
 	}
@@ -146,7 +141,9 @@ func (b *Bench) judgeSearch(ctx context.Context, j *job, row homes.Row, trace st
 		r.Outcome, r.Reason = result.Wrong, fmt.Sprintf("the useful file was not hashed; %d directories and %d files were", h.stats, len(h.hashed))
 		return nil
 	}
-	replay, err := b.dfetch(ctx, j, "replay", trace)
+	_, replaying, err := timed(trace, func(t io.Reader) (struct{}, error) {
+		return struct{}{}, fetch.Replay(t, func(time.Duration, fetch.Action) error { return ctx.Err() })
+	})
 	if err != nil {
 		return err
 	}
@@ -155,8 +152,20 @@ func (b *Bench) judgeSearch(ctx context.Context, j *job, row homes.Row, trace st
 	r.Figures["stats"], r.Figures["dirs-%"], r.Figures["stats-beside"] = float64(h.stats), 100*share, float64(h.beside)
 	r.Figures["hashed"], r.Figures["hashed-MB"] = float64(len(h.hashed)), float64(h.bytes())/1e6
 	r.Figures["of-paper"] = max(share/row.Share, float64(len(h.hashed))/float64(row.Hashed), float64(h.bytes())/row.Bytes)
-	r.Figures["planning-%"] = 100 * replay.CPU / h.end.Seconds()
+	r.Figures["planning-%"] = 100 * max(0, replaying-reading).Seconds() / h.end.Seconds()
 	return nil
+}
+
+// timed opens a trace for a function and returns the processor time that it took.
+func timed[T any](trace string, read func(io.Reader) (T, error)) (got T, took time.Duration, err error) {
+	file, err := os.Open(trace)
+	if err != nil {
+		return got, 0, err
+	}
+	defer file.Close()
+	start := processorTime()
+	got, err = read(file)
+	return got, processorTime() - start, err
 }
 
 // hunt is what a search did until it had hashed the useful file.
