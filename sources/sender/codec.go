@@ -88,5 +88,8 @@ func (p *packer) pack(raw []byte) *sources.Buffer {
 	}
 	p.tries = 0
 	buf.Data = buf.Data[:headRoom+len(out)]
+	if packed := buf.Data[headRoom:]; &packed[0] != &out[0] {
+		copy(packed, out) // the encoder needed more room on the way than in the end
+	}
 	return buf
 }

@@ -3,6 +3,7 @@ package sender
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 
@@ -77,4 +78,33 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatalf("%d bytes, %d were announced", len(out), rawLen)
 		}
 	})
+}
+
+// TestPackGivesBackWhatItTook packs short texts that hardly shrink: there the encoder may need more room on
+// the way than in the end, and leaves the buffer that it was given.
+func TestPackGivesBackWhatItTook(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	words := make([][]byte, 400)
+	for i := range words {
+		words[i] = make([]byte, 2+rnd.IntN(9))
+		for k := range words[i] {
+			words[i][k] = byte(' ' + rnd.IntN(95))
+		}
+	}
+	for range 20_000 {
+		var raw []byte
+		for size := 100 + rnd.IntN(300); len(raw) < size; {
+			raw = append(raw, words[rnd.IntN(len(words))]...)
+		}
+		var p packer
+		buf := p.pack(raw)
+		if buf == nil {
+			continue
+		}
+		got, err := unpack(make([]byte, 0, len(raw)), wire.EncZstd, buf.Data[headRoom:], len(raw))
+		if err != nil || !bytes.Equal(got, raw) {
+			t.Fatalf("%d bytes, packed as %d: %v", len(raw), len(buf.Data)-headRoom, err)
+		}
+		buf.Release()
+	}
 }
