@@ -134,7 +134,11 @@ func TestPlanIsRehearsed(t *testing.T) {
 	if names, err := os.ReadDir(dst); err != nil || len(names) != 2 {
 		t.Errorf("the destination was changed: %v, %v", names, err)
 	}
-	cfg.Search.Off, cfg.Endpoints, cfg.Local = true, nil, s.file
+	cfg.Search.Off, cfg.Endpoints, cfg.Local = true, []Endpoint{{Addrs: []string{"127.0.0.1:1"}, Pin: s.ep.Pin}}, s.file
+	if p, err = DryRun(t.Context(), cfg); err != nil || p.Rate != 0 {
+		t.Errorf("with a sender that is down: %+v, %v", p, err)
+	}
+	cfg.Endpoints = nil
 	if p, err = DryRun(t.Context(), cfg); err != nil || p.Search != nil || p.Rate != 0 || p.Sources["sender"].Bytes != 1_000_000 {
 		t.Errorf("without senders and search: %+v, %v", p, err)
 	}

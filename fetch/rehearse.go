@@ -90,14 +90,14 @@ func secondsFor(bytes uint64, rate float64) float64 {
 	return float64(bytes) / rate
 }
 
-// rehearseSenders measures the rate of all senders together; 0 if there is none.
+// rehearseSenders measures the rate of all senders together; 0 if there is none, or none answers.
 func (t *transfer) rehearseSenders(ctx context.Context, feed *nodeFeed, p *Plan) (float64, error) {
 	if len(t.cfg.Endpoints) == 0 {
 		return 0, nil
 	}
 	start := time.Now()
 	t.loop.explain = nil // this is no search for anything
-	if err := t.rehearseLoop(ctx, feed, p.Dest, rehearseNet, rehearseNetBytes); err != nil {
+	if err := t.rehearseLoop(ctx, feed, p.Dest, rehearseNet, rehearseNetBytes); err != nil && !errors.Is(err, errNoSource) {
 		return 0, err
 	}
 	brought, took := float64(t.stats.bySource()["sender"].Bytes), time.Since(start)
