@@ -4,11 +4,13 @@
 //  1. Every wanted chunk belongs to a group: the chunks with the same set of source files. A group
 //     has a count, not a list, so the state does not grow with the number of chunks.
 //  2. Every file of the disk that has been heard of is a candidate. The probability that it holds a
-//     chunk of a source file is guessed from size, name, time and directory (Probability).
+//     chunk of a source file is guessed from size, name, time and directory (Probability). What files
+//     turned out to hold corrects the guesses of the same order of magnitude.
 //  3. An operation's cost is predicted from measurements of its device (Costs). Cost over expected
 //     useful chunks is its CPC; the operation with the lowest CPC comes first (Planner.Next).
 //  4. What operations under way will probably bring is not counted again: a group's worth shrinks by
-//     Π(1−p) over them. A large file is hashed in slices, and a slice without a hit lowers its p.
+//     Π(1−p) over them. A large file is hashed in slices, shorter ones on a slow device, and a
+//     slice without a hit lowers its p.
 //  5. Going through the operations in that order gives each group an expected time of arrival
 //     (Planner.Plan, Planner.ETA). What comes latest is best asked of the network first.
 //

@@ -84,25 +84,58 @@ func TestBusyDiskUnseen(t *testing.T) {
 	}
 }
 
-// TestSlowWriterBoundsRequests: what comes faster than it can be written is not asked for: what waits
-// and what is on its way stays bounded, the writer is never idle, and the search stands back.
-func TestSlowWriterBoundsRequests(t *testing.T) {
-	const rate = 3e6
-	src := &simSource{opens: true, rate: 100e6, rtt: 20 * time.Millisecond}
-	w := newWorld(1, CoreConfig{Search: true}, nil, src)
-	w.addDisk(&simDisk{statCost: 1e-4, rate: 50e6})
-	for range 10 {
-		w.addFile(400, func() bool { return false })
-	}
-	w.writer.rate = rate
-	took := w.runPlanned(time.Hour, w.lens)
+// TestWriterThatGetsSlow: when writing gets slower than the network nothing more is asked for until most
+// of what is on its way has been written, and what waits stays bounded. The writer is never idle for that.
+func TestWriterThatGetsSlow(t *testing.T) {
+	const slow = 2e6
+	w := newWorld(1, CoreConfig{}, lensOf(20000, simChunk), &simSource{rate: 100e6, rtt: 100 * time.Millisecond})
+	w.writer.rate = 500e6
+	var left, asked, askedLater int64
+	w.after(time.Second, func() { w.writer.rate, left = slow, w.core.wantedBytes })
+	w.after(1500*time.Millisecond, func() { asked = w.requested() })
+	w.after(5*time.Second, func() { askedLater = w.requested() })
+	took := w.run(time.Hour)
 	w.checkAll(t)
-	if ideal := float64(sum(w.lens)) / rate; took.Seconds() > 1.05*ideal {
-		t.Errorf("took %v; writing alone takes %.1f s", took, ideal)
+	if asked != askedLater || left == 0 {
+		t.Errorf("%d bytes were asked for while %d waited to be written", askedLater-asked, w.writer.most)
 	}
-	const high = 4 << 20
-	if w.writer.most > high+1<<20 {
+	if w.writer.most > 32<<20 {
 		t.Errorf("%d bytes waited to be written", w.writer.most)
+	}
+	if ideal := 1 + float64(left)/slow; took.Seconds() > 1.01*ideal {
+		t.Errorf("took %v; writing takes until %.1f s", took, ideal)
+	}
+}
+
+// requested is how many bytes have been asked for.
+func (w *world) requested() (n int64) {
+	for _, a := range w.actions {
+		if a.Kind == ActRequest {
+			eachOrdinal(a.Ranges, func(ord uint64) { n += int64(w.lens[ord]) })
+		}
+	}
+	return n
+}
+
+// TestBacklogHoldsRequests: while much has come that is not written nothing is asked for, until all of it
+// is written.
+func TestBacklogHoldsRequests(t *testing.T) {
+	c, now := NewCore(CoreConfig{}), time.Unix(1000, 0)
+	c.Step(now, Event{Kind: EvUp, RTT: time.Millisecond})
+	c.Step(now, Event{Kind: EvPlanned, Lens: lensOf(1000, simChunk)})
+	for _, s := range []struct {
+		written int64
+		asks    bool
+	}{{0, false}, {7 << 20, false}, {8 << 20, true}} {
+		now = now.Add(100 * time.Millisecond)
+		c.Step(now, Event{Kind: EvMachine, Writer: &backpressure.WriterSample{Received: 8 << 20, Written: s.written}})
+		actions, wake := c.Next(now)
+		if asks := len(actions) > 0; asks != s.asks {
+			t.Errorf("%d of 8 MiB written: %v", s.written, actions)
+		}
+		if !wake.After(now) {
+			t.Errorf("%d of 8 MiB written: to be asked again at %v", s.written, wake)
+		}
 	}
 }
 
