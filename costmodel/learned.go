@@ -26,7 +26,8 @@ func classOf(p float64) int {
 	if !(p > 0) {
 		return learnClasses - 1
 	}
-	return min(max(0, int(-math.Log2(p))), learnClasses-1)
+	_, exp := math.Frexp(p) // the cheapest logarithm
+	return min(max(0, -exp), learnClasses-1)
 }
 
 // mean is that of a guess and the shares that were found instead.

@@ -35,8 +35,10 @@ func yardsticksOf(w *world, src *simSource) yardsticks {
 	total, held := len(w.lens), len(w.d.has())
 	y := yardsticks{network: net[total], disk: w.d.time() + net[total-held]}
 	y.oracle = y.network
-	for k := total - held; k <= total; k++ {
-		y.oracle = min(y.oracle, max(net[k], float64(sum(w.lens[k:]))/w.d.rate))
+	fromDisk := int64(0)
+	for k := total - 1; k >= total-held; k-- {
+		fromDisk += int64(w.lens[k])
+		y.oracle = min(y.oracle, max(net[k], float64(fromDisk)/w.d.rate))
 	}
 	return y
 }
@@ -65,6 +67,10 @@ func (r regrets) log(t *testing.T, name string) {
 
 // TestRegretInSimulatedWorlds: "regret = our time / the best time of any single way in the same cell":
 // at most 1.10 in 95 % of the worlds and 1.25 in all. Everything arrives.
+//
+// Against the oracle half of the worlds are within 5 % and 95 % within 40 %. The worst are some times
+// slower: small trees that lie in one of some hundred directories whose names tell nothing. The oracle
+// need not look for them.
 func TestRegretInSimulatedWorlds(t *testing.T) {
 	var single, oracle regrets
 	for seed := range *worlds {
@@ -82,6 +88,9 @@ func TestRegretInSimulatedWorlds(t *testing.T) {
 	slices.Sort(oracle)
 	if single.share(0.95) > 1.10 {
 		t.Errorf("the transfer is too slow in more than a twentieth of the worlds")
+	}
+	if oracle.share(0.5) > 1.05 || oracle.share(0.95) > 1.40 {
+		t.Errorf("the transfer is too far from the oracle")
 	}
 	single.log(t, "against the best single way")
 	oracle.log(t, "against the oracle")
