@@ -8,7 +8,7 @@ import (
 )
 
 // worlds is how many are tried: go test ./fetch -run Regret -v -args -worlds 1000
-var worlds = flag.Uint64("worlds", 60, "simulated worlds to try")
+var worlds = flag.Uint64("worlds", 40, "simulated worlds to try")
 
 // yardsticks are times in seconds that a world is held against.
 type yardsticks struct {
