@@ -11,13 +11,13 @@ func (p *Planner) Chance(id GroupID) (prob, seconds float64) {
 	return prob, float64(g.eta) / prob
 }
 
-// Likely are the groups whose chunks a file was thought to hold with at least the given probability,
-// before any of it was read; few at most.
+// Likely are the groups of wanted files with a file's very name whose chunks it was thought to hold with
+// at least the given probability, before any of it was read; few at most.
 func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 	f := p.files.at(uint32(id))
 	var out []GroupID
 	for i := range int(f.pairs.n) {
-		if float64(f.pairs.p[i]) >= atLeast {
+		if float64(f.pairs.p[i]) >= atLeast && p.namesakes(f, f.pairs.group[i]) {
 			out = append(out, GroupID(f.pairs.group[i]))
 		}
 	}
@@ -26,3 +26,9 @@ func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 
 // PerByte is what a byte of reading and hashing costs on a device, in seconds.
 func (p *Planner) PerByte(dev Device) float64 { return p.costs.Read(dev).PerUnit }
+
+// namesakes says whether a file has the name of a group's source file.
+func (p *Planner) namesakes(f *file, group uint32) bool {
+	src := p.groups.sources.at(p.groups.list.at(group).first)
+	return p.names.get(f.name) == p.groups.names.get(src.name)
+}
