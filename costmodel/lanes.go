@@ -214,7 +214,7 @@ func (p *Planner) op(kind OpKind, id uint32, cpc float64) Op {
 		f := p.files.at(id)
 		op.Offset, op.Len = f.hashed, min(p.sliceLen(op.Dev), f.rests())
 		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
-		_, bytes := p.worth(f, viewOpen)
+		_, bytes, _ := p.worth(f, viewOpen)
 		op.Useful = int64(bytes * float64(op.Len) / float64(max(1, f.rests())))
 	case OpRead:
 		r := p.runs.at(id)

@@ -41,9 +41,10 @@ func (f *file) unseen() float64 {
 	return float64(f.rests()) / float64(f.size)
 }
 
-// worth is how many wanted chunks and bytes are expected of the rest of a file. A file can't bring
-// more than it holds: besides the best group, the others count up to half of its chunks.
-func (p *Planner) worth(f *file, v view) (chunks, bytes float64) {
+// worth is how many wanted chunks and bytes are expected of the rest of a file, and how many chunks of the
+// usual length are worth as much. A file can't bring more than it holds: besides the best group, the others
+// count up to half of its chunks.
+func (p *Planner) worth(f *file, v view) (chunks, bytes, full float64) {
 	var best, sum float64
 	unseen := f.unseen()
 	for i := range int(f.pairs.n) {
@@ -63,8 +64,11 @@ func (p *Planner) worth(f *file, v view) (chunks, bytes float64) {
 		others += rest
 		bytes += rest * p.groups.chunkLen()
 	}
+	uncapped := others
 	others = min(others, float64(f.rests())/p.groups.chunkLen()/2)
-	return best + others, min(bytes, float64(f.rests()))
+	mean := bytes / max(1e-9, best+uncapped)
+	mean = min(mean, mostOfAFile*float64(f.rests())/max(1e-9, best+others))
+	return best + others, min(bytes, float64(f.rests())), (best + others) * fullShare(mean)
 }
 
 // sliceLen is how much of a file is hashed at a time: Config.Slice, but on a slow device what takes
@@ -88,8 +92,8 @@ func (p *Planner) hashCost(f *file) float64 {
 }
 
 func (p *Planner) fileCPC(f *file, v view) float64 {
-	chunks, _ := p.worth(f, v)
-	return ratio(p.hashCost(f), chunks)
+	_, _, full := p.worth(f, v)
+	return ratio(p.hashCost(f), full)
 }
 
 // refresh computes what a directory has in common with the wanted files, if too much has changed
@@ -141,9 +145,19 @@ func (p *Planner) runWorth(r *run) (chunks, bytes float64) {
 }
 
 func (p *Planner) runCPC(r *run) float64 {
-	chunks, _ := p.runWorth(r)
-	return ratio(p.costs.Read(r.dev).Seconds(float64(r.bytes)), chunks)
+	chunks, bytes := p.runWorth(r)
+	return ratio(p.costs.Read(r.dev).Seconds(float64(r.bytes)), chunks*fullShare(bytes/max(1e-9, chunks)))
 }
+
+// mostOfAFile is how often the bytes of a file can count, as with the chunks of other groups than the best.
+const mostOfAFile = 1.5
+
+// leastChunk is what the smallest chunk counts for: it costs the network a request, whatever its length.
+const leastChunk = 1.0 / 32
+
+// fullShare is what a chunk of some length is worth, against one of the usual length: what the disk
+// brings saves the network time by the byte.
+func fullShare(length float64) float64 { return max(length/chunkBytes, leastChunk) }
 
 // ratio divides; what brings nothing has an infinite price.
 func ratio(cost, gain float64) float64 {

@@ -1,0 +1,97 @@
+package diskscan
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"dfetch/recipe"
+)
+
+func nothing(recipe.ID) bool { return false }
+
+// What was hashed when nobody wanted it is found when somebody does, without a search.
+func TestRecallFindsWhatWasHashed(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("a", 3_000_000)
+	write(t, filepath.Join(dir, "f"), data)
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	var c collector
+	hashAll(t, d, fileAt("f"), nothing, c.take)
+	ids := idsOf(refsOf(t, data))
+	if !d.Remembers(ids[0]) || d.Remembers(recipe.ID{1}) {
+		t.Error("wrong chunks are remembered")
+	}
+	for _, r := range d.Recall(append(ids, recipe.ID{1})) {
+		if _, err := d.Read(t.Context(), r, anything, c.take); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.chunks) != len(ids) {
+		t.Fatalf("%d chunks of %d were found", len(c.chunks), len(ids))
+	}
+	for _, ch := range c.chunks {
+		if !bytes.Equal(c.data[ch.ID], data[ch.Offset:ch.Offset+int64(ch.Len)]) {
+			t.Errorf("wrong bytes at %d", ch.Offset)
+		}
+	}
+}
+
+// A file that has changed since gives nothing, and no error.
+func TestRecalledFileHasChanged(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("a", 300_000)
+	write(t, filepath.Join(dir, "f"), data)
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	var c collector
+	hashAll(t, d, fileAt("f"), nothing, c.take)
+	write(t, filepath.Join(dir, "f"), noise("b", 300_001))
+	for _, r := range d.Recall(idsOf(refsOf(t, data))) {
+		if res, err := d.Read(t.Context(), r, anything, c.take); err != nil || !res.Changed {
+			t.Errorf("%+v, %v", res, err)
+		}
+	}
+	if len(c.chunks) != 0 {
+		t.Errorf("%d chunks were found", len(c.chunks))
+	}
+}
+
+// Chunks that somebody begins to want while their slice is read are told at its end.
+func TestLateWantsAreTold(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("a", 1_000_000)
+	write(t, filepath.Join(dir, "f"), data)
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	ids := idsOf(refsOf(t, data))
+	late, passed := ids[0], false
+	var c collector
+	res, err := d.Hash(t.Context(), fileAt("f"), HashState{}, func(id recipe.ID) bool {
+		wanted := passed && id == late
+		passed = passed || id == ids[len(ids)-1]
+		return wanted
+	}, c.take)
+	if err != nil || len(res.Late) != 1 || len(res.Late[0].Chunks) != 1 || res.Late[0].Chunks[0].ID != late {
+		t.Errorf("late %+v, %v", res.Late, err)
+	}
+}
+
+// The memory stays within its bound, and keeps what came last.
+func TestMemoryIsBounded(t *testing.T) {
+	const limit = 1000
+	m := newMemory(limit)
+	id := func(i int) (id recipe.ID) {
+		copy(id[:], fmt.Sprintf("%08d", i))
+		return id
+	}
+	for i := range 20 * limit {
+		m.add(File{Name: fmt.Sprint(i / 100)}, stamp{}, []Chunk{{ID: id(i), Offset: int64(i), Len: 1}})
+		if n := len(m.young.chunks) + len(m.old.chunks); n > limit {
+			t.Fatalf("%d chunks are remembered, %d are allowed", n, limit)
+		}
+	}
+	last := m.recall([]recipe.ID{id(20*limit - 1), id(0)})
+	if len(last) != 1 || len(last[0].chunks) != 1 || last[0].file.Name != fmt.Sprint((20*limit-1)/100) {
+		t.Errorf("recalled %+v", last)
+	}
+}
