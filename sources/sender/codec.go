@@ -87,7 +87,6 @@ func (p *packer) pack(raw []byte) *sources.Buffer {
 		return nil
 	}
 	p.tries = 0
-	copy(buf.Data[headRoom:], out) // the encoder moves to memory of its own where it wants more for a while
 	buf.Data = buf.Data[:headRoom+len(out)]
 	if packed := buf.Data[headRoom:]; &packed[0] != &out[0] {
 		copy(packed, out) // the encoder needed more room on the way than in the end

@@ -52,30 +52,6 @@ func TestPackerBacksOff(t *testing.T) {
 	}
 }
 
-// Runs that hardly shrink come out as they went in: for those the encoder needs more room in between than
-// its result takes.
-func TestPackedRunsAreWhole(t *testing.T) {
-	packed := 0
-	for n := 1; n < 2000; n += 3 {
-		raw := noise(uint64(n), n)
-		clear(raw[:n/12])
-		var p packer
-		buf := p.pack(raw)
-		if buf == nil {
-			continue
-		}
-		packed++
-		out, err := unpack(make([]byte, 0, n), wire.EncZstd, buf.Data[headRoom:], n)
-		if err != nil || !bytes.Equal(out, raw) {
-			t.Fatalf("a run of %d bytes: %v", n, err)
-		}
-		buf.Release()
-	}
-	if packed == 0 {
-		t.Error("nothing was packed")
-	}
-}
-
 func TestUnpackRefuses(t *testing.T) {
 	packed := encoder.EncodeAll(make([]byte, 1000), nil)
 	for name, c := range map[string]struct {
