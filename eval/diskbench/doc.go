@@ -16,7 +16,8 @@
 //	           places, past the page cache: beside a search (dfetch) and alone
 //	hash       cutting and hashing of cached files, a goroutine a processor
 //	plan       memory and time of the cost model, for so many wanted files and as
-//	           many on the disk, ten chunks a file
+//	           many on the disk, ten chunks a file; slowest-ms is the longest
+//	           that one decision held the loop up
 //
 // A search's figures: stats, the directories whose listing was decided on before the hashing of the useful file was, and
 // dirs-%, their share of the home's; stats-beside, those that were decided on while it was hashed, since several

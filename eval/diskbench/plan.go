@@ -37,8 +37,9 @@ func (b *Bench) plan(ctx context.Context, j *job, r *result.Result) error {
 	r.Figures["plan-s"] = plan.Seconds()
 	r.Figures["plan-%"] = 100 * plan.Seconds() / (time.Duration(files) * planPerFile).Seconds()
 	start = processorTime()
-	n := decide(ctx, p, min(planOps, files))
+	n, slowest := decide(ctx, p, min(planOps, files))
 	took := processorTime() - start
+	r.Figures["slowest-ms"] = slowest.Seconds() * 1e3
 	r.Figures["µs-an-op"] = took.Seconds() * 1e6 / float64(max(1, n))
 	r.Files, r.Bytes = int64(files), int64(files)*planBytes
 	r.Seconds = r.Figures["build-s"] + plan.Seconds() + took.Seconds()
@@ -74,16 +75,19 @@ func planPath(user string, i int) []string {
 	return []string{"home", user, fmt.Sprint("project", i/planFolder/1000), fmt.Sprint("part", i/planFolder/50), fmt.Sprint("dir", i/planFolder)}
 }
 
-// decide takes so many operations, as if each went as predicted, and returns how many there were.
-func decide(ctx context.Context, p *costmodel.Planner, ops int) (n int) {
+// decide takes so many operations, as if each went as predicted. It returns how many there were, and the time by the
+// clock of the one whose decision and end took longest.
+func decide(ctx context.Context, p *costmodel.Planner, ops int) (n int, slowest time.Duration) {
 	now := time.Unix(1, 0)
 	for ; n < ops && ctx.Err() == nil; n++ {
 		now = now.Add(time.Millisecond)
+		before := time.Now()
 		op, ok := p.Next(now)
 		if !ok || !p.Start(op) {
-			return n
+			return n, slowest
 		}
 		p.Done(op, costmodel.Result{Seconds: op.Cost, Units: op.Len})
+		slowest = max(slowest, time.Since(before))
 	}
-	return n
+	return n, slowest
 }
