@@ -16,14 +16,19 @@ type IntakeConfig struct {
 	Runs    int   // the same, by number; zero is 1024
 }
 
-// Intake is the workers that hash what sources receive. Sources share one, so that the memory for
-// bytes between the network and the sink is bounded once. A sink that blocks fills it, and then
-// Submit blocks: sources stop reading.
+// fewProcessors is up to how many processors Submit hashes. A processor that hashes what another one
+// received has to fetch it from that one's cache; with few processors, no other one would be idle.
+const fewProcessors = 2
+
+// Intake is the workers that hash and deliver what sources receive. With few processors Submit hashes,
+// and the workers deliver. Sources share one, so that the memory for bytes between the network and the
+// sink is bounded once. A sink that blocks fills it, and then Submit blocks: sources stop reading.
 type Intake struct {
-	cfg   IntakeConfig
-	bytes *semaphore.Weighted
-	jobs  chan job
-	wg    sync.WaitGroup
+	cfg    IntakeConfig
+	hashes bool // Submit does
+	bytes  *semaphore.Weighted
+	jobs   chan job
+	wg     sync.WaitGroup
 
 	received, settled atomic.Int64 // bytes of runs
 }
@@ -57,7 +62,10 @@ func NewIntake(cfg IntakeConfig) *Intake {
 	if cfg.Runs <= 0 {
 		cfg.Runs = 1024
 	}
-	in := &Intake{cfg: cfg, bytes: semaphore.NewWeighted(cfg.Bytes), jobs: make(chan job, cfg.Runs)}
+	in := &Intake{
+		cfg: cfg, hashes: runtime.GOMAXPROCS(0) <= fewProcessors,
+		bytes: semaphore.NewWeighted(cfg.Bytes), jobs: make(chan job, cfg.Runs),
+	}
 	for range cfg.Workers {
 		in.wg.Go(in.work)
 	}
@@ -67,6 +75,9 @@ func NewIntake(cfg IntakeConfig) *Intake {
 // Submit hands a run to the workers, which do what l.Arrive does. It blocks while the intake is full. If
 // ctx ends first, it releases the run's buffer and returns ctx's error; the run's wants stay outstanding.
 func (in *Intake) Submit(ctx context.Context, l *Ledger, run Run) error {
+	if in.hashes {
+		run.ids = l.hashRun(run)
+	}
 	return in.submit(ctx, job{ledger: l, buf: run.Buf, settle: func() { l.settle(run) }})
 }
 

@@ -28,8 +28,7 @@ type LedgerConfig struct {
 //  3. Cancel and Fail take wants off the books and fail them.
 //  4. End fails the rest, waits for every Arrive that is under way, and reports Down.
 //
-// A want is taken off the books under the lock, before it is hashed: two runs with the same chunk
-// settle it once. All methods may be called from several goroutines.
+// A want is taken off the books under the lock: two runs with the same chunk settle it once. All methods may be called from several goroutines.
 type Ledger struct {
 	hash     recipe.Hash
 	sink     Sink
@@ -52,6 +51,8 @@ type Run struct {
 	First uint64   // ordinal of the first chunk
 	Lens  []uint32 // bytes of each chunk; their sum must be len(Buf.Data)
 	Buf   *Buffer  // the chunks' bytes, one after the other; the ledger releases it
+
+	ids []recipe.ID // nil before they are hashed
 }
 
 // NewLedger returns an empty ledger.
@@ -211,10 +212,12 @@ func (l *Ledger) leave() {
 // settle delivers the good chunks of a run, as few batches as it can, and fails the bad ones.
 func (l *Ledger) settle(run Run) {
 	wants := l.takeRun(run)
-	ids := l.hashWanted(wants, run)
+	if run.ids == nil {
+		run.ids = l.hashRun(run)
+	}
 	var bad []Want
 	for start, offset := 0, 0; start < len(wants); {
-		end, size := goodFrom(wants, ids, run.Lens, start)
+		end, size := goodFrom(wants, run, start)
 		if end > start {
 			l.deliver(wants[start:end:end], run.Buf, offset, size)
 			start, offset = end, offset+size
@@ -249,32 +252,17 @@ func (l *Ledger) takeRun(run Run) []Want {
 	return wants
 }
 
-// hashWanted computes the ids of the chunks of a run that are wanted and have the right length,
-// neighbours together. The others get none.
-func (l *Ledger) hashWanted(wants []Want, run Run) []recipe.ID {
-	ids := make([]recipe.ID, len(wants))
-	data := run.Buf.Data
-	for start := 0; start < len(wants); {
-		end, size := start, 0
-		for end < len(wants) && right(wants[end], run.Lens[end]) {
-			size += int(run.Lens[end])
-			end++
-		}
-		if end == start {
-			data = data[run.Lens[start]:]
-			start++
-			continue
-		}
-		l.hash.Chunks(ids[start:end], data[:size], run.Lens[start:end])
-		data, start = data[size:], end
-	}
+// hashRun computes the ids of a run's chunks.
+func (l *Ledger) hashRun(run Run) []recipe.ID {
+	ids := make([]recipe.ID, len(run.Lens))
+	l.hash.Chunks(ids, run.Buf.Data, run.Lens)
 	return ids
 }
 
 // goodFrom finds how many wants from start on have the right length and id, and their bytes.
-func goodFrom(wants []Want, ids []recipe.ID, lens []uint32, start int) (end, size int) {
-	for end = start; end < len(wants) && right(wants[end], lens[end]) && ids[end] == wants[end].ID; end++ {
-		size += int(lens[end])
+func goodFrom(wants []Want, run Run, start int) (end, size int) {
+	for end = start; end < len(wants) && right(wants[end], run.Lens[end]) && run.ids[end] == wants[end].ID; end++ {
+		size += int(run.Lens[end])
 	}
 	return end, size
 }

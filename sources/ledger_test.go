@@ -265,6 +265,38 @@ func (b *blocker) Deliver(batch *Batch) {
 	batch.Release()
 }
 
+// TestIntakeHashesOnEitherSide: where a run is hashed makes no difference to what becomes of its chunks.
+func TestIntakeHashesOnEitherSide(t *testing.T) {
+	for _, hashes := range []bool{false, true} {
+		sink := newTally()
+		l := NewLedger(LedgerConfig{Sink: sink})
+		wants, run := chunksOf(6)
+		wants[4].Len = 99
+		if _, _, err := l.Ask(wants[:5]); err != nil { // 5 is not asked for
+			t.Fatal(err)
+		}
+		in := NewIntake(IntakeConfig{Workers: 1})
+		in.hashes = hashes
+		r := run(0, 6)
+		r.Buf.Data[250]++ // in chunk 2
+		if err := in.Submit(t.Context(), l, r); err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		if len(sink.got) != 3 || sink.got[0] != 1 || sink.got[1] != 1 || sink.got[3] != 1 || len(sink.failed) != 2 {
+			t.Errorf("hashes %v: got %v, failed %v", hashes, sink.got, sink.failed)
+		}
+		for _, n := range []uint64{2, 4} {
+			if !errors.Is(sink.failed[n], ErrCorrupt) {
+				t.Errorf("hashes %v: chunk %d: %v", hashes, n, sink.failed[n])
+			}
+		}
+		if s := l.Stats(); s.Unasked != 1 || s.Outstanding != 0 {
+			t.Errorf("hashes %v: %+v", hashes, s)
+		}
+	}
+}
+
 func TestIntakeBlocksWhenFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		wants, run := chunksOf(30)
