@@ -12,6 +12,11 @@ func (f *File) commit() error {
 	if err := f.t.place(f.dir, f.name, stagedName(f.number), f.number); err != nil {
 		return wrap("put in place", f.Path(), err)
 	}
+	return f.committed()
+}
+
+// committed notes that a file has its live name.
+func (f *File) committed() error {
 	f.t.count.files.Add(1)
 	f.t.journal.forget(f)
 	f.t.cfg.fault("renamed")

@@ -10,7 +10,8 @@
 //  3. File.Write puts verified bytes into the staged file. The journal notes the verified ranges;
 //     barriers (each 256 MiB or 5 s) make data and journal durable, in this order.
 //  4. A complete file gets its metadata and waits for a batch: data synced, then renamed. A small file
-//     that arrives whole is staged, and without fsync also renamed, within the one call.
+//     that arrives whole is staged, and without fsync also renamed, within the one call; in a directory
+//     that the run has made it then needs no staged name, where the file system can do without.
 //     A live file that gives way is linked into staging first if Config.Hold says so, and can be read there.
 //  5. Finish walks the recipe again: hardlinks, devices, fifos and symlinks, then deletes and the
 //     directories' metadata from the leaves up. Then the staging directory goes.

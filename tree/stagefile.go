@@ -26,6 +26,9 @@ func (f *File) startWhole() bool {
 // writeWhole stages a file that arrived in one piece and completes it, with no entry in the cache of
 // open files.
 func (f *File) writeWhole(data []byte) error {
+	if f.mayBeUnnamed() {
+		return f.writeUnnamed(data)
+	}
 	fd, err := f.create()
 	if err != nil {
 		return wrap("stage", f.Path(), err)

@@ -121,6 +121,7 @@ type Tree struct {
 	failed  failures
 	count   counters
 	fold    *folding
+	unnamed bool // files can be made without a name, and need no fsync
 
 	using sync.RWMutex // held for reading by each call that uses descriptors, for writing to close
 
@@ -257,6 +258,7 @@ func (t *Tree) openStaging() error {
 	if t.fold = t.cfg.fold; t.fold == nil {
 		t.fold = probeFolding(stage.fd)
 	}
+	t.unnamed = t.cfg.Fsync == FsyncNone && probeUnnamed(stage)
 	t.sync = startSyncer(t)
 	return nil
 }
