@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dfetch/sources/wire"
 )
@@ -106,5 +107,17 @@ func TestPackGivesBackWhatItTook(t *testing.T) {
 			t.Fatalf("%d bytes, packed as %d: %v", len(raw), len(buf.Data)-headRoom, err)
 		}
 		buf.Release()
+	}
+}
+
+// TestSlowPathIsCompressedAtOnce: where the kernel knows that a path is slow, nobody has to wait for it first.
+func TestSlowPathIsCompressedAtOnce(t *testing.T) {
+	for rate, want := range map[uint64]bool{0: false, 200 << 10: true, 2 << 20: true, 110 << 20: false} {
+		p := newPacer(wire.TCP{})
+		p.zstd = true
+		p.take(wire.TCPInfo{Rate: rate})
+		if p.packs(time.Now()) != want {
+			t.Errorf("packs at %d bytes a second: %v", rate, !want)
+		}
 	}
 }

@@ -15,8 +15,9 @@ const (
 	maxChunks = 3000                  // of a run; four bytes each fit the head room
 	askEvery  = 20 * time.Millisecond
 
-	// Compressing costs one processor about 3 ns a byte. It is worth that while the connection takes
-	// less than slowRate and the writer spends most of its time waiting for it.
+	// Compressing costs one processor about 3 ns a byte. It is worth that while the kernel delivers less
+	// than slowRate. Where the kernel does not know, or a limit is set, it is while the connection takes
+	// less and the writer spends most of its time waiting for it.
 	slowRate  = 32 << 20
 	slowShare = 0.7
 	// slowFor is how long a connection counts as slow after it was seen to be. Compressed, it may
@@ -32,6 +33,7 @@ type pacer struct {
 	mu     sync.Mutex
 	info   wire.TCPInfo
 	asked  time.Time
+	tight  bool          // the kernel's rate is below slowRate
 	window time.Time     // start of the current window of writes
 	busy   time.Duration // in it: time that frames waited for the limit and the network
 	bytes  int64         // in it
@@ -64,12 +66,19 @@ func (p *pacer) look(now time.Time) wire.TCPInfo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now.Sub(p.asked) >= askEvery {
-		p.info, p.asked = p.tcp.Info(), now
-		if p.info.Rate == 0 {
-			p.info.Rate = uint64(p.rate)
-		}
+		p.take(p.tcp.Info())
+		p.asked = now
 	}
 	return p.info
+}
+
+// take notes what the kernel knows.
+func (p *pacer) take(info wire.TCPInfo) {
+	p.tight = info.Rate > 0 && info.Rate < slowRate
+	if info.Rate == 0 {
+		info.Rate = uint64(p.rate)
+	}
+	p.info = info
 }
 
 // run is how many bytes the next DATA frame should have.
@@ -81,11 +90,11 @@ func (p *pacer) run(now time.Time) int {
 	return int(min(uint64(maxRun), rate*uint64(runTime/time.Millisecond)/1000))
 }
 
-// packs says whether compressing may pay: the network is the limit, and slow.
+// packs says whether compressing may pay: the network is slow.
 func (p *pacer) packs(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.zstd && now.Before(p.slow)
+	return p.zstd && (p.tight || now.Before(p.slow))
 }
 
 // paceOf is what DATA and PARTS say of the connection.
