@@ -120,7 +120,9 @@ func (s *slice) run() error {
 	s.begin(&st)
 	s.prepare(st.Size)
 	err = s.cut(&st)
-	drop(fd, s.cold, s.at.Offset+s.res.Bytes)
+	read := s.at.Offset + s.res.Bytes
+	s.res.Cold = coldUpTo(s.cold, read)
+	drop(fd, s.cold, read)
 	if ferr := s.batch.flush(); err == nil {
 		err = ferr
 	}
@@ -165,12 +167,15 @@ func (s *slice) prepare(size int64) {
 		s.cold = []span{{s.at.Offset, known}}
 	}
 	s.cold = append(s.cold, cold(s.fd, known, beyond)...)
-	for _, c := range s.cold {
-		if end := min(c.end, s.stop); end > c.off {
-			s.res.Cold += end - c.off
-		}
-	}
 	s.d.cfg.Reader.Fetch(s.fd, s.at.Offset, s.stop)
+}
+
+// coldUpTo is how many of the pages before end are cold.
+func coldUpTo(spans []span, end int64) (n int64) {
+	for _, c := range spans {
+		n += max(0, min(c.end, end)-c.off)
+	}
+	return n
 }
 
 // coldBeyond is how far the pages from stop on are cold without a gap; 0 if the first is not.
