@@ -61,7 +61,7 @@ func (c *Core) firstRate() float64 {
 		case s.path.MinRTT() < farRTT:
 			return -1
 		default:
-			sum += float64(c.cfg.MinWindow) / s.path.MinRTT().Seconds()
+			sum += float64(s.path.Want()) / s.path.MinRTT().Seconds()
 		}
 	}
 	return sum
@@ -160,7 +160,7 @@ func (c *Core) lookAgain(now time.Time) time.Time {
 
 // heldBack says whether a chunk is to be left alone for now. holding is search.holding.
 func (c *Core) heldBack(now time.Time, ch *chunk, holding bool) bool {
-	return ch.zooming() || ch.promised > 0 || holding && c.search.holds(now, ch.group)
+	return c.zooming(ch) || ch.promised > 0 || holding && c.search.holds(now, ch.group)
 }
 
 // opening says until when nothing is asked because the disk gets its first look; the zero time when
@@ -300,7 +300,7 @@ func (c *Core) release(run uint32) {
 		if ch.promised == 0 {
 			return // it was planned after the promise
 		}
-		if ch.promised--; ch.promised == 0 && ch.state == chunkWanted && ch.held == 0 && !ch.zooming() {
+		if ch.promised--; ch.promised == 0 && ch.state == chunkWanted && ch.held == 0 && !c.zooming(ch) {
 			c.enqueue(ch)
 		}
 	})
@@ -322,9 +322,10 @@ func (c *Core) releaseLate(now time.Time) time.Time {
 		return s.promisedUntil
 	}
 	var next time.Time
+	late := !now.Before(s.promisedUntil)
 	for _, p := range slices.Clone(s.promises) {
-		if s.reading(p.run) {
-			next = now.Add(maxHold)
+		if !late && s.reading(p.run) {
+			next = s.promisedUntil
 			continue
 		}
 		c.release(p.run)

@@ -158,7 +158,7 @@ func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk
 		switch {
 		case ch.state != chunkWanted:
 			ch.queued = false
-		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || ch.zooming() || ch.promised > 0:
+		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || c.zooming(ch) || ch.promised > 0:
 			kept = append(kept, ord)
 		default:
 			ch.queued = false

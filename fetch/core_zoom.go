@@ -58,6 +58,8 @@ type zoom struct {
 	tried [2]int64 // chunks that were asked for and have been answered
 	open  [2]int64 // and that have not
 	pays  [2]bool
+	// unsure: a near source's rate is not known yet. Chunks may be asked for whole until it is.
+	unsure bool
 }
 
 func newZoom() zoom { return zoom{share: [2]float64{firstShare, firstShare}} }
@@ -79,7 +81,9 @@ func (ch *chunk) bytes() int64 {
 }
 
 // zooming says whether a chunk is held back because it is looked at more closely.
-func (ch *chunk) zooming() bool { return ch.zoom == zoomNear || ch.zoom == zoomAsked }
+func (c *Core) zooming(ch *chunk) bool {
+	return ch.zoom == zoomAsked || ch.zoom == zoomNear && !c.zoom.unsure
+}
 
 // near takes in that the chunks of a run did not turn up where they would be, and that a place of ev.Units
 // bytes is there instead.
@@ -117,7 +121,15 @@ func (c *Core) zoomNext(now time.Time) {
 		return
 	}
 	id, ok := c.bestZoomer()
-	z.pays = [2]bool{}
+	z.pays, z.unsure = [2]bool{}, ok && c.zoomRate(&c.sources[id]) == 0
+	if z.unsure {
+		for _, ord := range z.near {
+			if ch := c.at(ord); ch != nil && ch.state == chunkWanted && ch.held == 0 {
+				c.enqueue(ch)
+			}
+		}
+		return
+	}
 	if ok {
 		c.judge(&c.sources[id])
 	}
@@ -143,11 +155,7 @@ func (c *Core) bestZoomer() (best SourceID, ok bool) {
 // judge decides for each class of the next chunks whether zooming them pays.
 func (c *Core) judge(s *source) {
 	z := &c.zoom
-	if s.path.Rate() == 0 {
-		far := s.path.MinRTT() >= wideAreaRTT
-		z.pays = [2]bool{far, far}
-		return
-	}
+	rate := c.zoomRate(s)
 	var of [2]costmodel.Zoom
 	var all int64
 	for _, ord := range z.near[:min(len(z.near), judged)] {
@@ -157,17 +165,32 @@ func (c *Core) judge(s *source) {
 			all++
 		}
 	}
-	wait := max(0, s.path.MinRTT().Seconds()-float64(s.path.Outstanding())/s.path.Rate())
+	wait := 0.0 // an unmeasured rate is a bound: how long the line is idle can't be told by it
+	if s.path.Rate() > 0 {
+		wait = max(0, s.path.MinRTT().Seconds()-float64(s.path.Outstanding())/rate)
+	}
 	for class := range of {
 		b := &of[class]
 		if b.Chunks == 0 {
 			z.pays[class] = true
 			continue
 		}
-		b.Share, b.Rate, b.Cut = z.share[class], s.path.Rate(), c.search.planner.PerByte(0)
+		b.Share, b.Rate, b.Cut = z.share[class], rate, c.search.planner.PerByte(0)
 		b.Wait = wait * float64(b.Chunks) / float64(all)
 		z.pays[class] = b.Pays()
 	}
+}
+
+// zoomRate is the rate by which zooming is judged. Before a far source's rate was measured it is the most
+// that can come at first; 0 for a near one, which may be as fast as it likes.
+func (c *Core) zoomRate(s *source) float64 {
+	switch rate := s.path.Rate(); {
+	case rate > 0:
+		return rate
+	case s.path.MinRTT() < wideAreaRTT:
+		return 0
+	}
+	return float64(s.path.Want()) / s.path.MinRTT().Seconds()
 }
 
 // at is a planned chunk by its ordinal; nil if there is none.
@@ -190,6 +213,10 @@ func (c *Core) lapse() {
 		if z.pays[class] {
 			return false
 		}
+		if ch.held != 0 {
+			ch.zoom = zoomOff
+			return true
+		}
 		z.share[class] += forgetShare * (firstShare - z.share[class])
 		c.whole(ch)
 		return true
@@ -207,7 +234,9 @@ func (c *Core) zoomBatch(id SourceID) {
 		ch := c.at(z.near[n])
 		switch {
 		case ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear:
-		case ch.held != 0 || ch.tried&(1<<id) != 0:
+		case ch.held != 0:
+			ch.zoom = zoomOff // asked for before the rate was known
+		case ch.tried&(1<<id) != 0:
 			c.whole(ch)
 		case ch.inner && z.open[1] >= firstTries+moreTries*z.tried[1]:
 			wait = append(wait, ch.ordinal)
@@ -316,10 +345,10 @@ func (c *Core) mayZoom() bool {
 	if !ok {
 		return false
 	}
-	s := &c.sources[id]
-	if s.path.Rate() == 0 {
-		return s.path.MinRTT() >= wideAreaRTT
+	rate := c.zoomRate(&c.sources[id])
+	if rate == 0 {
+		return true // it may turn out slow
 	}
-	one := costmodel.Zoom{Chunks: 1, Bytes: 16 << 10, Share: c.zoom.share[0], Rate: s.path.Rate(), Cut: c.search.planner.PerByte(0)}
+	one := costmodel.Zoom{Chunks: 1, Bytes: 16 << 10, Share: c.zoom.share[0], Rate: rate, Cut: c.search.planner.PerByte(0)}
 	return one.Pays()
 }

@@ -46,6 +46,7 @@ type dialers struct {
 	ended    error         // why no endpoint will come up again
 	wire     int64         // bytes received by connections that have ended
 	rejected int64         // chunks with wrong bytes that they brought
+	zoomed   int64         // bytes of their fine lists
 	wg       sync.WaitGroup
 }
 
@@ -204,6 +205,7 @@ func (d *dialers) retire(c *sender.Client) {
 	delete(d.live, c)
 	d.wire += c.Stats().WireBytes
 	d.rejected += c.Stats().Rejected
+	d.zoomed += c.Stats().ZoomBytes
 	d.signal()
 }
 
@@ -214,6 +216,17 @@ func (d *dialers) wireBytes() int64 {
 	n := d.wire
 	for c := range d.live {
 		n += c.Stats().WireBytes
+	}
+	return n
+}
+
+// zoomBytes is what fine lists took of that.
+func (d *dialers) zoomBytes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.zoomed
+	for c := range d.live {
+		n += c.Stats().ZoomBytes
 	}
 	return n
 }

@@ -43,6 +43,7 @@ type SourceReport struct {
 	Bytes     uint64 `json:"bytes"`  // content bytes that it was the first to deliver
 	Chunks    uint64 `json:"chunks"` // chunks of them
 	WireBytes uint64 `json:"wire_bytes,omitempty"`
+	ZoomBytes uint64 `json:"zoom_bytes,omitempty"` // of WireBytes: fine lists
 }
 
 // DiskOps counts operations of the search of the receiver's own disk.
@@ -69,6 +70,7 @@ func (t *transfer) report(err error) *Report {
 		c := t.wanted()
 		r.Files, r.Bytes, r.Chunks = c.Files, c.Bytes, c.Chunks
 	}
+	r.ZoomBytes = r.Sources["sender"].ZoomBytes
 	for _, f := range t.result.Failed {
 		r.Failures = append(r.Failures, f.String())
 	}
@@ -103,7 +105,7 @@ func (t *transfer) sourceReports() map[string]SourceReport {
 	dest.Bytes += t.result.RightBytes + t.result.ResumedBytes + t.stats.holeBytes.Load()
 	inline := t.stats.wholeBytes.Load() + t.stats.resumed.Load() - min(t.result.RightBytes+t.result.ResumedBytes, t.stats.wholeBytes.Load()+t.stats.resumed.Load())
 	sender.Bytes += inline
-	sender.WireBytes = uint64(t.dial.wireBytes())
+	sender.WireBytes, sender.ZoomBytes = uint64(t.dial.wireBytes()), uint64(t.dial.zoomBytes())
 	out["dest"], out["sender"] = dest, sender
 	if t.root != nil {
 		dest.Chunks = restOf(t.wanted(), out)

@@ -1,0 +1,138 @@
+package fetch
+
+import (
+	"testing"
+	"time"
+)
+
+// zoomCore is a core with a source that gives fine lists, and n planned chunks of 16 KiB in one file.
+func zoomCore(n int, rtt time.Duration) (*Core, time.Time) {
+	now := time.Unix(1000, 0)
+	c := NewCore(CoreConfig{Search: true})
+	c.Step(now, Event{Kind: EvUp, RTT: rtt, Zoom: true})
+	c.Step(now, Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"d"}, Name: "f", Size: int64(n) << 14}})
+	c.Step(now, Event{Kind: EvPlanned, Lens: lensOf(n, 16<<10)})
+	c.Step(now, Event{Kind: EvPlanDone})
+	return c, now
+}
+
+// count is how many chunks actions of a kind name.
+func count(actions []Action, kind ActionKind) (n int) {
+	for _, a := range actions {
+		if a.Kind == kind {
+			for _, r := range a.Ranges {
+				n += int(r.Count)
+			}
+		}
+	}
+	return n
+}
+
+func TestNearChunksAreZoomedAndAskedInParts(t *testing.T) {
+	c, now := zoomCore(4, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 4}}, Units: 64 << 10})
+	actions, _ := c.Next(now)
+	if count(actions, ActZoom) != 4 || count(actions, ActRequest) != 0 {
+		t.Fatalf("zoomed and not asked for at first: %v", actions)
+	}
+	c.Step(now, Event{Kind: EvFine, Ranges: []Range{{0, 3}}, Lens: []uint32{1000, 2000, 16 << 10}})
+	actions, _ = c.Next(now)
+	if count(actions, ActRequest) != 3 {
+		t.Fatalf("the first three are priced: %v", actions)
+	}
+	if got := c.sources[0].path.Outstanding(); got != 1000+2000+16<<10 {
+		t.Errorf("%d bytes are outstanding, 1000, 2000 and a whole chunk were asked for", got)
+	}
+	// What came in parts and was wrong is asked for whole, of the same source.
+	c.Step(now, Event{Kind: EvFailed, Ranges: []Range{{1, 1}}, Why: WhyPatch})
+	actions, _ = c.Next(now)
+	if got := c.sources[0].path.Outstanding(); count(actions, ActRequest) != 1 || got != 1000+2*16<<10 {
+		t.Errorf("after a bad patch: %v; %d bytes are outstanding", actions, got)
+	}
+	c.Step(now, Event{Kind: EvArrived, Ranges: []Range{{0, 3}}})
+	// The last list does not come.
+	c.Step(now, Event{Kind: EvFine, Ranges: []Range{{3, 1}}, Why: WhyNotHeld})
+	if actions, _ = c.Next(now); count(actions, ActRequest) != 1 {
+		t.Errorf("a refused list: %v", actions)
+	}
+	c.Step(now, Event{Kind: EvArrived, Ranges: []Range{{3, 1}}})
+	if z := c.zoom; !c.Done() || c.inflight != 0 || z.asked != 0 || z.parts != 0 || z.bytes != 0 {
+		t.Errorf("done %v, %d bytes in flight, zoom %+v", c.Done(), c.inflight, z)
+	}
+}
+
+// Where the network is near and fast, and where nothing lies in the chunks' place, they are fetched whole.
+func TestWhatIsNotZoomedIsFetched(t *testing.T) {
+	for name, c := range map[string]struct {
+		rtt   time.Duration
+		units int64
+	}{
+		"LAN":     {100 * time.Microsecond, 64 << 10},
+		"nothing": {40 * time.Millisecond, 0},
+		"little":  {40 * time.Millisecond, 1000},
+	} {
+		core, now := zoomCore(4, c.rtt)
+		core.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 4}}, Units: c.units})
+		if actions, _ := core.Next(now); count(actions, ActZoom) != 0 || count(actions, ActRequest) != 4 {
+			t.Errorf("%s: %v", name, actions)
+		}
+	}
+}
+
+// Fine lists that show that nothing is there cost little: after some, no more are asked for.
+func TestUselessZoomsEnd(t *testing.T) {
+	const chunks = 4000
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, chunks}}, Units: chunks << 14})
+	zoomed := 0
+	for i := 0; i < 20_000 && !c.Done(); i++ {
+		actions, _ := c.Next(now)
+		now = now.Add(10 * time.Millisecond)
+		for _, a := range actions {
+			switch a.Kind {
+			case ActZoom:
+				n := count([]Action{a}, ActZoom)
+				zoomed += n
+				c.Step(now, Event{Kind: EvFine, Ranges: a.Ranges, Lens: lensOf(n, 16<<10)})
+			case ActRequest:
+				c.Step(now, Event{Kind: EvArrived, Ranges: a.Ranges})
+			}
+		}
+	}
+	if !c.Done() || zoomed == 0 || zoomed > chunks/10 {
+		t.Errorf("done %v after %d useless lists for %d chunks", c.Done(), zoomed, chunks)
+	}
+}
+
+// A source that refuses every list is not asked for ever; what it refused comes whole.
+func TestRefusedListsEnd(t *testing.T) {
+	c, now := zoomCore(100, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 100}}, Units: 100 << 14})
+	for i := 0; i < 1000 && !c.Done(); i++ {
+		actions, _ := c.Next(now)
+		now = now.Add(10 * time.Millisecond)
+		for _, a := range actions {
+			switch a.Kind {
+			case ActZoom:
+				c.Step(now, Event{Kind: EvFine, Ranges: a.Ranges, Why: WhyNotHeld})
+			case ActRequest:
+				c.Step(now, Event{Kind: EvArrived, Ranges: a.Ranges})
+			}
+		}
+	}
+	if !c.Done() || c.sources[0].zooms {
+		t.Errorf("done %v; still asked for lists: %v", c.Done(), c.sources[0].zooms)
+	}
+}
+
+// A chunk that the disk turns out to have while its list is on the way is done.
+func TestFoundWhileZoomed(t *testing.T) {
+	c, now := zoomCore(2, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 2}}, Units: 32 << 10})
+	c.Next(now)
+	c.Step(now, Event{Kind: EvFound, Ranges: []Range{{0, 2}}})
+	c.Step(now, Event{Kind: EvFine, Ranges: []Range{{0, 2}}, Lens: []uint32{100, 100}})
+	if actions, _ := c.Next(now); !c.Done() || len(actions) > 0 || c.zoom.parts != 0 {
+		t.Errorf("done %v, %v, %d parts", c.Done(), actions, c.zoom.parts)
+	}
+}
