@@ -13,7 +13,7 @@ import (
 )
 
 // slowRate is what a far target's line carries, in bytes a second.
-const slowRate = 1 << 20
+const slowRate = 192 << 10
 
 // farAway passes connections to a target on, slowly and with a delay in each direction.
 func farAway(t *testing.T, target string, delay time.Duration) string {
