@@ -2,6 +2,7 @@ package diskscan
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -49,5 +50,21 @@ func TestReadPieces(t *testing.T) {
 	pieces = append(pieces, Piece{Offset: 99_999, To: buf[100:200]})
 	if err := d.ReadPieces(t.Context(), fileAt("f"), pieces); err == nil || !bytes.Equal(buf, make([]byte, 300)) {
 		t.Errorf("pieces beyond the end: %v; some were read: %v", err, !bytes.Equal(buf, make([]byte, 300)))
+	}
+}
+
+// TestPiecesOfAClosedScope: what the network brings may have to be completed from the disk at the moment at which the
+// search ends.
+func TestPiecesOfAClosedScope(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "f"), noise("a", 1000))
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
+	f := fileAt("f")
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.scope.Close()
+	if err := d.ReadPieces(t.Context(), f, []Piece{{To: make([]byte, 10)}}); !errors.Is(err, ErrClosed) {
+		t.Errorf("%v, want %v", err, ErrClosed)
 	}
 }

@@ -83,8 +83,9 @@ type Scope struct {
 	held    Held
 	maxDirs int
 
-	mu   sync.Mutex
-	seen map[seenDir]struct{}
+	mu     sync.Mutex
+	seen   map[seenDir]struct{}
+	closed bool
 }
 
 // seenDir is a directory that was listed. A public listing does not replace a full one.
@@ -145,12 +146,18 @@ func (s *Scope) Device(d Dir) uint64 { return s.roots[d.Root].dev }
 // Public says whether a directory is searched for what the world may read only.
 func (s *Scope) Public(d Dir) bool { return s.roots[d.Root].public }
 
-// Close closes the roots. No operation may be under way.
+// Close closes the roots. No operation may be under way. What the scope knows of the roots can be asked all the
+// same: who puts an operation on a closed Disk says first where.
 func (s *Scope) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
 	for i := range s.roots {
 		unix.Close(s.roots[i].fd)
 	}
-	s.roots = nil
 }
 
 // skips says whether an entry of a directory is outside the scope by its name alone.

@@ -230,7 +230,7 @@ func (c *Core) zoomBatch(id SourceID) {
 	var rs []Range
 	var wait []uint64
 	n := 0
-	for ; n < len(z.near) && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
+	for ; n < len(z.near) && len(wait) < maxParts && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
 		ch := c.at(z.near[n])
 		switch {
 		case ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear:
@@ -270,7 +270,7 @@ func (c *Core) fine(ev Event) {
 		}
 	}
 	if z.asked -= int64(i); z.asked <= 0 {
-		z.asked, z.bytes = 0, 0
+		z.asked, z.bytes, z.open = 0, 0, [2]int64{} // the chunks that were forgotten meanwhile, too
 	}
 	if ev.Why == "" {
 		s.refusals = 0

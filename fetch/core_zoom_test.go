@@ -136,3 +136,61 @@ func TestFoundWhileZoomed(t *testing.T) {
 		t.Errorf("done %v, %v, %d parts", c.Done(), actions, c.zoom.parts)
 	}
 }
+
+// The disk finds chunks while their fine lists are on the way, and so many others that the core forgets all of
+// them. The answers count all the same, else no chunk inside a missing run would be zoomed any more.
+func TestZoomsOfForgottenChunksAreAnswered(t *testing.T) {
+	const chunks, found = 8192, 6000
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, chunks}}, Units: chunks << 14})
+	actions, _ := c.Next(now)
+	first := count(actions, ActZoom)
+	if first < firstTries {
+		t.Fatalf("%d chunks are zoomed at first, want %d at least", first, firstTries)
+	}
+	c.Step(now, Event{Kind: EvFound, Ranges: []Range{{0, found}}})
+	if c.at(0) != nil {
+		t.Fatal("chunks that were found are not forgotten")
+	}
+	for _, a := range actions {
+		if a.Kind == ActZoom {
+			c.Step(now, Event{Kind: EvFine, Ranges: a.Ranges, Lens: make([]uint32, count([]Action{a}, ActZoom))})
+		}
+	}
+	if actions, _ = c.Next(now); count(actions, ActZoom) == 0 {
+		t.Error("no other chunk is zoomed")
+	}
+}
+
+// Chunks wait for fine lists, asked for and not, when the only source ends. The next one has none and is asked for
+// all of them.
+func TestNothingIsHeldForASourceThatIsGone(t *testing.T) {
+	const chunks = 500
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, chunks}}, Units: chunks << 14})
+	actions, _ := c.Next(now)
+	c.Step(now, Event{Kind: EvDown})
+	for _, a := range actions {
+		if a.Kind == ActZoom {
+			c.Step(now, Event{Kind: EvFine, Ranges: a.Ranges, Why: WhyClosed})
+		}
+	}
+	c.Step(now, Event{Kind: EvUp, Source: 1, RTT: time.Millisecond})
+	asked := 0
+	for i := 0; i < 10*chunks && !c.Done(); i++ {
+		now = now.Add(time.Millisecond)
+		actions, _ = c.Next(now)
+		if count(actions, ActZoom) > 0 {
+			t.Fatal("a source without fine lists is asked for some")
+		}
+		for _, a := range actions {
+			if a.Kind == ActRequest {
+				asked += count([]Action{a}, ActRequest)
+				c.Step(now, Event{Kind: EvArrived, Source: a.Source, Ranges: a.Ranges})
+			}
+		}
+	}
+	if asked != chunks || !c.Done() {
+		t.Errorf("%d of %d chunks were asked for", asked, chunks)
+	}
+}
