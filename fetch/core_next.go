@@ -12,6 +12,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.refill(now)
 	again := c.searchNext(now)
 	c.reorder(now)
+	overdue := c.zoomLate(now)
 	c.zoomNext(now)
 	late := c.releaseLate(now)
 	opening := c.opening(now)
@@ -24,7 +25,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	}
 	c.endgame(now)
 	actions, c.actions = c.actions, nil
-	again = earlier(earlier(c.requestAt, again), earlier(opening, earlier(late, c.lookAgain(now))))
+	again = earlier(earlier(earlier(c.requestAt, overdue), again), earlier(opening, earlier(late, c.lookAgain(now))))
 	return actions, earlier(c.nextDeadline(), again)
 }
 

@@ -93,7 +93,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvNear:
 		c.near(ev)
 	case EvFine:
-		c.fine(ev)
+		c.fine(now, ev)
 	case EvChecked:
 		c.addRuns(now, ev)
 		s.ended(now, costmodel.OpCheck, ev)

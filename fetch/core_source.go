@@ -20,6 +20,11 @@ type source struct {
 	leases   []lease // in the order of asking
 	zooms    bool    // gives fine lists
 	refusals int     // fine lists that it refused in a row
+
+	zoomed  []uint64  // chunks of whose fine lists some have not come
+	owed    int       // how many have not
+	zoomDue time.Time // when it is late with them
+	late    bool      // it was, and has sent none since
 }
 
 // lease is a request that has not been answered in full.

@@ -15,7 +15,8 @@ import (
 //     requests as long as zooming pays.
 //  2. zoomNext asks for fine lists (zoomNext), some round trips' worth at a time.
 //  3. EvFine says what is missing of each chunk. It goes back into the queue at that price (fine).
-//  4. A chunk whose parts made something else is asked for whole (unpatch).
+//  4. A chunk whose parts made something else is asked for whole (unpatch), and so is one whose fine list a
+//     source owes for too long while there is another source (zoomLate).
 //
 // What the fine lists brought so far decides whether the next ones are asked for.
 
@@ -137,19 +138,60 @@ func (c *Core) zoomNext(now time.Time) {
 		c.lapse()
 	}
 	if ok && len(z.near) > 0 {
-		c.zoomBatch(id)
+		c.zoomBatch(now, id)
 	}
 }
 
-// bestZoomer is the source that would answer first.
+// bestZoomer is the source that would answer first, among those whose rate is known if there are any: one that
+// never brings anything must not keep the others from being asked.
 func (c *Core) bestZoomer() (best SourceID, ok bool) {
+	sure := false
 	for i := range c.sources {
 		s := &c.sources[i]
-		if s.askable() && s.zooms && (!ok || s.path.Finish(0) < c.sources[best].path.Finish(0)) {
-			best, ok = SourceID(i), true
+		if !s.askable() || !s.zooms || s.late {
+			continue
+		}
+		known := c.zoomRate(s) > 0
+		if !ok || known && !sure || known == sure && s.path.Finish(0) < c.sources[best].path.Finish(0) {
+			best, ok, sure = SourceID(i), true, known
 		}
 	}
 	return best, ok
+}
+
+// zoomDue is when a source that was asked for fine lists is late, if nothing of them comes before.
+func (c *Core) zoomDue(now time.Time, s *source) time.Time {
+	return now.Add(max(4*s.path.Finish(0), c.cfg.MinLease))
+}
+
+// zoomLate has those chunks fetched whole whose fine lists a source owes for too long, if there is another
+// source. It says when to look again.
+func (c *Core) zoomLate(now time.Time) (again time.Time) {
+	up := c.upMask()
+	for i := range c.sources {
+		s := &c.sources[i]
+		if len(s.zoomed) == 0 || up&^(1<<i) == 0 {
+			continue
+		}
+		if now.Before(s.zoomDue) {
+			again = earlier(again, s.zoomDue)
+			continue
+		}
+		for _, ord := range s.zoomed {
+			if ch := c.at(ord); ch != nil && ch.zoom == zoomAsked {
+				c.zoomEnded(ch)
+				c.whole(ch)
+			}
+		}
+		s.zoomed, s.late = nil, true
+	}
+	return again
+}
+
+// zoomEnded takes a chunk off the count of those whose fine lists are on their way.
+func (c *Core) zoomEnded(ch *chunk) {
+	c.zoom.bytes = max(0, c.zoom.bytes-costmodel.FineBytes(1, int64(ch.len)))
+	c.zoom.open[ch.class()]--
 }
 
 // judge decides for each class of the next chunks whether zooming them pays.
@@ -224,9 +266,12 @@ func (c *Core) lapse() {
 }
 
 // zoomBatch asks a source for fine lists, up to a part of what it may be asked for.
-func (c *Core) zoomBatch(id SourceID) {
+func (c *Core) zoomBatch(now time.Time, id SourceID) {
 	z, s := &c.zoom, &c.sources[id]
 	limit := s.path.Want() / 4
+	if len(s.zoomed) == 0 {
+		s.zoomDue = c.zoomDue(now, s)
+	}
 	var rs []Range
 	var wait []uint64
 	n := 0
@@ -245,6 +290,7 @@ func (c *Core) zoomBatch(id SourceID) {
 			z.open[ch.class()]++
 			z.asked++
 			z.bytes += costmodel.FineBytes(1, int64(ch.len))
+			s.zoomed, s.owed = append(s.zoomed, ch.ordinal), s.owed+1
 			rs = appendOrdinal(rs, ch.ordinal)
 		}
 	}
@@ -256,7 +302,7 @@ func (c *Core) zoomBatch(id SourceID) {
 
 // fine takes in what fine lists have shown: ev.Lens are the missing bytes of the chunks of ev.Ranges, in order.
 // With a reason there are none.
-func (c *Core) fine(ev Event) {
+func (c *Core) fine(now time.Time, ev Event) {
 	z, s := &c.zoom, &c.sources[ev.Source]
 	i := 0
 	for _, r := range ev.Ranges {
@@ -272,8 +318,15 @@ func (c *Core) fine(ev Event) {
 	if z.asked -= int64(i); z.asked <= 0 {
 		z.asked, z.bytes, z.open = 0, 0, [2]int64{} // the chunks that were forgotten meanwhile, too
 	}
+	if s.owed -= i; s.owed <= 0 || len(s.zoomed) > 2*maxParts {
+		s.zoomed = slices.DeleteFunc(s.zoomed, func(ord uint64) bool {
+			ch := c.at(ord)
+			return ch == nil || ch.zoom != zoomAsked
+		})
+	}
+	s.zoomDue = c.zoomDue(now, s)
 	if ev.Why == "" {
-		s.refusals = 0
+		s.refusals, s.late = 0, false
 		return
 	}
 	if s.refusals += i; s.refusals >= maxRefusals && ev.Why == WhyNotHeld {
@@ -287,8 +340,7 @@ func (c *Core) fineOne(s *source, ch *chunk, missing int64) {
 	if ch == nil || ch.zoom != zoomAsked {
 		return
 	}
-	z.bytes = max(0, z.bytes-costmodel.FineBytes(1, int64(ch.len)))
-	z.open[ch.class()]--
+	c.zoomEnded(ch)
 	z.tried[ch.class()]++
 	if missing >= 0 {
 		share := &z.share[ch.class()]

@@ -194,3 +194,55 @@ func TestNothingIsHeldForASourceThatIsGone(t *testing.T) {
 		t.Errorf("%d of %d chunks were asked for", asked, chunks)
 	}
 }
+
+// A source that owes fine lists says nothing any more. Its chunks are asked of the other one, soon.
+func TestListsThatDoNotComeAreNotWaitedFor(t *testing.T) {
+	const chunks = 30
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, chunks}}, Units: chunks << 14})
+	begin := now
+	for i := 0; i < 1000 && !c.Done(); i++ {
+		actions, wake := c.Next(now)
+		if i == 0 {
+			if count(actions, ActZoom) != chunks {
+				t.Fatalf("%v, want %d chunks zoomed", actions, chunks)
+			}
+			c.Step(now, Event{Kind: EvUp, Source: 1, RTT: 40 * time.Millisecond, Zoom: true})
+			wake = now
+		}
+		for _, a := range actions {
+			if a.Kind == ActRequest && a.Source == 1 {
+				c.Step(now, Event{Kind: EvArrived, Source: 1, Ranges: a.Ranges})
+				wake = now
+			}
+		}
+		switch {
+		case c.Done():
+		case wake.IsZero():
+			now = now.Add(time.Hour)
+		default:
+			now = wake
+		}
+	}
+	if took := now.Sub(begin); !c.Done() || took > 10*time.Second {
+		t.Errorf("done %v after %v", c.Done(), took)
+	}
+	c.Step(now, Event{Kind: EvFine, Ranges: []Range{{0, chunks}}, Lens: lensOf(chunks, 100)})
+	if z := c.zoom; z.asked != 0 || z.bytes != 0 || z.open != [2]int64{} || z.parts != 0 {
+		t.Errorf("after late answers: %+v", z)
+	}
+}
+
+// A near source that never brings anything has no rate. The other one is asked for fine lists all the same.
+func TestASilentSourceIsNotWaitedForWithZooming(t *testing.T) {
+	c, now := zoomCore(100, 100*time.Microsecond)
+	c.Step(now, Event{Kind: EvUp, Source: 1, RTT: 40 * time.Millisecond, Zoom: true})
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 4}}, Units: 64 << 10})
+	actions, _ := c.Next(now)
+	for _, a := range actions {
+		if a.Kind == ActZoom && a.Source == 1 {
+			return
+		}
+	}
+	t.Errorf("%v", actions)
+}
