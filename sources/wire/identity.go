@@ -112,16 +112,22 @@ func createKey(dir, path string) error {
 	if err != nil {
 		return err
 	}
+	return createOnce(dir, path, pem.EncodeToMemory(&pem.Block{Type: identityType, Bytes: der}))
+}
+
+// createOnce makes a private file in dir, and dir if need be. The file has all of its text from the moment at which it
+// is there; one that is there already stays.
+func createOnce(dir, path string, text []byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".identity-*")
+	tmp, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(tmp.Name())
-	err = errors.Join(pem.Encode(tmp, &pem.Block{Type: identityType, Bytes: der}), tmp.Sync(), tmp.Close())
-	if err != nil {
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {

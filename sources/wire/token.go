@@ -32,7 +32,8 @@ func SameToken(a, b string) bool {
 }
 
 // LoadToken reads the token kept in dir under name (of a recipe, say), and makes one if there is none.
-// So an address that was handed out goes on working when serving starts again.
+// So an address that was handed out goes on working when serving starts again. Processes that do so at
+// the same time get the same token.
 func LoadToken(dir, name string) (string, error) {
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return "", fmt.Errorf("token: %q is not a file name", name)
@@ -42,7 +43,7 @@ func LoadToken(dir, name string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return token, err
 	}
-	if err := createToken(dir, path); err != nil {
+	if err := createOnce(dir, path, []byte(NewToken()+"\n")); err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	return readToken(path)
@@ -59,19 +60,4 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("token: %s: want 1 to %d bytes of text", path, maxToken)
 	}
 	return token, nil
-}
-
-func createToken(dir, path string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(NewToken() + "\n")
-	return errors.Join(err, f.Close())
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -76,6 +77,28 @@ func TestToken(t *testing.T) {
 	for _, name := range []string{"../x", "a/b", "..", "."} {
 		if _, err := LoadToken(dir, name); err == nil {
 			t.Errorf("name %q was taken", name)
+		}
+	}
+}
+
+// Servers of one tree may start at the same time. Each gets the token, and none sees half of it.
+func TestTokenIsMadeOnce(t *testing.T) {
+	for round := range 50 {
+		dir := filepath.Join(t.TempDir(), "tokens")
+		var tokens [4]string
+		var errs [4]error
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() { tokens[i], errs[i] = LoadToken(dir, "x") })
+		}
+		wg.Wait()
+		for i, got := range tokens {
+			if errs[i] != nil || got != tokens[0] {
+				t.Fatalf("round %d: %q and %q, %v", round, got, tokens[0], errs[i])
+			}
+		}
+		if left, _ := os.ReadDir(dir); len(left) != 1 {
+			t.Fatalf("%d files are left", len(left))
 		}
 	}
 }
