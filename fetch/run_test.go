@@ -424,13 +424,14 @@ func TestPrivateFilesAreNotSearched(t *testing.T) {
 	}
 }
 
-// TestIndexRemembersWhatWasHashed: what one search has hashed, the next one reads by the index.
+// TestIndexRemembersWhatWasHashed: what one search has hashed, the next one reads by the index. The files are of
+// several slices each: the first ones may be hashed before the index has answered.
 func TestIndexRemembersWhatWasHashed(t *testing.T) {
 	src, home := t.TempDir(), t.TempDir()
-	sizes := map[string]int{"part/one": 900_000, "part/two": 700_000, "three": 500_000}
+	sizes := map[string]int{"part/one": 20_000_000, "part/two": 30_000_000, "three": 500_000}
 	writeTree(t, src, 1, sizes)
 	s := serveTree(t, src, 0)
-	writeTree(t, filepath.Join(home, "old"), 1, map[string]int{"part/one": 900_000, "part/two": 700_000})
+	writeTree(t, filepath.Join(home, "old"), 1, map[string]int{"part/one": 20_000_000, "part/two": 30_000_000})
 	if err := errors.Join(os.Chmod(home, 0o755), os.Rename(filepath.Join(home, "old/part/one"), filepath.Join(home, "old/part/uno"))); err != nil {
 		t.Fatal(err)
 	}
