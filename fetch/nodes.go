@@ -281,9 +281,14 @@ func (f *nodeFeed) lookUp(ctx context.Context, k recipe.Kind, id recipe.ID) ([]b
 	return f.cache.Node(ctx, k, id)
 }
 
-// await waits for a node that is on its way. It says false when none is.
+// await waits for a node that is on its way. It says false when none is. One that has come since it was
+// looked up needs no waiting: whoever would have told of it has done so.
 func (f *nodeFeed) await(ctx context.Context, k recipe.Kind, id recipe.ID) (bool, error) {
 	f.mu.Lock()
+	if f.held(k, id) {
+		f.mu.Unlock()
+		return true, nil
+	}
 	ch := f.coming[id]
 	var stream chan struct{}
 	if ch == nil && k == f.flows && f.streaming() {

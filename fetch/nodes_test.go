@@ -113,9 +113,8 @@ func TestListsOfOneFileAreStreamed(t *testing.T) {
 			t.Fatalf("%d chunks of 5000: %v", chunks, err)
 		}
 		f.wait()
-		// The reader may ask for the list at the top before the stream has begun.
-		if srv.requests > 2 || srv.sent > len(nodes)+1 {
-			t.Errorf("%d nodes in %d requests, want %d in one, or one more in two", srv.sent, srv.requests, len(nodes))
+		if srv.requests != 1 || srv.sent != len(nodes) {
+			t.Errorf("%d nodes in %d requests, want %d in one", srv.sent, srv.requests, len(nodes))
 		}
 	})
 }
