@@ -39,15 +39,13 @@ type dialers struct {
 	early  []sender.NodesRequest // sent with HELLO while no root is known; set before start
 	known  atomic.Bool           // a root came
 
-	mu       sync.Mutex
-	live     map[*sender.Client]struct{}
-	change   chan struct{} // closed and renewed when live changes
-	shut     bool          // closeAll was called
-	ended    error         // why no endpoint will come up again
-	wire     int64         // bytes received by connections that have ended
-	rejected int64         // chunks with wrong bytes that they brought
-	zoomed   int64         // bytes of their fine lists
-	wg       sync.WaitGroup
+	mu     sync.Mutex
+	live   map[*sender.Client]struct{}
+	change chan struct{} // closed and renewed when live changes
+	shut   bool          // closeAll was called
+	ended  error         // why no endpoint will come up again
+	past   traffic       // of connections that have ended
+	wg     sync.WaitGroup
 }
 
 func newDialers(cfg *Config, l *loop, in *sources.Intake) *dialers {
@@ -203,43 +201,32 @@ func (d *dialers) retire(c *sender.Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.live, c)
-	d.wire += c.Stats().WireBytes
-	d.rejected += c.Stats().Rejected
-	d.zoomed += c.Stats().ZoomBytes
+	d.past.add(c.Stats())
 	d.signal()
 }
 
-// wireBytes is everything that senders have sent so far.
-func (d *dialers) wireBytes() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := d.wire
-	for c := range d.live {
-		n += c.Stats().WireBytes
-	}
-	return n
+// traffic is what senders have sent.
+type traffic struct {
+	wire     int64 // bytes
+	zoomed   int64 // of these, fine lists
+	rejected int64 // chunks with wrong bytes
 }
 
-// zoomBytes is what fine lists took of that.
-func (d *dialers) zoomBytes() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := d.zoomed
-	for c := range d.live {
-		n += c.Stats().ZoomBytes
-	}
-	return n
+func (t *traffic) add(s sources.Stats) {
+	t.wire += s.WireBytes
+	t.zoomed += s.ZoomBytes
+	t.rejected += s.Rejected
 }
 
-// rejectedChunks is how many chunks came with wrong bytes.
-func (d *dialers) rejectedChunks() int64 {
+// traffic is what all senders have sent so far.
+func (d *dialers) traffic() traffic {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := d.rejected
+	sum := d.past
 	for c := range d.live {
-		n += c.Stats().Rejected
+		sum.add(c.Stats())
 	}
-	return n
+	return sum
 }
 
 // closeAll ends every connection, makes no more, and waits until none delivers any more.

@@ -61,7 +61,7 @@ func (t *transfer) report(err error) *Report {
 	r := &Report{
 		Version: ReportVersion, Recipe: recipe.FormatID(recipe.BLAKE3, t.cfg.Recipe), ElapsedS: elapsed.Seconds(),
 		Sources: t.sourceReports(), ResumedBytes: t.result.ResumedBytes, Duplicate: t.stats.duplicate.Load(),
-		Rejected: uint64(t.dial.rejectedChunks()), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
+		Rejected: uint64(t.dial.traffic().rejected), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
 		FilesRight: t.result.RightFiles, FilesWritten: t.result.Files, Deleted: t.result.Deleted, Failed: t.result.FailedCount,
 	}
 	r.DiskOps = t.diskOps()
@@ -105,7 +105,8 @@ func (t *transfer) sourceReports() map[string]SourceReport {
 	dest.Bytes += t.result.RightBytes + t.result.ResumedBytes + t.stats.holeBytes.Load()
 	inline := t.stats.wholeBytes.Load() + t.stats.resumed.Load() - min(t.result.RightBytes+t.result.ResumedBytes, t.stats.wholeBytes.Load()+t.stats.resumed.Load())
 	sender.Bytes += inline
-	sender.WireBytes, sender.ZoomBytes = uint64(t.dial.wireBytes()), uint64(t.dial.zoomBytes())
+	sent := t.dial.traffic()
+	sender.WireBytes, sender.ZoomBytes = uint64(sent.wire), uint64(sent.zoomed)
 	out["dest"], out["sender"] = dest, sender
 	if t.root != nil {
 		dest.Chunks = restOf(t.wanted(), out)

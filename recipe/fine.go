@@ -51,6 +51,3 @@ func fineSum(h Hash, data []byte) (sum [8]byte) {
 	copy(sum[:], id[:])
 	return sum
 }
-
-// MaxFineEntries is how many entries the fine list of n bytes has at most.
-func MaxFineEntries(n int) int { return (n + MinFine - 1) / MinFine }

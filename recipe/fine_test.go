@@ -13,8 +13,8 @@ func TestFineIsResticTwin(t *testing.T) {
 		for _, size := range []int{0, 1, 511, 512, 513, 4096, 4097, 16_398, 65_536, 300_001} {
 			data := sampleData(rng, character, size)
 			list := Fine(BLAKE3, nil, data)
-			if len(list) > MaxFineEntries(size) {
-				t.Fatalf("%s: %d entries of %d bytes, at most %d were promised", character, len(list), size, MaxFineEntries(size))
+			if most := (size + MinFine - 1) / MinFine; len(list) > most {
+				t.Fatalf("%s: %d entries of %d bytes, at most %d were promised", character, len(list), size, most)
 			}
 			lens := make([]int, len(list))
 			for i, e := range list {

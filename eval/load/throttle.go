@@ -38,7 +38,7 @@ type hierarchy struct {
 
 // Throttle is a control group whose processes share a limit of bytes a second, for reading and for writing each, on
 // one disk. With control groups of version 1, what is written through the page cache is not held back. The group
-// carries its owner's name: Sweep removes those of processes that were killed.
+// carries its owner's name: the next one removes those of processes that were killed.
 type Throttle struct {
 	group  string // its folder
 	device string // MAJOR:MINOR
@@ -102,18 +102,7 @@ func (t *Throttle) Wrap(cmd *exec.Cmd) {
 // Close kills what is still in the group and removes it.
 func (t *Throttle) Close() error { return removeGroup(t.group) }
 
-// Sweep removes the groups whose owners are gone, and kills what still runs in them.
-func Sweep() error {
-	h, err := findHierarchy()
-	if errors.Is(err, ErrNoThrottle) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return h.sweep()
-}
-
+// sweep removes the groups whose owners are gone, and kills what still runs in them.
 func (h hierarchy) sweep() error {
 	entries, err := os.ReadDir(h.dir)
 	if err != nil {

@@ -114,7 +114,11 @@ func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(left, "cgroup.procs"), []byte(strconv.Itoa(sleeper.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := Sweep(); err != nil {
+	h, err := findHierarchy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.sweep(); err != nil {
 		t.Fatal(err)
 	}
 	if err := sleeper.Wait(); err == nil {

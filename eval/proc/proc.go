@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // Process is a program that runs.
 type Process struct {
 	cmd   *exec.Cmd
-	floor int64 // this process's own peak when the program started
+	floor int64        // this process's own peak when the program started
+	seen  atomic.Int64 // the program's peak, as it was sampled
 	done  chan struct{}
 	usage result.Usage
 	err   error
@@ -85,11 +87,12 @@ func Run(cmd *exec.Cmd) (result.Usage, error) {
 func (p *Process) wait() {
 	defer close(p.done)
 	ended := make(chan struct{})
-	sampled := make(chan int64, 1)
-	go func() { sampled <- samplePeak(strconv.Itoa(p.PID()), ended) }()
+	var sampler sync.WaitGroup
+	sampler.Go(func() { p.sample(ended) })
 	err := p.cmd.Wait()
 	close(ended)
-	p.usage = p.used(<-sampled)
+	sampler.Wait()
+	p.usage = p.used()
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		p.err = p.explain(err)
 	}
@@ -110,9 +113,9 @@ func lastLines(text string) string {
 	return strings.Join(lines[max(0, len(lines)-3):], "; ")
 }
 
-func (p *Process) used(sampled int64) result.Usage {
+func (p *Process) used() result.Usage {
 	state := p.cmd.ProcessState
-	u := result.Usage{CPU: (state.UserTime() + state.SystemTime()).Seconds(), PeakBytes: sampled}
+	u := result.Usage{CPU: (state.UserTime() + state.SystemTime()).Seconds(), PeakBytes: p.seen.Load()}
 	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
 		u.DiskRead = r.Inblock * 512
 		if most := r.Maxrss << 10; most > p.floor {
@@ -122,16 +125,17 @@ func (p *Process) used(sampled int64) result.Usage {
 	return u
 }
 
-// samplePeak looks at a process's peak memory until ended is closed.
-func samplePeak(pid string, ended <-chan struct{}) (most int64) {
+// sample looks at the program's peak memory until ended is closed.
+func (p *Process) sample(ended <-chan struct{}) {
+	pid := strconv.Itoa(p.PID())
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ended:
-			return most
+			return
 		case <-tick.C:
-			most = max(most, familyPeak(pid, 0))
+			p.seen.Store(max(p.seen.Load(), familyPeak(pid, 0)))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"dfetch/eval/result"
 )
 
 // helperEnv makes the test binary do what a test wants of a program.
@@ -29,14 +32,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// useMemory holds 200 MiB for some looks of the sampler. They are not Go's, so
+// useMemory holds 200 MiB until its standard input ends. They are not Go's, so
 // that the race detector keeps no shadow of them.
 func useMemory() {
 	_, err := unix.Mmap(-1, 0, 200<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE|unix.MAP_POPULATE)
 	if err != nil {
 		os.Exit(1)
 	}
-	time.Sleep(200 * time.Millisecond)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
 }
 
@@ -56,8 +59,27 @@ func helper(t *testing.T, what string) *exec.Cmd {
 	return cmd
 }
 
+// runUntilSeen runs a program that uses memory until the sampler has seen it.
+func runUntilSeen(t *testing.T, cmd *exec.Cmd) (result.Usage, error) {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	if err := p.await(t.Context(), "be seen", func() bool { return p.seen.Load() >= 200<<20 }); err != nil {
+		t.Error(err)
+	}
+	stdin.Close()
+	return p.Wait()
+}
+
 func TestUsage(t *testing.T) {
-	u, err := Run(helper(t, "memory"))
+	u, err := runUntilSeen(t, helper(t, "memory"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +95,7 @@ func TestUsage(t *testing.T) {
 func TestUsageOfChildren(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `"$0"; exit 0`, os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"=memory")
-	u, err := Run(cmd)
+	u, err := runUntilSeen(t, cmd)
 	if err != nil || u.PeakBytes < 200<<20 {
 		t.Errorf("peak %d MiB, %v", u.PeakBytes>>20, err)
 	}

@@ -50,21 +50,11 @@ func (z *zoomer) answer(w sources.Want, list []recipe.FineEntry, err error) {
 // answered waits until n wants were answered.
 func (z *zoomer) answered(tb testing.TB, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	for {
+	reach(tb, n, z.change, func() int {
 		z.mu.Lock()
-		got := len(z.lists)
-		z.mu.Unlock()
-		if got >= n {
-			return
-		}
-		select {
-		case <-z.change:
-		case <-deadline.C:
-			tb.Fatalf("%d of %d wants are answered", got, n)
-		}
-	}
+		defer z.mu.Unlock()
+		return len(z.lists)
+	})
 }
 
 // TestPartsComeAlone: of chunks that are nearly held, what is missing crosses the wire and little else.

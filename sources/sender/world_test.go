@@ -159,19 +159,23 @@ func (c *collector) Down(err error) {
 // settled waits until n wants were delivered or failed.
 func (c *collector) settled(tb testing.TB, n int) {
 	tb.Helper()
+	reach(tb, n, c.change, func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.got) + len(c.failed)
+	})
+}
+
+// reach waits until count gives n; change tells when it may have grown.
+func reach(tb testing.TB, n int, change <-chan struct{}, count func() int) {
+	tb.Helper()
 	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
-	for {
-		c.mu.Lock()
-		got := len(c.got) + len(c.failed)
-		c.mu.Unlock()
-		if got >= n {
-			return
-		}
+	for count() < n {
 		select {
-		case <-c.change:
+		case <-change:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d wants are settled", got, n)
+			tb.Fatalf("%d of %d wants are done", count(), n)
 		}
 	}
 }
