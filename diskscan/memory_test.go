@@ -11,14 +11,21 @@ import (
 
 func nothing(recipe.ID) bool { return false }
 
+// remembering gives a disk that has hashed a file f of n bytes when nobody wanted it.
+func remembering(t *testing.T, n int) (d *Disk, dir string, data []byte) {
+	t.Helper()
+	dir = t.TempDir()
+	data = noise("a", n)
+	write(t, filepath.Join(dir, "f"), data)
+	d = open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	hashAll(t, d, fileAt("f"), nothing, func(f *Found) { f.Release() })
+	return d, dir, data
+}
+
 // What was hashed when nobody wanted it is found when somebody does, without a search.
 func TestRecallFindsWhatWasHashed(t *testing.T) {
-	dir := t.TempDir()
-	data := noise("a", 3_000_000)
-	write(t, filepath.Join(dir, "f"), data)
-	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	d, _, data := remembering(t, 3_000_000)
 	var c collector
-	hashAll(t, d, fileAt("f"), nothing, c.take)
 	ids := idsOf(refsOf(t, data))
 	if !d.Remembers(ids[0]) || d.Remembers(recipe.ID{1}) {
 		t.Error("wrong chunks are remembered")
@@ -40,12 +47,8 @@ func TestRecallFindsWhatWasHashed(t *testing.T) {
 
 // A file that has changed since gives nothing, and no error.
 func TestRecalledFileHasChanged(t *testing.T) {
-	dir := t.TempDir()
-	data := noise("a", 300_000)
-	write(t, filepath.Join(dir, "f"), data)
-	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
+	d, dir, data := remembering(t, 300_000)
 	var c collector
-	hashAll(t, d, fileAt("f"), nothing, c.take)
 	write(t, filepath.Join(dir, "f"), noise("b", 300_001))
 	for _, r := range d.Recall(idsOf(refsOf(t, data))) {
 		if res, err := d.Read(t.Context(), r, anything, c.take); err != nil || !res.Changed {
