@@ -46,7 +46,7 @@ type File struct {
 	attachments []Attachment
 	index       []byte
 	end         int64 // where the nodes end
-	cache       *rawCache
+	cache       *Recent[[]byte]
 }
 
 // OpenFile opens a .dfr file. The root, the attachments and the index are read and checked; nodes
@@ -73,7 +73,7 @@ func OpenFile(path string) (*File, error) {
 
 // OpenReaderAt is OpenFile for size bytes of r, which must not change. Errors call it name.
 func OpenReaderAt(r io.ReaderAt, size int64, name string) (*File, error) {
-	f := &File{r: r, name: name, cache: newRawCache(rawCacheSize)}
+	f := &File{r: r, name: name, cache: NewRecent[[]byte](rawCacheSize)}
 	if err := f.open(size); err != nil {
 		return nil, f.wrap(err)
 	}
@@ -207,7 +207,7 @@ func (f *File) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if raw, ok := f.cache.get(id); ok {
+	if raw, ok := f.cache.Get(id); ok {
 		return raw, nil
 	}
 	off, ok := f.find(id)
@@ -224,7 +224,7 @@ func (f *File) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) {
 	if f.root.Hash.Node(kind, raw) != id {
 		return nil, f.wrap(bad("", "%s node %s is damaged", kind, FormatID(f.root.Hash, id)))
 	}
-	f.cache.add(id, raw)
+	f.cache.Add(id, raw, len(raw))
 	return raw, nil
 }
 

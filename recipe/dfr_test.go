@@ -211,17 +211,25 @@ func TestNodesTravelSmall(t *testing.T) {
 	}
 }
 
-func TestRawCacheKeepsItsBound(t *testing.T) {
-	c := newRawCache(1000)
+func TestRecentKeepsItsBound(t *testing.T) {
+	c := NewRecent[[]byte](1000)
 	for i := range byte(100) {
-		c.add(ID{i}, make([]byte, 90))
-		c.get(ID{0})
+		c.Add(ID{i}, make([]byte, 90), 90)
+		c.Get(ID{0})
 	}
-	if _, ok := c.get(ID{0}); !ok || c.size > 1000 || c.order.Len() != len(c.byID) || c.order.Len() != 11 {
+	if _, ok := c.Get(ID{1}); ok {
+		t.Error("what was used first is there")
+	}
+	if _, ok := c.Get(ID{0}); !ok || c.size > 1000 || c.order.Len() != len(c.byID) || c.order.Len() != 11 {
 		t.Error(ok, c.size, c.order.Len())
 	}
-	c.add(ID{200}, make([]byte, 1001))
-	if _, ok := c.get(ID{200}); ok {
+	c.Add(ID{200}, make([]byte, 1001), 1001)
+	if _, ok := c.Get(ID{200}); ok {
 		t.Error("a node larger than the cache is kept")
+	}
+	var none Recent[[]byte]
+	none.Add(ID{1}, nil, 0)
+	if _, ok := none.Get(ID{1}); ok {
+		t.Error("the zero Recent keeps something")
 	}
 }

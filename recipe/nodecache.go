@@ -50,7 +50,7 @@ type NodeCache struct {
 	dir string
 	cfg CacheConfig
 
-	cache *rawCache
+	cache *Recent[[]byte]
 
 	mu     sync.Mutex
 	index  map[[shortID]byte]place
@@ -78,7 +78,7 @@ func OpenNodeCache(dir string, cfg CacheConfig) (*NodeCache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
 	}
-	c := &NodeCache{dir: dir, cfg: cfg, cache: newRawCache(rawCacheSize), index: map[[shortID]byte]place{}}
+	c := &NodeCache{dir: dir, cfg: cfg, cache: NewRecent[[]byte](rawCacheSize), index: map[[shortID]byte]place{}}
 	packs, err := listPacks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
@@ -140,14 +140,14 @@ func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if raw, ok := c.cache.get(id); ok {
+	if raw, ok := c.cache.Get(id); ok {
 		return raw, nil
 	}
 	at, ok := c.find(id)
 	if ok {
 		raw, err := readPacked(at.pack, at.off, kind, id)
 		if err == nil && c.cfg.Hash.Node(kind, raw) == id {
-			c.cache.add(id, raw)
+			c.cache.Add(id, raw, len(raw))
 			return raw, nil
 		}
 		c.forget(id, at)

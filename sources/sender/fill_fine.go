@@ -55,12 +55,12 @@ func (f *filler) fineList(ctx context.Context, ordinal uint64) ([]recipe.FineEnt
 	if p.size > wire.MaxZoomChunk {
 		return nil, fmt.Errorf("chunk %d has %d bytes, fine lists are made of up to %d: %w", ordinal, p.size, wire.MaxZoomChunk, sources.ErrNotHeld)
 	}
-	if list, ok := f.s.srv.fine.get(p.id); ok {
+	if list, ok := f.s.srv.fine.Get(p.id); ok {
 		return list, nil
 	}
 	list, err := f.makeFine(ctx, p)
 	if err == nil {
-		f.s.srv.fine.put(p.id, list)
+		f.s.srv.fine.Add(p.id, list, fineSize(list))
 	}
 	return list, err
 }
@@ -82,4 +82,10 @@ func (f *filler) makeFine(ctx context.Context, p piece) ([]recipe.FineEntry, err
 		return nil, fmt.Errorf("%q at %d has other bytes: %w", p.file.path(), p.off, sources.ErrChanged)
 	}
 	return recipe.Fine(hash, nil, f.chunk), nil
+}
+
+// fineSize is about what a list takes in the server's memory.
+func fineSize(list []recipe.FineEntry) int {
+	const entryCost, listCost = 10, 200
+	return listCost + len(list)*entryCost
 }

@@ -291,25 +291,21 @@ func TestOutboxSplitsRequests(t *testing.T) {
 	}
 }
 
-func TestFineCacheIsBounded(t *testing.T) {
-	c := newFineLists(10_000)
+// TestFineListsHaveASize: the server's cache counts a list's entries and what lies beside them.
+func TestFineListsHaveASize(t *testing.T) {
+	c := recipe.NewRecent[[]recipe.FineEntry](10_000)
 	list := make([]recipe.FineEntry, 30)
-	for i := range 100 {
-		c.put(recipe.ID{byte(i)}, list)
-		c.get(recipe.ID{0})
+	kept := 0
+	for i := range byte(100) {
+		c.Add(recipe.ID{i}, list, fineSize(list))
 	}
-	if _, ok := c.get(recipe.ID{0}); !ok {
-		t.Error("what was used all the time is gone")
+	for i := range byte(100) {
+		if _, ok := c.Get(recipe.ID{i}); ok {
+			kept++
+		}
 	}
-	if _, ok := c.get(recipe.ID{1}); ok {
-		t.Error("what was used first is there")
-	}
-	if n := len(c.byID); n != 10_000/(200+300) || n != c.order.Len() {
-		t.Errorf("%d lists are kept", n)
-	}
-	c.put(recipe.ID{200}, make([]recipe.FineEntry, 2000))
-	if _, ok := c.get(recipe.ID{200}); ok {
-		t.Error("a list larger than the cache was kept")
+	if kept != 10_000/(200+300) {
+		t.Errorf("%d lists are kept", kept)
 	}
 }
 
