@@ -3,6 +3,7 @@ package diskscan
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -216,11 +217,12 @@ func TestColdSpans(t *testing.T) {
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if n := coldBeyond([]span{{0, 100}, {100, 150}, {160, 200}}, 90); n != 150 {
-		t.Errorf("cold until %d, want 150", n)
+	rest := coldBeyond([]span{{0, 80}, {85, 100}, {160, 200}}, 90)
+	if !slices.Equal(rest, []span{{90, 100}, {160, 200}}) {
+		t.Errorf("cold beyond: %v", rest)
 	}
-	if n := coldBeyond([]span{{0, 80}, {100, 150}}, 90); n != 0 {
-		t.Errorf("cold until %d, want 0", n)
+	if n := coldUpTo([]span{{0, 80}, {85, 100}, {160, 200}}, 90); n != 85 {
+		t.Errorf("%d cold, want 85", n)
 	}
 }
 

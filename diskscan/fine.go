@@ -39,7 +39,7 @@ func (d *Disk) readStretch(o *operation, f File, off int64, data []byte) (int, e
 	}
 	defer unix.Close(fd)
 	data = data[:max(0, min(int64(len(data)), st.Size-off))]
-	n, err := preadFull(fd, data, off)
+	n, err := d.cfg.Reader.ReadAt(fd, data, off)
 	return n, errors.Join(err, o.step())
 }
 
@@ -63,7 +63,7 @@ func (d *Disk) ReadPieces(ctx context.Context, f File, pieces []Piece) error {
 		for _, p := range pieces {
 			at := len(own)
 			own = append(own, make([]byte, len(p.To))...)
-			if _, err := preadFull(fd, own[at:], p.Offset); err != nil {
+			if _, err := d.cfg.Reader.ReadAt(fd, own[at:], p.Offset); err != nil {
 				return fmt.Errorf("%d bytes from %d: %w", len(p.To), p.Offset, err)
 			}
 			if err := o.step(); err != nil {

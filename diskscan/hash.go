@@ -15,10 +15,11 @@ import (
 // HashState is how far the hashing of a file has come. The zero value is its start.
 type HashState struct {
 	recipe.Position
-	Slice     int64   // bytes to read next, at most; zero is Config.Slice
-	coldUntil int64   // what lies before was not in the page cache before this file was read
-	stamp     stamp   // of the file when its hashing began
-	indexed   indexed // what the index was told of it
+	Slice   int64   // bytes to read next, at most; zero is Config.Slice
+	looked  int64   // what lies before was looked for in the page cache before it was read ahead
+	cold    []span  // of that, from the position on: what was not there
+	stamp   stamp   // of the file when its hashing began
+	indexed indexed // what the index was told of it
 }
 
 // Chunk is one chunk where a file has it.
@@ -100,13 +101,14 @@ type slice struct {
 	want Want
 	sink Sink
 
-	fd    int
-	stop  int64 // where the slice ends
-	cold  []span
-	seen  []Chunk     // for the index and the memory
-	past  []recipe.ID // not wanted when they were passed; for the memory
-	batch batch
-	res   HashResult
+	fd     int
+	stop   int64 // where the slice ends
+	cold   []span
+	looked int64       // as in HashState, for the next slice
+	seen   []Chunk     // for the index and the memory
+	past   []recipe.ID // not wanted when they were passed; for the memory
+	batch  batch
+	res    HashResult
 }
 
 func (s *slice) run() error {
@@ -162,11 +164,9 @@ func (s *slice) prepare(size int64) {
 	readQuietly(s.fd)
 	s.stop = min(s.at.Offset+s.length(), size)
 	beyond := min(s.stop+lookBeyond, size)
-	known := min(max(s.at.coldUntil, s.at.Offset), beyond)
-	if known > s.at.Offset {
-		s.cold = []span{{s.at.Offset, known}}
-	}
-	s.cold = append(s.cold, cold(s.fd, known, beyond)...)
+	s.looked = max(s.at.looked, s.at.Offset)
+	s.cold = append(slices.Clone(s.at.cold), cold(s.fd, s.looked, beyond)...)
+	s.looked = max(s.looked, beyond)
 	s.d.cfg.Reader.Fetch(s.fd, s.at.Offset, s.stop)
 }
 
@@ -178,18 +178,14 @@ func coldUpTo(spans []span, end int64) (n int64) {
 	return n
 }
 
-// coldBeyond is how far the pages from stop on are cold without a gap; 0 if the first is not.
-func coldBeyond(spans []span, stop int64) int64 {
-	until := stop
+// coldBeyond are the cold pages from off on.
+func coldBeyond(spans []span, off int64) (rest []span) {
 	for _, c := range spans {
-		if c.off <= until {
-			until = max(until, c.end)
+		if c.end > off {
+			rest = append(rest, span{max(c.off, off), c.end})
 		}
 	}
-	if until == stop {
-		return 0
-	}
-	return until
+	return rest
 }
 
 // sliceTime is after how long a slice ends early: the disk is slower than was thought, and the caller
@@ -226,8 +222,9 @@ func (s *slice) cut(st *unix.Stat_t) error {
 func (s *slice) advance(at recipe.Position, size int64) {
 	s.res.Bytes = at.Offset - s.at.Offset
 	s.res.Next.Position = at
-	s.res.Next.coldUntil = coldBeyond(s.cold, at.Offset)
-	s.res.Done = at.Offset >= size
+	if s.res.Done = at.Offset >= size; !s.res.Done {
+		s.res.Next.looked, s.res.Next.cold = s.looked, coldBeyond(s.cold, at.Offset)
+	}
 	s.d.count.hash.Add(1)
 	s.d.count.hashBytes.Add(s.res.Bytes)
 }

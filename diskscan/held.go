@@ -25,9 +25,11 @@ func (s *Scope) openHeld(f File, st *unix.Stat_t) (int, bool) {
 	if !ok {
 		return -1, false
 	}
-	if err := r.admit(fd, st); err != nil {
+	var found unix.Stat_t // st stays as it is if this is not the file
+	if err := r.admit(fd, &found); err != nil {
 		return -1, false
 	}
+	*st = found
 	return fd, true
 }
 

@@ -49,7 +49,7 @@ func (m *memory) add(f File, st stamp, chunks []Chunk) {
 	defer m.mu.Unlock()
 	for len(chunks) > 0 {
 		n := min(len(chunks), m.limit-len(m.young.chunks))
-		if n == 0 {
+		if n == 0 || len(m.young.files) >= m.limit { // files whose chunks are all known count too
 			m.old, m.young = m.young, generation{chunks: map[uint64]seenAt{}}
 			continue
 		}
@@ -73,10 +73,7 @@ func (m *memory) recall(ids []recipe.ID) []recalled {
 	var out []recalled
 	numbers := map[seenFile]int{}
 	for _, id := range ids {
-		at, f, ok := m.young.find(id)
-		if !ok {
-			at, f, ok = m.old.find(id)
-		}
+		at, f, ok := m.find(id)
 		if !ok {
 			continue
 		}
@@ -95,6 +92,14 @@ func (m *memory) recall(ids []recipe.ID) []recalled {
 type recalled struct {
 	seenFile
 	chunks []Chunk
+}
+
+// find looks a chunk up; mu is held.
+func (m *memory) find(id recipe.ID) (seenAt, seenFile, bool) {
+	if at, f, ok := m.young.find(id); ok {
+		return at, f, true
+	}
+	return m.old.find(id)
 }
 
 func (g *generation) find(id recipe.ID) (seenAt, seenFile, bool) {
@@ -125,9 +130,6 @@ func (d *Disk) Remembers(id recipe.ID) bool {
 	}
 	d.memory.mu.Lock()
 	defer d.memory.mu.Unlock()
-	if _, _, ok := d.memory.young.find(id); ok {
-		return true
-	}
-	_, _, ok := d.memory.old.find(id)
+	_, _, ok := d.memory.find(id)
 	return ok
 }

@@ -50,7 +50,7 @@ func (s *Scope) openUp() {
 func (s *Scope) startsAt(path string, from *root) bool {
 	for i := range s.roots {
 		r := &s.roots[i]
-		if r.start && r.only == "" && len(r.path) == len(path) && r.path == path && (!r.public || from.public) {
+		if r.start && r.only == "" && r.path == path && (!r.public || from.public) {
 			return true
 		}
 	}

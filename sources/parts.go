@@ -17,13 +17,7 @@ type Part struct {
 	Spans   []Span // their bytes sum up to the part's share of Buf
 }
 
-func (p *Part) bytes() int {
-	n := 0
-	for _, s := range p.Spans {
-		n += int(s.Len)
-	}
-	return n
-}
+func (p *Part) bytes() int { return int(spanBytes(p.Spans)) }
 
 // ArriveParts settles the wants whose parts came and releases the buffer. If a want lacks other parts than
 // those that came, it fails: the source has answered it. Parts of chunks that are not outstanding, or

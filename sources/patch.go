@@ -26,9 +26,10 @@ type Patch struct {
 }
 
 // Bytes is how much is missing.
-func (p *Patch) Bytes() int64 {
-	n := int64(0)
-	for _, s := range p.Missing {
+func (p *Patch) Bytes() int64 { return spanBytes(p.Missing) }
+
+func spanBytes(spans []Span) (n int64) {
+	for _, s := range spans {
 		n += int64(s.Len)
 	}
 	return n

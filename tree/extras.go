@@ -74,8 +74,9 @@ func (x *extras) visit(it recipe.Item) {
 func (x *extras) level(path string) extraLevel {
 	l := extraLevel{path: path}
 	l.names, l.dev = x.list(path)
-	if l.kept = make([]bool, len(l.names)); path == "" {
-		l.keep(DirName)
+	l.kept = make([]bool, len(l.names))
+	if n := len(x.stack); n == 0 || x.stack[n-1].dev != l.dev {
+		l.keep(DirName) // the top of a file system has a staging directory
 	}
 	return l
 }

@@ -18,7 +18,7 @@ type Inode struct{ Dev, Ino uint64 }
 
 func inodeOf(st *unix.Stat_t) Inode { return Inode{st.Dev, st.Ino} }
 
-// Old is a live file that lost its name to a file or directory of the recipe. It is held, by a link in
+// Old is a live file that loses its name to a file or directory of the recipe. It is held, by a link in
 // the staging directory, for whoever may want to read it.
 type Old struct {
 	File  Inode

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"dfetch/fetch"
@@ -90,16 +91,17 @@ func (o *origin) signedBy(keys []string) error {
 	if o.file == nil {
 		return usagef("--trust wants the signed .dfr file beside the address")
 	}
+	signatures := recipe.Signatures(o.id, o.file.Attachments())
+	signed := false
 	for _, text := range keys {
 		key, err := recipe.ParseKey(text)
 		if err != nil {
 			return usagef("--trust: %v", err)
 		}
-		for _, s := range recipe.Signatures(o.id, o.file.Attachments()) {
-			if key.Equal(ed25519.PublicKey(s.Key)) {
-				return nil
-			}
-		}
+		signed = signed || slices.ContainsFunc(signatures, func(s recipe.Signature) bool { return key.Equal(ed25519.PublicKey(s.Key)) })
+	}
+	if signed {
+		return nil
 	}
 	return withCode(exitRecipe, errors.New("the recipe is not signed by a key that --trust names"))
 }

@@ -64,7 +64,9 @@ the same command goes on from what was verified.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := get(cmd, &f, args)
 			if err != nil && !f.reported && f.report != "" {
-				r := &fetch.Report{Version: fetch.ReportVersion, Exit: codeOf(err), Error: err.Error()}
+				r := &fetch.Report{
+					Version: fetch.ReportVersion, Exit: codeOf(err), Error: err.Error(), Sources: map[string]fetch.SourceReport{},
+				}
 				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.report)))
 			}
 			return err
@@ -366,13 +368,11 @@ func (v *view) progress(s fetch.Snapshot) {
 
 // end shows the report and writes it where --report wants it.
 func (v *view) end(r *fetch.Report, path string) error {
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
 	switch {
 	case v.f.json:
-		fmt.Fprintf(v.out, "%s\n", text)
+		if err := json.NewEncoder(v.out).Encode(r); err != nil {
+			return err
+		}
 	case !v.f.quiet && r.Exit == exitDone:
 		summary(v.out, r)
 	}

@@ -231,7 +231,7 @@ func (c *Client) takeRoot(raw []byte) error {
 		return fmt.Errorf("root from the server: %w: %w", err, sources.ErrProtocol)
 	}
 	c.root, c.raw = root, raw
-	c.maxRaw = max(wire.MaxRun, int(root.Profile.Max))
+	c.maxRaw = maxRaw(root)
 	c.reader.SetMaxData(wire.MaxDataBody(c.maxRaw))
 	cfg := sources.LedgerConfig{Hash: root.Hash, Sink: c.cfg.Sink, Now: c.cfg.Now}
 	if c.fine {

@@ -34,6 +34,7 @@ type gate struct {
 	mu   sync.Mutex
 	open int
 	byIP map[netip.Prefix]*caller
+	next int     // how many of them call for a look at who may be forgotten
 	rest *caller // stands for the addresses beyond maxCallers
 }
 
@@ -44,7 +45,7 @@ type caller struct {
 }
 
 // Addresses are remembered until they may begin as many handshakes as at first. There is a look for such when
-// there are sweepCallers more than at the last look.
+// sweepCallers have come since the last look, and when there is room for no more.
 const (
 	maxCallers   = 1 << 14
 	sweepCallers = 1 << 10
@@ -107,8 +108,9 @@ func (g *gate) caller(now time.Time, ip netip.Prefix) *caller {
 	if c := g.byIP[ip]; c != nil {
 		return c
 	}
-	if n := len(g.byIP); n%sweepCallers == sweepCallers-1 {
+	if len(g.byIP) >= g.next {
 		g.sweep(now)
+		g.next = min(len(g.byIP)+sweepCallers, maxCallers)
 	}
 	if len(g.byIP) >= maxCallers {
 		return g.rest

@@ -3,6 +3,7 @@ package sender
 import (
 	"fmt"
 
+	"dfetch/recipe"
 	"dfetch/sources"
 	"dfetch/sources/wire"
 )
@@ -46,8 +47,8 @@ func (s *session) takeGetParts(body []byte) error {
 	ranges := make([]sources.Range, len(parts))
 	for i := range parts {
 		ranges[i] = sources.Range{First: parts[i].Ordinal, Count: 1}
-		if n := parts[i].Bytes(); n > int64(s.maxRaw()) {
-			return fmt.Errorf("GET_PARTS of %d bytes of chunk %d, limit %d: %w", n, parts[i].Ordinal, s.maxRaw(), wire.ErrFrame)
+		if n := parts[i].Bytes(); n > int64(maxRaw(s.tree.root)) {
+			return fmt.Errorf("GET_PARTS of %d bytes of chunk %d, limit %d: %w", n, parts[i].Ordinal, maxRaw(s.tree.root), wire.ErrFrame)
 		}
 	}
 	s.mu.Lock()
@@ -55,8 +56,8 @@ func (s *session) takeGetParts(body []byte) error {
 	return s.queue(&s.gets, get{parts: parts}, ranges...)
 }
 
-// maxRaw is the raw bytes of a PARTS frame at most.
-func (s *session) maxRaw() int { return max(wire.MaxRun, int(s.tree.root.Profile.Max)) }
+// maxRaw is the raw bytes of a DATA or PARTS frame at most.
+func maxRaw(root *recipe.Root) int { return max(wire.MaxRun, int(root.Profile.Max)) }
 
 // queue adds a request for chunks in ranges. It is called with mu held.
 func (s *session) queue(to *[]get, g get, ranges ...sources.Range) error {
@@ -124,8 +125,8 @@ func (s *session) nextZoom() (ordinal uint64, ok bool) {
 	return 0, false
 }
 
-// nextParts takes parts of about this many bytes, if parts are next: at least one, and no more than their
-// table may have.
+// nextParts takes parts of about this many bytes, if parts are next: at least one, and no more than the
+// head room has place for.
 func (s *session) nextParts(limit int64) []wire.Part {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 	TypeNodesEnd Type = 11 // server: no more of this request
 	TypeGet      Type = 16 // client: send chunks
 	TypeCancel   Type = 17 // client: don't send them
-	TypeTaken    Type = 18 // server: GETs that were begun, room for more; 4 bytes
+	TypeTaken    Type = 18 // server: requests for chunks, parts and fine lists that it is done with; 4 bytes
 	TypeData     Type = 19 // server: a run of chunks
 	TypeFail     Type = 20 // server: chunks that will not come
 	TypeGetParts Type = 21 // client: send parts of chunks
