@@ -169,7 +169,7 @@ type server struct {
 }
 
 // patience is how long a server may take to print its addresses, or to end.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // cmdServe starts a server and waits until it has printed an address for each variable.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
