@@ -123,4 +123,9 @@ func TestAddressesAreForgotten(t *testing.T) {
 	if n := len(g.byIP); n > maxCallers {
 		t.Errorf("%d addresses are remembered, limit %d", n, maxCallers)
 	}
+	now = now.Add(time.Minute)
+	call(1 << 20)
+	if n := len(g.byIP); n != 1 {
+		t.Errorf("%d addresses are remembered a minute later", n)
+	}
 }

@@ -31,11 +31,12 @@ type gate struct {
 	all    int
 	each   int
 
-	mu   sync.Mutex
-	open int
-	byIP map[netip.Prefix]*caller
-	next int     // how many of them call for a look at who may be forgotten
-	rest *caller // stands for the addresses beyond maxCallers
+	mu    sync.Mutex
+	open  int
+	byIP  map[netip.Prefix]*caller
+	next  int       // how many of them call for a look at who may be forgotten
+	swept time.Time // when the last look was
+	rest  *caller   // stands for the addresses beyond maxCallers
 }
 
 // caller is one address.
@@ -45,10 +46,11 @@ type caller struct {
 }
 
 // Addresses are remembered until they may begin as many handshakes as at first. There is a look for such when
-// sweepCallers have come since the last look, and when there is room for no more.
+// sweepCallers have come since the last look, and each sweepFull while there is room for no more.
 const (
 	maxCallers   = 1 << 14
 	sweepCallers = 1 << 10
+	sweepFull    = time.Second
 )
 
 func newGate(cfg *ServerConfig) *gate {
@@ -108,9 +110,9 @@ func (g *gate) caller(now time.Time, ip netip.Prefix) *caller {
 	if c := g.byIP[ip]; c != nil {
 		return c
 	}
-	if len(g.byIP) >= g.next {
+	if len(g.byIP) >= g.next && (len(g.byIP) < maxCallers || now.Sub(g.swept) >= sweepFull) {
 		g.sweep(now)
-		g.next = min(len(g.byIP)+sweepCallers, maxCallers)
+		g.next, g.swept = min(len(g.byIP)+sweepCallers, maxCallers), now
 	}
 	if len(g.byIP) >= maxCallers {
 		return g.rest
