@@ -66,6 +66,7 @@ type nodeFeed struct {
 	coming map[recipe.ID]chan struct{} // closed when the node is in the cache, or will not come
 	stream chan struct{}               // closed when the stream has ended; nil if none ran
 	flows  recipe.Kind                 // of the nodes that the stream brings
+	hoped  map[recipe.ID]struct{}      // of coming, what only the stream can bring: settled when it ends
 	asks   []nodeAsk
 	mail   chan struct{} // a token for each asker that may look at asks
 	wg     sync.WaitGroup
@@ -81,8 +82,8 @@ type nodeStore interface {
 func newNodeFeed(cache nodeStore, local []recipe.Nodes, mask recipe.Mask, source func(context.Context) (nodeStream, error), wire func(int)) *nodeFeed {
 	return &nodeFeed{
 		local: local, cache: cache, mask: mask, source: source, wire: wire,
-		coming: map[recipe.ID]chan struct{}{},
-		mail:   make(chan struct{}, nodeAskers),
+		coming: map[recipe.ID]chan struct{}{}, hoped: map[recipe.ID]struct{}{},
+		mail: make(chan struct{}, nodeAskers),
 	}
 }
 
@@ -105,7 +106,7 @@ func (f *nodeFeed) streamAll(ctx context.Context, root recipe.ID, with below) {
 	f.stream, f.flows = done, with.kind()
 	f.mu.Unlock()
 	f.wg.Go(func() {
-		defer close(done)
+		defer f.endStream(done)
 		src, err := f.source(ctx)
 		if err != nil {
 			return // Node finds the same error when it asks
@@ -128,6 +129,16 @@ func (f *nodeFeed) streamAll(ctx context.Context, root recipe.ID, with below) {
 			return nil
 		})
 	})
+}
+
+// endStream notes that the stream has ended, and wakes those who wait for what it did not bring.
+func (f *nodeFeed) endStream(done chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(done)
+	for id := range f.hoped {
+		f.settleLocked(id)
+	}
 }
 
 // children calls fn for the nodes of one kind that a node which was checked refers to.
@@ -168,9 +179,15 @@ func (f *nodeFeed) putOne(k recipe.Kind, id recipe.ID, raw []byte) error {
 func (f *nodeFeed) settle(id recipe.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.settleLocked(id)
+}
+
+// settleLocked is settle with mu held.
+func (f *nodeFeed) settleLocked(id recipe.ID) {
 	if ch := f.coming[id]; ch != nil {
 		close(ch)
 		delete(f.coming, id)
+		delete(f.hoped, id)
 	}
 }
 
@@ -290,11 +307,10 @@ func (f *nodeFeed) await(ctx context.Context, k recipe.Kind, id recipe.ID) (bool
 		return true, nil
 	}
 	ch := f.coming[id]
-	var stream chan struct{}
 	if ch == nil && k == f.flows && f.streaming() {
 		ch = make(chan struct{})
 		f.coming[id] = ch
-		stream = f.stream
+		f.hoped[id] = struct{}{}
 	}
 	f.mu.Unlock()
 	if ch == nil {
@@ -302,7 +318,6 @@ func (f *nodeFeed) await(ctx context.Context, k recipe.Kind, id recipe.ID) (bool
 	}
 	select {
 	case <-ch:
-	case <-stream: // a nil channel when the node was asked for by itself
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}

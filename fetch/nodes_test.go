@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -140,6 +141,73 @@ func TestStreamOfKnownListsEnds(t *testing.T) {
 	if err != nil || srv.sent > len(nodes)-known+2 {
 		t.Errorf("%d nodes were sent, %d of %d are known: %v", srv.sent, known, len(nodes), err)
 	}
+}
+
+// TestStreamEndsAfterItsWaiterLeft: who waited for a streamed node has left when the stream breaks off. The next
+// one asks for the node by itself, and so does one that is still there.
+func TestStreamEndsAfterItsWaiterLeft(t *testing.T) {
+	nodes, root, id := listFile(t)
+	list := root.Top.Content.Refs[0].ID
+	synctest.Test(t, func(t *testing.T) {
+		srv := &server{nodes: nodes}
+		breakOff := make(chan struct{})
+		source := func(context.Context) (nodeStream, error) {
+			return func(ctx context.Context, asks []nodeAsk, with below, fn func(recipe.Kind, recipe.ID, []byte) error) error {
+				if with == noneBelow {
+					return srv.stream(ctx, asks, with, fn)
+				}
+				<-breakOff
+				return errors.New("broken off")
+			}, nil
+		}
+		f := newNodeFeed(&memStore{MemNodes: recipe.MemNodes{}}, nil, root.Mask, source, func(int) {})
+		f.streamAll(t.Context(), id, allLists)
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := f.Node(gone, recipe.KindList, list); !errors.Is(err, context.Canceled) {
+			t.Fatalf("waited while the stream runs: %v", err)
+		}
+		stayed := make(chan error)
+		go func() {
+			_, err := f.Node(t.Context(), recipe.KindList, list)
+			stayed <- err
+		}()
+		synctest.Wait()
+		close(breakOff)
+		if err := <-stayed; err != nil {
+			t.Errorf("one that waited on: %v", err)
+		}
+		f.wait()
+		if _, err := f.Node(t.Context(), recipe.KindList, list); err != nil || len(f.coming) > 0 {
+			t.Errorf("%v; %d nodes are still waited for", err, len(f.coming))
+		}
+	})
+}
+
+// TestPrefetchAfterABrokenStream: a node that the stream did not bring, and that nobody waits for any more, can be
+// asked for ahead of need.
+func TestPrefetchAfterABrokenStream(t *testing.T) {
+	nodes, root, id := listFile(t)
+	list := root.Top.Content.Refs[0].ID
+	synctest.Test(t, func(t *testing.T) {
+		f := newNodeFeed(&memStore{MemNodes: recipe.MemNodes{}}, nil, root.Mask, func(ctx context.Context) (nodeStream, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, func(int) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		f.streamAll(ctx, id, allLists)
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := f.Node(gone, recipe.KindList, list); !errors.Is(err, context.Canceled) {
+			t.Fatalf("waited while the stream runs: %v", err)
+		}
+		cancel()
+		f.wait()
+		f.Prefetch(recipe.KindList, []recipe.ID{list})
+		if len(f.asks) != 1 {
+			t.Errorf("%d nodes are asked for, want 1 of %d", len(f.asks), len(nodes))
+		}
+	})
 }
 
 // TestEarlyNodes: nothing is asked for before the root is known, if the cache knows the recipe or several
