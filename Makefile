@@ -46,8 +46,10 @@ format: ## fail if a file is not in gofmt's form
 	if [ -n "$$bad" ]; then printf 'not in gofmt form:\n%s\n' "$$bad" >&2; exit 1; fi
 
 .PHONY: vet
-vet: ## run go vet
+vet: ## run go vet, for a 32-bit processor and for arm64 as well
 	$(GO) vet ./...
+	GOARCH=386 $(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
 
 .PHONY: lint
 lint: ## run golangci-lint, at the version that tools/go.mod pins

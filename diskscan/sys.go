@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -208,8 +207,8 @@ func preadFull(fd int, p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-func mtimeOf(st *unix.Stat_t) int64 { return st.Mtim.Sec*int64(time.Second) + st.Mtim.Nsec }
-func ctimeOf(st *unix.Stat_t) int64 { return st.Ctim.Sec*int64(time.Second) + st.Ctim.Nsec }
+func mtimeOf(st *unix.Stat_t) int64 { return st.Mtim.Nano() }
+func ctimeOf(st *unix.Stat_t) int64 { return st.Ctim.Nano() }
 
 func isRegular(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG }
 

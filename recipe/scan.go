@@ -265,7 +265,7 @@ func (s *scanner) file(st step, stat *unix.Stat_t, old *oldDir) error {
 			}
 			return s.add(st)
 		}
-		s.links[key] = &linkGroup{first: st.below(), left: stat.Nlink - 1}
+		s.links[key] = &linkGroup{first: st.below(), left: uint64(stat.Nlink) - 1} //nolint:unconvert // narrower on some processors
 		st.links = true
 	}
 	if stat.Size == 0 {

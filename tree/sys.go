@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -74,20 +73,10 @@ func preadFull(fd int, p []byte, off int64) error {
 
 // timesOf is the pair that utimensat takes: access time as it is, modification time as given.
 func timesOf(mtime int64) [2]unix.Timespec {
-	return [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Sec: floorSeconds(mtime), Nsec: floorNanos(mtime)}}
+	return [2]unix.Timespec{{Nsec: unix.UTIME_OMIT}, unix.NsecToTimespec(mtime)}
 }
 
-func floorSeconds(ns int64) int64 {
-	s := ns / int64(time.Second)
-	if ns%int64(time.Second) < 0 {
-		s--
-	}
-	return s
-}
-
-func floorNanos(ns int64) int64 { return ns - floorSeconds(ns)*int64(time.Second) }
-
-func mtimeOf(st *unix.Stat_t) int64 { return st.Mtim.Sec*int64(time.Second) + st.Mtim.Nsec }
+func mtimeOf(st *unix.Stat_t) int64 { return st.Mtim.Nano() }
 
 // setTimes sets the modification time of an open file.
 func setTimes(fd int, mtime int64) error {
@@ -145,7 +134,7 @@ func freeBytes(fd int) (int64, error) {
 	if err := unix.Fstatfs(fd, &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * st.Bsize, nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // narrower on some processors
 }
 
 // deviceOf is the device that a file lies on.

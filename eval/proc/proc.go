@@ -117,8 +117,8 @@ func (p *Process) used() result.Usage {
 	state := p.cmd.ProcessState
 	u := result.Usage{CPU: (state.UserTime() + state.SystemTime()).Seconds(), PeakBytes: p.seen.Load()}
 	if r, ok := state.SysUsage().(*syscall.Rusage); ok {
-		u.DiskRead = r.Inblock * 512
-		if most := r.Maxrss << 10; most > p.floor {
+		u.DiskRead = int64(r.Inblock) * 512                //nolint:unconvert // narrower on some processors
+		if most := int64(r.Maxrss) << 10; most > p.floor { //nolint:unconvert // narrower on some processors
 			u.PeakBytes = max(u.PeakBytes, most)
 		}
 	}
