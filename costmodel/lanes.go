@@ -34,11 +34,18 @@ func (p *Planner) insert(kind OpKind, dev Device, id uint32, st *state, key *flo
 	if math.IsInf(k, 1) {
 		return
 	}
-	l := &p.queues[dev.index()][kind]
+	l := p.lane(kind, dev)
 	*st, *key = queued, float32(k)
-	l.push(item{key: *key, id: id})
 	l.live++
 	l.units += p.units(kind, id)
+	l.put(p, kind, item{key: *key, id: id})
+}
+
+func (p *Planner) lane(kind OpKind, dev Device) *lane { return &p.queues[dev.index()][kind] }
+
+// put adds an item. Those that are out of date are dropped when they are the most.
+func (l *lane) put(p *Planner, kind OpKind, it item) {
+	l.push(it)
 	if len(l.items) > 2*l.live+64 {
 		l.keep(func(it item) bool { return p.valid(kind, it) })
 	}

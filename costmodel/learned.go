@@ -39,22 +39,30 @@ func (l *learned) correct(p float64) float64 {
 	return mean(p, c.usedHits, c.usedTries)
 }
 
-// saw takes in which share of what a file could have brought it did bring. It says whether guesses are
-// corrected differently from now on.
-func (l *learned) saw(p, share float64) bool {
-	c := &l[classOf(p)]
+// saw takes in which share of what a file could have brought it did bring. It says whether some guess of
+// its class is corrected to more than before from now on.
+func (l *learned) saw(p, share float64) (risen bool) {
+	class := classOf(p)
+	c := &l[class]
 	if c.tries >= maxTries {
 		c.hits *= (maxTries - 1) / c.tries
 		c.tries = maxTries - 1
 	}
 	c.hits += share
 	c.tries++
-	now, used := mean(p, c.hits, c.tries), mean(p, c.usedHits, c.usedTries)
-	if now < learnStep*used && used < learnStep*now {
+	if now, used := mean(p, c.hits, c.tries), mean(p, c.usedHits, c.usedTries); now < learnStep*used && used < learnStep*now {
 		return false
 	}
+	most := math.Ldexp(1, -class)
+	risen = c.raises(most) || c.raises(most/2)
 	c.usedHits, c.usedTries = c.hits, c.tries
-	return true
+	return risen
+}
+
+// raises says whether what was seen makes more of a guess than what is in use. The difference is linear in
+// the guess, so the ends of a class tell of all of it.
+func (c *learnClass) raises(p float64) bool {
+	return mean(p, c.hits, c.tries) > mean(p, c.usedHits, c.usedTries)
 }
 
 // learn takes in the first slice of a file: what it brought of the group that it was most like, against
@@ -73,22 +81,57 @@ func (p *Planner) learn(op Op, r Result) {
 	part := float64(op.Len) / float64(max(1, f.size))
 	missed := part * float64(max(0, p.groups.list.at(f.pairs.group[best]).chunks))
 	if could := float64(r.Found) + missed; could >= 1 {
-		if p.learned.saw(float64(f.pairs.p[best]), float64(r.Found)/could) {
-			p.rekeyFiles()
+		guess := float64(f.pairs.p[best])
+		if p.learned.saw(guess, float64(r.Found)/could) {
+			p.raise.begin(classOf(guess), p.files.n)
 		}
 	}
 }
 
-// rekeyFiles puts the files that wait in order anew.
-func (p *Planner) rekeyFiles() {
-	for d := range p.queues {
-		l := &p.queues[d][OpHash]
-		l.keep(func(it item) bool { return p.valid(OpHash, it) })
-		for i := range l.items {
-			it := &l.items[i]
-			it.key = float32(p.key(OpHash, it.id))
-			p.files.at(it.id).key = it.key
+// raiseStep bounds the files that one call of Next looks at because guesses have risen.
+const raiseStep = 1024
+
+// raise goes over the files that wait after guesses have risen, the newest first: what has become worth more does not
+// come to a lane's top by itself. What has become worth less does, and is put off there.
+type raise struct {
+	classes uint16 // of the guesses that have risen, one bit each
+	next    uint32 // the file before it comes next
+	left    int    // files to look at
+}
+
+func (r *raise) begin(class, files int) {
+	r.classes |= 1 << class
+	r.next, r.left = uint32(files), files
+}
+
+// step looks at some files. It allocates nothing but for longer lanes.
+func (r *raise) step(p *Planner) {
+	for range min(r.left, raiseStep) {
+		r.next--
+		if f := p.files.at(r.next); f.state == queued && f.guessed(r.classes) {
+			p.rise(r.next, f)
 		}
-		l.sort()
+		r.left--
+	}
+	if r.left == 0 {
+		r.classes = 0
+	}
+}
+
+// guessed says whether a file has a guess of one of the classes.
+func (f *file) guessed(classes uint16) bool {
+	for i := range int(f.pairs.n) {
+		if classes>>classOf(float64(f.pairs.p[i]))&1 != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rise brings a file that waits forward, if it is worth more than it was.
+func (p *Planner) rise(id uint32, f *file) {
+	if now := float32(p.key(OpHash, id)); now < f.key {
+		f.key = now
+		p.lane(OpHash, p.dirs.at(f.dir).dev).put(p, OpHash, item{key: now, id: id})
 	}
 }

@@ -23,6 +23,7 @@ type Planner struct {
 	check   check
 	w       float64 // weight of STATs
 	learned learned
+	raise   raise
 	dropped int64
 	sweep   sweep
 	plan    plan
@@ -261,6 +262,7 @@ func (p *Planner) drop(op Op) bool {
 // for now.
 func (p *Planner) Next(now time.Time) (Op, bool) {
 	p.sweep.step(p, now)
+	p.raise.step(p)
 	var best Op
 	var bestRank float64
 	found := false
