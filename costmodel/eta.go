@@ -106,11 +106,11 @@ func (p *Planner) collectOne() bool {
 	for d := range p.queues {
 		for k := range opKinds {
 			l := &p.queues[d][k]
-			if !p.settle(l, k) {
+			cpc, ok := p.settle(l, k, Device(d))
+			if !ok {
 				continue
 			}
 			it := l.items[0]
-			cpc := p.cpc(k, it.id, viewAll)
 			if rank := p.rank(k, it.id, cpc); rank < best {
 				best, from, next = rank, l, passed{Device(d), k, it}
 			}

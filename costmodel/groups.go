@@ -43,6 +43,7 @@ type group struct {
 type groups struct {
 	sources table[source]
 	names   names
+	first   []Name // of the first sources
 	links   table[link]
 	list    table[group]
 	bySet   map[uint64]uint32
@@ -62,8 +63,12 @@ func (g *groups) addSource(f *SourceFile) SourceID {
 	dirs := f.Path.dirs
 	keys := sourceKeys(&f.Path.name, dirs, f.Size)
 	g.joins.add(&keys)
+	name := g.names.add(f.Path.name.text)
+	if len(g.first) < exactSources {
+		g.first = append(g.first, NewName(g.names.get(name)))
+	}
 	return SourceID(g.sources.add(source{
-		name:  g.names.add(f.Path.name.text),
+		name:  name,
 		dir:   g.dirs.add(dirs, f.Path.bases),
 		size:  f.Size,
 		mtime: f.MTime,

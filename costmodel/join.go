@@ -21,16 +21,13 @@ type joinEntry struct {
 
 // joins finds source files by key. Entries are never removed.
 type joins struct {
-	heads   []uint32 // entry + 1, by bucket
+	buckets buckets // entry + 1
 	linked  int
 	entries table[joinEntry]
 }
 
 // add files the next source under its keys; a zero key is left out.
 func (j *joins) add(keys *[joinKeys]uint64) {
-	if j.linked+joinKeys > 2*len(j.heads) {
-		j.grow()
-	}
 	for k, key := range keys {
 		e := joinEntry{tag: tagOf(k, key)}
 		i := j.entries.add(e)
@@ -50,8 +47,11 @@ func tagOf(k int, key uint64) uint32 {
 
 // link puts an entry into its chain, unless that has all that find returns of the key.
 func (j *joins) link(i uint32) {
+	if j.linked >= perBucket*j.buckets.heads.n {
+		j.buckets.grow(j.after)
+	}
 	e := j.entries.at(i)
-	head := &j.heads[j.bucket(e.tag)]
+	head := j.head(e.tag)
 	same := 0
 	for at := *head; at != 0; {
 		other := j.entries.at(at - 1)
@@ -67,25 +67,21 @@ func (j *joins) link(i uint32) {
 	j.linked++
 }
 
-// bucket leaves the lowest bit out: it is always set.
-func (j *joins) bucket(tag uint32) uint32 { return tag >> 1 & uint32(len(j.heads)-1) }
+// head leaves the lowest bit out: it is always set.
+func (j *joins) head(tag uint32) *uint32 { return j.buckets.of(tag >> 1) }
 
-func (j *joins) grow() {
-	j.heads, j.linked = make([]uint32, max(1024, 2*len(j.heads))), 0
-	for i := range uint32(j.entries.n) {
-		if j.entries.at(i).tag != 0 {
-			j.link(i)
-		}
-	}
+func (j *joins) after(element uint32) (next *uint32, hash uint32) {
+	e := j.entries.at(element - 1)
+	return &e.next, e.tag >> 1
 }
 
 // find appends the sources under key k to found, at most maxJoined of them.
 func (j *joins) find(found []uint32, k int, key uint64) []uint32 {
-	if len(j.heads) == 0 || key == 0 {
+	if j.linked == 0 || key == 0 {
 		return found
 	}
 	tag, left := tagOf(k, key), maxJoined
-	for i := j.heads[j.bucket(tag)]; i != 0 && left > 0 && len(found) < cap(found); {
+	for i := *j.head(tag); i != 0 && left > 0 && len(found) < cap(found); {
 		e := j.entries.at(i - 1)
 		if e.tag == tag && (i-1)%joinKeys == uint32(k) {
 			found = append(found, (i-1)/joinKeys)

@@ -10,32 +10,32 @@ const maxAside = 32
 
 func (p *Planner) enqueueDir(id uint32) {
 	d := p.dirs.at(id)
-	p.insert(OpStat, d.dev, id, &d.state, &d.key)
+	p.insert(OpStat, d.dev, id, p.dirCPC(id), &d.state, &d.key)
 }
 
 func (p *Planner) enqueueFile(id uint32) {
 	f := p.files.at(id)
 	d := p.dirs.at(f.dir)
-	p.insert(OpHash, d.dev, id, &f.state, &f.key)
-	if cpc := float32(p.fileCPC(f, viewAll)); d.best == 0 || cpc < d.best {
-		d.best = cpc
+	cpc := p.fileCPC(f, viewAll)
+	p.insert(OpHash, d.dev, id, cpc, &f.state, &f.key)
+	if d.best == 0 || float32(cpc) < d.best {
+		d.best = float32(cpc)
 	}
 }
 
 func (p *Planner) enqueueRun(id uint32) {
 	r := p.runs.at(id)
-	p.insert(OpRead, r.dev, id, &r.state, &r.key)
+	p.insert(OpRead, r.dev, id, p.runCPC(r), &r.state, &r.key)
 }
 
 // insert queues an operation if it is worth anything.
-func (p *Planner) insert(kind OpKind, dev Device, id uint32, st *state, key *float32) {
+func (p *Planner) insert(kind OpKind, dev Device, id uint32, cpc float64, st *state, key *float32) {
 	*st = idle
-	k := p.key(kind, id)
-	if math.IsInf(k, 1) {
+	if math.IsInf(cpc, 1) {
 		return
 	}
 	l := p.lane(kind, dev)
-	*st, *key = queued, float32(k)
+	*st, *key = queued, float32(p.key(kind, dev, id, cpc))
 	l.live++
 	l.units += p.units(kind, id)
 	l.put(p, kind, item{key: *key, id: id})
@@ -117,15 +117,13 @@ func (p *Planner) cpc(kind OpKind, id uint32, v view) float64 {
 	}
 }
 
-// key orders a lane. It is in units of the device's cost, so that a device that gets slower leaves
-// the order as it is.
-func (p *Planner) key(kind OpKind, id uint32) float64 {
-	cpc := p.cpc(kind, id, viewAll)
-	if p.cfg.Order != ByCPC && kind != OpRead && !math.IsInf(cpc, 1) {
+// key orders a lane, for an operation of some CPC (viewAll). It is in units of the device's cost, so that a
+// device that gets slower leaves the order as it is.
+func (p *Planner) key(kind OpKind, dev Device, id uint32, cpc float64) float64 {
+	switch {
+	case p.cfg.Order != ByCPC && kind != OpRead && !math.IsInf(cpc, 1):
 		return p.rank(kind, id, cpc)
-	}
-	dev := p.device(kind, id)
-	if kind == OpStat {
+	case kind == OpStat:
 		return cpc / max(1e-12, p.w*p.costs.Stat(dev))
 	}
 	return cpc / max(1e-18, p.costs.Read(dev).PerUnit)
@@ -159,12 +157,16 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 	if kind == OpCheck {
 		return p.checkOp(dev)
 	}
-	l := &p.queues[dev.index()][kind]
+	l := p.lane(kind, dev)
 	p.aside = p.aside[:0]
 	best, bestCPC := item{}, math.Inf(1)
-	for len(p.aside) < maxAside && p.settle(l, kind) {
+	for len(p.aside) < maxAside {
+		optimistic, ok := p.settle(l, kind, dev)
+		if !ok || optimistic >= bestCPC {
+			break
+		}
 		top := l.items[0]
-		optimistic, now := p.cpc(kind, top.id, viewAll), p.cpc(kind, top.id, viewOpen)
+		now := p.cpc(kind, top.id, viewOpen)
 		if now < bestCPC {
 			best, bestCPC = top, now
 		}
@@ -172,9 +174,6 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 			break
 		}
 		p.aside = append(p.aside, l.pop())
-		if len(l.items) > 0 && p.cpc(kind, l.items[0].id, viewAll) >= bestCPC {
-			break
-		}
 	}
 	for _, it := range p.aside {
 		l.push(it)
@@ -185,29 +184,32 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 	return p.op(kind, best.id, bestCPC), p.rank(kind, best.id, bestCPC), true
 }
 
-// settle makes the top of a lane a valid one with its present key; false if the lane is empty.
-func (p *Planner) settle(l *lane, kind OpKind) bool {
+// settle makes the top of a lane a valid one with its present key, and returns its CPC (viewAll); false if
+// the lane is empty.
+func (p *Planner) settle(l *lane, kind OpKind, dev Device) (cpc float64, ok bool) {
 	for rekeys := 0; len(l.items) > 0; {
 		top := l.items[0]
-		if !p.valid(kind, top) {
+		st, key := p.slot(kind, top.id)
+		if *st != queued || *key != top.key {
 			l.pop()
 			continue
 		}
-		_, key := p.slot(kind, top.id)
-		now := p.key(kind, top.id)
+		cpc := p.cpc(kind, top.id, viewAll)
+		now := p.key(kind, dev, top.id, cpc)
 		if float32(now) <= top.key*(1+1e-5) || rekeys == maxRekeys {
-			return true
+			return cpc, true
 		}
-		l.pop()
 		rekeys++
 		if math.IsInf(now, 1) {
+			l.pop()
 			p.remove(kind, top.id, idle)
 			continue
 		}
 		*key = float32(now)
-		l.push(item{key: *key, id: top.id})
+		l.items[0].key = *key
+		l.sink(0)
 	}
-	return false
+	return 0, false
 }
 
 // op describes an operation.

@@ -130,8 +130,10 @@ func (f *file) guessed(classes uint16) bool {
 
 // rise brings a file that waits forward, if it is worth more than it was.
 func (p *Planner) rise(id uint32, f *file) {
-	if now := float32(p.key(OpHash, id)); now < f.key {
+	dev := p.dirs.at(f.dir).dev
+	now := float32(p.key(OpHash, dev, id, p.fileCPC(f, viewAll)))
+	if now < f.key {
 		f.key = now
-		p.lane(OpHash, p.dirs.at(f.dir).dev).put(p, OpHash, item{key: now, id: id})
+		p.lane(OpHash, dev).put(p, OpHash, item{key: now, id: id})
 	}
 }

@@ -25,14 +25,43 @@ type pairs struct {
 	n     uint8
 }
 
+// place is a directory of the disk, with what its files have in common but their names.
+type place struct {
+	dir    uint32 // directory + 1; 0 is none
+	dirs   []uint64
+	buf    [maxDepth]uint64
+	nodes  [placeNodes]uint32 // directories of wanted files that it was compared with: node + 1
+	common [placeNodes]float64
+}
+
+// placeNodes bounds the directories of wanted files for which a place remembers what it has in common with them.
+const placeNodes = 64
+
+// at makes a directory the place. Files come directory by directory, so it mostly is already.
+func (pl *place) at(p *Planner, dir uint32) {
+	if pl.dir != dir+1 {
+		pl.dir, pl.dirs = dir+1, p.comps(&pl.buf, dir)
+		clear(pl.nodes[:])
+	}
+}
+
+// commonality is that of the place and a directory of wanted files.
+func (pl *place) commonality(s *sourceDirs, node uint32) float64 {
+	i := node % placeNodes
+	if pl.nodes[i] != node+1 {
+		var buf [maxDepth]uint64
+		pl.nodes[i], pl.common[i] = node+1, Commonality(s.comps(&buf, node), pl.dirs)
+	}
+	return pl.common[i]
+}
+
 // match computes the probabilities of a file.
 func (p *Planner) match(f *file, n *Name) {
-	var buf [maxDepth]uint64
-	dirs := p.comps(&buf, f.dir)
+	p.place.at(p, f.dir)
 	f.pairs.n, f.rest, f.of = 0, 0, float32(p.groups.chunks)
 	exact := p.groups.sources.n <= exactSources
-	for _, s := range p.findSources(f, n, dirs, exact) {
-		p.matchSource(f, n, dirs, s)
+	for _, s := range p.findSources(f, n, p.place.dirs, exact) {
+		p.matchSource(f, n, s)
 	}
 	if !exact {
 		f.rest += float32(p.base(f, n))
@@ -64,21 +93,28 @@ func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uin
 	return slices.Compact(found)
 }
 
-func (p *Planner) matchSource(f *file, n *Name, dirs []uint64, id uint32) {
+func (p *Planner) matchSource(f *file, n *Name, id uint32) {
 	s := p.groups.sources.at(id)
 	prob := fileProbability(s.size, f.size, s.mtime, f.mtime)
 	if prob == 0 {
 		return
 	}
-	name := NewName(p.groups.names.get(s.name))
-	var buf [maxDepth]uint64
-	prob *= NameSimilarity(&name, n) * Commonality(p.groups.dirs.comps(&buf, s.dir), dirs)
+	prob *= p.place.commonality(p.groups.dirs, s.dir) * p.nameSimilarity(id, n)
 	left := maxLinks
 	for at := s.links; at != 0 && left > 0; left-- {
 		l := p.groups.links.at(at - 1)
 		p.addPair(f, l.group, float32(prob))
 		at = l.next
 	}
+}
+
+// nameSimilarity compares a name with that of a source. The names of the first few are kept taken apart.
+func (p *Planner) nameSimilarity(id uint32, n *Name) float64 {
+	if int(id) < len(p.groups.first) {
+		return NameSimilarity(&p.groups.first[id], n)
+	}
+	name := NewName(p.groups.names.get(p.groups.sources.at(id).name))
+	return NameSimilarity(&name, n)
 }
 
 // addPair keeps the pair if it is among the best; a chunk of several source files counts with the

@@ -27,10 +27,11 @@ type Planner struct {
 	dropped int64
 	sweep   sweep
 	plan    plan
-	network float64           // seconds a byte
-	named   map[uint64]uint32 // the file seen last of each name: file + 1
-	found   []uint32          // scratch: sources that a file is compared with
-	aside   []item            // scratch: items passed over in Next
+	network float64  // seconds a byte
+	named   buckets  // the files by name, the one that was seen last first: file + 1
+	place   place    // scratch: the directory in which files were compared last
+	found   []uint32 // scratch: sources that a file is compared with
+	aside   []item   // scratch: items passed over in Next
 }
 
 // lane is the queue of one kind of operation on one device.
@@ -59,6 +60,7 @@ type dir struct {
 type file struct {
 	name   nameRef
 	dir    uint32
+	tag    uint32 // of the name; see namesakes.go
 	size   int64
 	mtime  int64
 	hashed int64 // bytes
@@ -69,7 +71,7 @@ type file struct {
 	misses uint8   // slices without
 	state  state
 	pairs  pairs
-	alike  uint32 // the file of the same name seen before: file + 1
+	alike  uint32 // the next file in the chain of its name: file + 1
 }
 
 // run is a run of indexed chunks.
@@ -95,7 +97,6 @@ func NewPlanner(cfg Config, costs *Costs) *Planner {
 		groups: newGroups(),
 		w:      1,
 		check:  check{hits: 1, misses: 1},
-		named:  map[uint64]uint32{},
 		found:  make([]uint32, 0, maxFound),
 		aside:  make([]item, 0, maxAside),
 	}
@@ -167,18 +168,16 @@ func (p *Planner) AddFile(in DirID, name string, size, mtime int64) (FileID, boo
 		p.dropped++
 		return 0, false
 	}
-	f := file{dir: uint32(in), size: size, mtime: mtime}
-	n := NewName(name)
+	n := NewName(name[:min(len(name), maxName)])
+	f := file{dir: uint32(in), tag: tagOfName(n.full), size: size, mtime: mtime}
 	p.match(&f, &n)
 	if p.files.n >= p.cfg.MaxFiles/4*3 && f.pairs.n == 0 {
 		p.dropped++
 		return 0, false
 	}
-	f.name = p.names.add(name)
-	key := hashString(name)
-	f.alike = p.named[key]
+	f.name = p.names.add(n.text)
 	id := p.files.add(f)
-	p.named[key] = id + 1
+	p.addNamesake(id)
 	p.enqueueFile(id)
 	return FileID(id), true
 }

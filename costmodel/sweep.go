@@ -46,24 +46,6 @@ func (p *Planner) reviewDir(id uint32) {
 	p.enqueueDir(id)
 }
 
-// maxNamesakes bounds the files that are compared at once with a wanted file of the same name.
-const maxNamesakes = 16
-
-// reviewNamesakes compares the known files that have the name of a group's file with what is wanted. They
-// are the likeliest to have it, and the sweep would take its time.
-func (p *Planner) reviewNamesakes(g GroupID) {
-	if len(p.named) == 0 {
-		return
-	}
-	src := p.groups.sources.at(p.groups.list.at(uint32(g)).first)
-	next := p.named[hashString(p.groups.names.get(src.name))]
-	for left := maxNamesakes; next != 0 && left > 0; left-- {
-		p.reviewFile(next - 1)
-		next = p.files.at(next - 1).alike
-	}
-	p.plan.stale = true
-}
-
 func (p *Planner) reviewFile(id uint32) {
 	f := p.files.at(id)
 	if f.state != queued && f.state != idle {
