@@ -10,6 +10,7 @@ type plan struct {
 	order  queue   // scratch: planned operations by CPC
 	ops    []planned
 	passed []passed
+	tops   []laneTop // scratch
 }
 
 type planned struct {
@@ -22,6 +23,12 @@ type passed struct {
 	dev  Device
 	kind OpKind
 	it   item
+}
+
+// laneTop is the best item of a lane.
+type laneTop struct {
+	passed
+	rank float64
 }
 
 // Plan looks ahead: it goes through the next operations in the order in which they would be done and
@@ -89,41 +96,58 @@ func (p *Planner) deliver(id uint32, prob, finish float64) {
 // collect fills the plan with the best operations of all lanes.
 func (p *Planner) collect() {
 	pl := &p.plan
-	pl.ops, pl.passed, pl.order.items = pl.ops[:0], pl.passed[:0], pl.order.items[:0]
-	for len(pl.ops) < p.cfg.PlanOps && p.collectOne() {
+	pl.ops, pl.passed, pl.order.items, pl.tops = pl.ops[:0], pl.passed[:0], pl.order.items[:0], pl.tops[:0]
+	for d := range p.queues {
+		for k := range opKinds {
+			p.collectTop(Device(d), k)
+		}
+	}
+	for len(pl.ops) < p.cfg.PlanOps && len(pl.tops) > 0 {
+		p.collectOne()
 	}
 	for _, b := range pl.passed {
 		p.queues[b.dev][b.kind].push(b.it)
 	}
 }
 
+// collectTop notes the top of a lane, if there is one.
+func (p *Planner) collectTop(dev Device, kind OpKind) {
+	l := p.lane(kind, dev)
+	if !p.settle(l, kind, dev) {
+		return
+	}
+	it := l.items[0]
+	if cpc := p.cpc(kind, it.id, viewAll); !math.IsInf(cpc, 1) {
+		p.plan.tops = append(p.plan.tops, laneTop{passed{dev, kind, it}, p.rank(kind, it.id, cpc)})
+	}
+}
+
 // collectOne moves the best item of all lanes into the plan.
-func (p *Planner) collectOne() bool {
+func (p *Planner) collectOne() {
 	pl := &p.plan
-	var from *lane
-	var next passed
-	best := math.Inf(1)
-	for d := range p.queues {
-		for k := range opKinds {
-			l := &p.queues[d][k]
-			cpc, ok := p.settle(l, k, Device(d))
-			if !ok {
-				continue
-			}
-			it := l.items[0]
-			if rank := p.rank(k, it.id, cpc); rank < best {
-				best, from, next = rank, l, passed{Device(d), k, it}
-			}
+	best := 0
+	for i := range pl.tops {
+		if pl.tops[i].before(&pl.tops[best]) {
+			best = i
 		}
 	}
-	if from == nil {
-		return false
+	top := pl.tops[best]
+	last := len(pl.tops) - 1
+	pl.tops[best] = pl.tops[last]
+	pl.tops = pl.tops[:last]
+	p.lane(top.kind, top.dev).pop()
+	pl.passed = append(pl.passed, top.passed)
+	pl.order.push(item{key: float32(top.rank), id: uint32(len(pl.ops))})
+	pl.ops = append(pl.ops, planned{top.kind, top.it.id})
+	p.collectTop(top.dev, top.kind)
+}
+
+// before also decides between equal ranks: the lower device goes first, and in it the first kind.
+func (t *laneTop) before(other *laneTop) bool {
+	if t.rank != other.rank {
+		return t.rank < other.rank
 	}
-	from.pop()
-	pl.passed = append(pl.passed, next)
-	pl.order.push(item{key: float32(best), id: uint32(len(pl.ops))})
-	pl.ops = append(pl.ops, planned{next.kind, next.it.id})
-	return true
+	return t.dev < other.dev || t.dev == other.dev && t.kind < other.kind
 }
 
 // scanRest is the time until all that is known of the disk has been looked at; infinite if nothing

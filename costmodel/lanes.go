@@ -5,37 +5,43 @@ import "math"
 // maxRekeys bounds how many operations Next looks at again in a lane because their worth has changed.
 const maxRekeys = 256
 
+// rekeyFrom is by how much an operation's worth must have fallen for it to change its place.
+const rekeyFrom = 1e-3
+
 // maxAside bounds how many operations Next passes over because others under way may bring the same.
 const maxAside = 32
 
 func (p *Planner) enqueueDir(id uint32) {
 	d := p.dirs.at(id)
-	p.insert(OpStat, d.dev, id, p.dirCPC(id), &d.state, &d.key)
+	p.steady[d.dev.index()].follow(p, d.dev)
+	p.insert(OpStat, d.dev, id, p.dirKey(d.dev, id), &d.state, &d.key)
 }
 
 func (p *Planner) enqueueFile(id uint32) {
 	f := p.files.at(id)
 	d := p.dirs.at(f.dir)
-	cpc := p.fileCPC(f, viewAll)
-	p.insert(OpHash, d.dev, id, cpc, &f.state, &f.key)
-	if d.best == 0 || float32(cpc) < d.best {
-		d.best = float32(cpc)
+	_, _, full := p.worth(f, viewAll)
+	p.steady[d.dev.index()].follow(p, d.dev)
+	p.insert(OpHash, d.dev, id, p.fileKey(d.dev, id, f, full), &f.state, &f.key)
+	if cpc := float32(ratio(p.hashCost(f), full)); d.best == 0 || cpc < d.best {
+		d.best = cpc
 	}
 }
 
 func (p *Planner) enqueueRun(id uint32) {
 	r := p.runs.at(id)
-	p.insert(OpRead, r.dev, id, p.runCPC(r), &r.state, &r.key)
+	p.steady[r.dev.index()].follow(p, r.dev)
+	p.insert(OpRead, r.dev, id, p.key(OpRead, r.dev, id), &r.state, &r.key)
 }
 
 // insert queues an operation if it is worth anything.
-func (p *Planner) insert(kind OpKind, dev Device, id uint32, cpc float64, st *state, key *float32) {
+func (p *Planner) insert(kind OpKind, dev Device, id uint32, k float64, st *state, key *float32) {
 	*st = idle
-	if math.IsInf(cpc, 1) {
+	if math.IsInf(k, 1) {
 		return
 	}
 	l := p.lane(kind, dev)
-	*st, *key = queued, float32(p.key(kind, dev, id, cpc))
+	*st, *key = queued, float32(k)
 	l.live++
 	l.units += p.units(kind, id)
 	l.put(p, kind, item{key: *key, id: id})
@@ -117,18 +123,6 @@ func (p *Planner) cpc(kind OpKind, id uint32, v view) float64 {
 	}
 }
 
-// key orders a lane, for an operation of some CPC (viewAll). It is in units of the device's cost, so that a
-// device that gets slower leaves the order as it is.
-func (p *Planner) key(kind OpKind, dev Device, id uint32, cpc float64) float64 {
-	switch {
-	case p.cfg.Order != ByCPC && kind != OpRead && !math.IsInf(cpc, 1):
-		return p.rank(kind, id, cpc)
-	case kind == OpStat:
-		return cpc / max(1e-12, p.w*p.costs.Stat(dev))
-	}
-	return cpc / max(1e-18, p.costs.Read(dev).PerUnit)
-}
-
 // rank compares operations of different lanes: by CPC, or as another order wants it.
 func (p *Planner) rank(kind OpKind, id uint32, cpc float64) float64 {
 	switch {
@@ -158,15 +152,22 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 		return p.checkOp(dev)
 	}
 	l := p.lane(kind, dev)
+	if len(l.items) == 0 {
+		return Op{}, 0, false
+	}
 	p.aside = p.aside[:0]
 	best, bestCPC := item{}, math.Inf(1)
-	for len(p.aside) < maxAside {
-		optimistic, ok := p.settle(l, kind, dev)
-		if !ok || optimistic >= bestCPC {
+	p.steady[dev.index()].follow(p, dev)
+	for len(p.aside) < maxAside && p.settle(l, kind, dev) {
+		top := l.items[0]
+		optimistic := p.cpc(kind, top.id, viewAll)
+		if optimistic >= bestCPC {
 			break
 		}
-		top := l.items[0]
-		now := p.cpc(kind, top.id, viewOpen)
+		now := optimistic
+		if kind == OpHash { // what the others are worth is the same in each view
+			now = p.fileCPC(p.files.at(top.id), viewOpen)
+		}
 		if now < bestCPC {
 			best, bestCPC = top, now
 		}
@@ -184,9 +185,8 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 	return p.op(kind, best.id, bestCPC), p.rank(kind, best.id, bestCPC), true
 }
 
-// settle makes the top of a lane a valid one with its present key, and returns its CPC (viewAll); false if
-// the lane is empty.
-func (p *Planner) settle(l *lane, kind OpKind, dev Device) (cpc float64, ok bool) {
+// settle makes the top of a lane a valid one with its present key; false if the lane is empty.
+func (p *Planner) settle(l *lane, kind OpKind, dev Device) bool {
 	for rekeys := 0; len(l.items) > 0; {
 		top := l.items[0]
 		st, key := p.slot(kind, top.id)
@@ -194,10 +194,9 @@ func (p *Planner) settle(l *lane, kind OpKind, dev Device) (cpc float64, ok bool
 			l.pop()
 			continue
 		}
-		cpc := p.cpc(kind, top.id, viewAll)
-		now := p.key(kind, dev, top.id, cpc)
-		if float32(now) <= top.key*(1+1e-5) || rekeys == maxRekeys {
-			return cpc, true
+		now := p.key(kind, dev, top.id)
+		if float32(now) <= top.key*(1+rekeyFrom) || rekeys == maxRekeys {
+			return true
 		}
 		rekeys++
 		if math.IsInf(now, 1) {
@@ -209,7 +208,7 @@ func (p *Planner) settle(l *lane, kind OpKind, dev Device) (cpc float64, ok bool
 		l.items[0].key = *key
 		l.sink(0)
 	}
-	return 0, false
+	return false
 }
 
 // op describes an operation.

@@ -131,7 +131,7 @@ func (f *file) guessed(classes uint16) bool {
 // rise brings a file that waits forward, if it is worth more than it was.
 func (p *Planner) rise(id uint32, f *file) {
 	dev := p.dirs.at(f.dir).dev
-	now := float32(p.key(OpHash, dev, id, p.fileCPC(f, viewAll)))
+	now := float32(p.key(OpHash, dev, id))
 	if now < f.key {
 		f.key = now
 		p.lane(OpHash, dev).put(p, OpHash, item{key: now, id: id})

@@ -69,3 +69,44 @@ func TestLearnedClasses(t *testing.T) {
 		t.Errorf("0.1 that no longer holds: %v", got)
 	}
 }
+
+// When guesses rise, all files that wait with such a one are raised, a bounded number at a time.
+func TestRisenGuessesReachAll(t *testing.T) {
+	p := farCopies(1)
+	for i := range 2 * raiseStep {
+		p.AddFile(0, fmt.Sprint("a", i), 1<<20, int64(i))
+	}
+	before := make([]float32, p.files.n)
+	class := classOf(float64(p.files.at(1).pairs.p[0]))
+	for i := range before {
+		before[i] = p.files.at(uint32(i)).key
+	}
+	p.learned[class] = learnClass{hits: 9, tries: 9, usedHits: 9, usedTries: 9}
+	p.raise.begin(class, p.files.n)
+	raised := 0
+	for steps := 1; p.raise.left > 0; steps++ {
+		p.raise.step(p)
+		was := raised
+		raised = 0
+		for i := range before {
+			if p.files.at(uint32(i)).key < before[i] {
+				raised++
+			}
+		}
+		if raised-was > raiseStep {
+			t.Fatalf("step %d raised %d files", steps, raised-was)
+		}
+	}
+	want := 0
+	for i := range before {
+		if p.files.at(uint32(i)).guessed(1 << class) {
+			want++
+		}
+	}
+	if raised != want || want < raiseStep {
+		t.Errorf("%d of %d files were raised", raised, want)
+	}
+	if p.raise.classes != 0 {
+		t.Errorf("classes %b still count as risen", p.raise.classes)
+	}
+}

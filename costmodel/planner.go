@@ -19,6 +19,7 @@ type Planner struct {
 	runs    table[run]
 	names   names
 	queues  [maxDevices][opKinds]lane
+	steady  [maxDevices]steady
 	running []Op
 	check   check
 	w       float64 // weight of STATs

@@ -111,13 +111,20 @@ func (p *Planner) refresh(id uint32, d *dir) {
 // dirCPC is w·(OpCost(STAT)/Σp + OpCost(CHUNK_HASH)/max p): what a STAT finds can be used only after
 // a HASH, at best of a perfect file.
 func (p *Planner) dirCPC(id uint32) float64 {
+	dev := p.dirs.at(id).dev
+	sum, top := p.nearness(id)
+	return p.w * (ratio(p.costs.Stat(dev), sum) + ratio(p.chunkHash(dev), top))
+}
+
+// nearness is Σp over the chunks that are wanted, and max p, for the files of a directory.
+func (p *Planner) nearness(id uint32) (sum, top float64) {
 	d := p.dirs.at(id)
 	p.refresh(id, d)
-	sum := float64(d.sum)
+	sum = float64(d.sum)
 	if d.of > 0 {
 		sum *= p.groups.dirs.wanted / float64(d.of)
 	}
-	return p.w * (ratio(p.costs.Stat(d.dev), sum) + ratio(p.chunkHash(d.dev), float64(d.top)))
+	return sum, float64(d.top)
 }
 
 // chunkHash is what reading and hashing costs for each chunk of a wanted file.
@@ -144,9 +151,14 @@ func (p *Planner) runWorth(r *run) (chunks, bytes float64) {
 	return chunks, bytes
 }
 
-func (p *Planner) runCPC(r *run) float64 {
+// runFull is how many chunks of the usual length a run is worth.
+func (p *Planner) runFull(r *run) float64 {
 	chunks, bytes := p.runWorth(r)
-	return ratio(p.costs.Read(r.dev).Seconds(float64(r.bytes)), chunks*fullShare(bytes/max(1e-9, chunks)))
+	return chunks * fullShare(bytes/max(1e-9, chunks))
+}
+
+func (p *Planner) runCPC(r *run) float64 {
+	return ratio(p.costs.Read(r.dev).Seconds(float64(r.bytes)), p.runFull(r))
 }
 
 // mostOfAFile is how often the bytes of a file can count, as with the chunks of other groups than the best.

@@ -397,9 +397,9 @@ func etaClass(seconds float64) int8 {
 
 // reorder puts the groups in the order in which the network is asked for them: those that the disk
 // will bring last, or never, come first. While the disk is not worth its time, the order is the recipe's.
+// Without a source there is nobody to ask.
 func (c *Core) reorder(now time.Time) {
-	s := c.search
-	if s != nil && c.unasked > 0 && c.cpu.AllowPlan(now).Allow {
+	if c.search != nil && c.unasked > 0 && c.nearest() != nil && c.cpu.AllowPlan(now).Allow {
 		c.order(now)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -453,7 +454,17 @@ func TestIndexRemembersWhatWasHashed(t *testing.T) {
 	if second.DiskOps.CacheCheck == 0 || second.DiskOps.CacheRead == 0 {
 		t.Errorf("second run: %+v", second.DiskOps)
 	}
+	lines := trace.String()
 	if err := Replay(&trace, func(time.Duration, Action) error { return nil }); err != nil {
 		t.Error(err)
+	}
+	var ticks time.Duration
+	clock := func() time.Duration { ticks++; return ticks }
+	spent, err := TimeReplay(strings.NewReader(lines), clock)
+	if events := strings.Count(lines, "\n") - 1; err != nil || spent.Listing+spent.Deciding != time.Duration(events) || spent.Listing == 0 || spent.Entries == 0 {
+		t.Errorf("a tick a line of %d: %+v, %v", events, spent, err)
+	}
+	if _, err := TimeReplay(strings.NewReader(strings.Replace(lines, `"act":[{`, `"act":[{"n":7},{`, 1)), clock); !errors.Is(err, ErrReplay) {
+		t.Errorf("other decisions are not noticed: %v", err)
 	}
 }

@@ -81,6 +81,11 @@ var ErrReplay = errors.New("replay gives other actions than the trace")
 // Replay runs a trace's events through a new core and calls show for each decision, with the time
 // since the start of the transfer. It fails with ErrReplay at the first decision that differs.
 func Replay(trace io.Reader, show func(at time.Duration, a Action) error) error {
+	return eachLine(trace, func(core *Core, now time.Time, l traceLine) error { return replayLine(core, now, l, show) })
+}
+
+// eachLine gives f the lines of a trace but the first, with a new core and each line's time.
+func eachLine(trace io.Reader, f func(core *Core, now time.Time, l traceLine) error) error {
 	sc := bufio.NewScanner(trace)
 	sc.Buffer(make([]byte, 0, 1<<16), maxTraceLine)
 	core, err := replayHead(sc)
@@ -93,7 +98,7 @@ func Replay(trace io.Reader, show func(at time.Duration, a Action) error) error 
 		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
 			return fmt.Errorf("trace line %d: %w", n, err)
 		}
-		if err := replayLine(core, start.Add(time.Duration(l.At)), l, show); err != nil {
+		if err := f(core, start.Add(time.Duration(l.At)), l); err != nil {
 			return fmt.Errorf("trace line %d: %w", n, err)
 		}
 	}
@@ -123,6 +128,11 @@ func replayLine(core *Core, now time.Time, l traceLine, show func(time.Duration,
 		return nil
 	}
 	actions, _ := core.Next(now)
+	return l.compare(actions, show)
+}
+
+// compare sees that decisions are the line's, and shows them.
+func (l *traceLine) compare(actions []Action, show func(time.Duration, Action) error) error {
 	if len(actions) != len(l.Actions) || len(actions) > 0 && !reflect.DeepEqual(actions, l.Actions) {
 		return fmt.Errorf("%w: %v instead of %v", ErrReplay, actions, l.Actions)
 	}
@@ -132,6 +142,38 @@ func replayLine(core *Core, now time.Time, l traceLine, show func(time.Duration,
 		}
 	}
 	return nil
+}
+
+// Spent is what a transfer's decisions take of the processor.
+type Spent struct {
+	Listing  time.Duration // taking in what directories hold: what each file may bring is guessed, and it gets its place
+	Deciding time.Duration // all else: what to do next, and taking in everything that happens besides
+	Entries  int           // files and directories that were taken in
+}
+
+// TimeReplay is Replay, with the time by clock that the core took; reading and comparing the trace do not count.
+func TimeReplay(trace io.Reader, clock func() time.Duration) (s Spent, err error) {
+	err = eachLine(trace, func(core *Core, now time.Time, l traceLine) error {
+		if l.Event == nil {
+			start := clock()
+			actions, _ := core.Next(now)
+			s.Deciding += clock() - start
+			return l.compare(actions, func(time.Duration, Action) error { return nil })
+		}
+		if err := checkEvent(core, *l.Event); err != nil {
+			return err
+		}
+		start := clock()
+		core.Step(now, *l.Event)
+		if took := clock() - start; l.Event.Kind == EvStated {
+			s.Listing += took
+			s.Entries += len(l.Event.Files) + len(l.Event.Dirs)
+		} else {
+			s.Deciding += took
+		}
+		return nil
+	})
+	return s, err
 }
 
 // checkEvent refuses events that a run can't have produced.

@@ -22,9 +22,11 @@
 // A search's figures: stats, the directories whose listing was decided on before the hashing of the useful file was, and
 // dirs-%, their share of the home's; stats-beside, those that were decided on while it was hashed, since several
 // operations run at once; hashed (files) and hashed-MB, all up to its end; of-paper, the largest of share, files and
-// bytes beside what the paper's program needed; planning-%, the processor time in which the
-// trace's decisions are made again, less that in which the trace is read, of the run's time. A trace that gives other
-// decisions the second time is a failure.
+// bytes beside what the paper's program needed; planning-%, the processor time of the core when the trace's decisions are
+// made again, of the run's time. It has two parts: deciding-% is choosing the next operation and taking in what happens;
+// the rest takes in what directories hold, with a guess for each file of what it may bring, µs-an-entry each. Neither
+// has the system's listing itself, which another goroutine does. A trace that gives other decisions the second time is a
+// failure.
 //
 // What it does not tell: the home's files are holes, so reading them costs next to nothing, which is good for the
 // searches that hash more. Its directories may be in memory. In the model, other work on the disk moves the head

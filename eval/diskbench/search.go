@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -133,7 +134,7 @@ func tellsOfDisk(line []byte) bool {
 
 // judgeSearch puts what the trace tells beside the paper's figures.
 func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *result.Result) error {
-	h, reading, err := timed(trace, readHunt)
+	h, err := opened(trace, readHunt)
 	if err != nil {
 		return err
 	}
@@ -141,9 +142,7 @@ func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *re
 		r.Outcome, r.Reason = result.Wrong, fmt.Sprintf("the useful file was not hashed; %d directories and %d files were", h.stats, len(h.hashed))
 		return nil
 	}
-	_, replaying, err := timed(trace, func(t io.Reader) (struct{}, error) {
-		return struct{}{}, fetch.Replay(t, func(time.Duration, fetch.Action) error { return ctx.Err() })
-	})
+	spent, err := opened(trace, timeDecisions)
 	if err != nil {
 		return err
 	}
@@ -152,20 +151,36 @@ func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *re
 	r.Figures["stats"], r.Figures["dirs-%"], r.Figures["stats-beside"] = float64(h.stats), 100*share, float64(h.beside)
 	r.Figures["hashed"], r.Figures["hashed-MB"] = float64(len(h.hashed)), float64(h.bytes())/1e6
 	r.Figures["of-paper"] = max(share/row.Share, float64(len(h.hashed))/float64(row.Hashed), float64(h.bytes())/row.Bytes)
-	r.Figures["planning-%"] = 100 * max(0, replaying-reading).Seconds() / h.end.Seconds()
-	return nil
+	r.Figures["planning-%"] = 100 * (spent.Deciding + spent.Listing).Seconds() / h.end.Seconds()
+	r.Figures["deciding-%"] = 100 * spent.Deciding.Seconds() / h.end.Seconds()
+	r.Figures["µs-an-entry"] = 1e6 * spent.Listing.Seconds() / float64(max(1, spent.Entries))
+	return ctx.Err()
 }
 
-// timed opens a trace for a function and returns the processor time that it took.
-func timed[T any](trace string, read func(io.Reader) (T, error)) (got T, took time.Duration, err error) {
+// timeDecisions makes a trace's decisions again and returns the processor time that they took.
+func timeDecisions(trace io.Reader) (fetch.Spent, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return fetch.TimeReplay(trace, threadTime)
+}
+
+// threadTime is the processor time of this thread.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
+// opened opens a trace for a function.
+func opened[T any](trace string, read func(io.Reader) (T, error)) (got T, err error) {
 	file, err := os.Open(trace)
 	if err != nil {
-		return got, 0, err
+		return got, err
 	}
 	defer file.Close()
-	start := processorTime()
-	got, err = read(file)
-	return got, processorTime() - start, err
+	return read(file)
 }
 
 // hunt is what a search did until it had hashed the useful file.
