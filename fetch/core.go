@@ -95,7 +95,7 @@ type Core struct {
 
 // NewCore makes a core.
 func NewCore(cfg CoreConfig) *Core {
-	c := &Core{cfg: cfg.withDefaults(), zoom: newZoom(), cpu: backpressure.NewCPU(backpressure.CPUConfig{PlanPause: planPause})}
+	c := &Core{cfg: cfg.withDefaults(), zoom: newZoom(), cpu: backpressure.NewCPU(backpressure.CPUConfig{PlanPause: planPause, PlanShare: 1. / planParts})}
 	c.disk = backpressure.NewDisk(backpressure.DiskConfig{Depth: c.cfg.SearchDepth})
 	if cfg.Search {
 		c.search = newSearch(c.cfg, c.disk)
@@ -171,6 +171,14 @@ func (c *Core) settle(ch *chunk, state chunkState) {
 // find is the place of an ordinal in c.chunks, or of the next higher one.
 func (c *Core) find(ord uint64) int {
 	return sort.Search(len(c.chunks), func(i int) bool { return c.chunks[i].ordinal >= ord })
+}
+
+// at is a planned chunk by its ordinal; nil if there is none.
+func (c *Core) at(ord uint64) *chunk {
+	if i := c.find(ord); i < len(c.chunks) && c.chunks[i].ordinal == ord {
+		return &c.chunks[i]
+	}
+	return nil
 }
 
 // each calls f for the planned chunks of the ranges.
@@ -296,11 +304,7 @@ func (c *Core) giveUpUnreachable() {
 		return
 	}
 	for _, ord := range c.again {
-		i := c.find(ord)
-		if i == len(c.chunks) || c.chunks[i].ordinal != ord {
-			continue
-		}
-		if ch := &c.chunks[i]; ch.state == chunkWanted && ch.held == 0 && up&^ch.tried == 0 {
+		if ch := c.at(ord); ch != nil && ch.state == chunkWanted && ch.held == 0 && up&^ch.tried == 0 {
 			c.giveUp(ch, WhyNotHeld)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 // Bounds of holding back.
 const (
 	planPause     = 5 * time.Millisecond  // between two decisions what to hold back, at least
+	planParts     = 50                    // of the time, one in so many may go to planning
 	maxOpening    = 50 * time.Millisecond // the first look at the disk, before anything is asked; at most two round trips
 	openingShare  = 0.1                   // of what the network takes at least, for that look
 	firstBytes    = 14600                 // that a path brings in its first round trip; twice as many in each one after
@@ -25,7 +26,7 @@ const (
 	youngRTTs     = 4                     // a decision that is a round trip divided by this away is near
 	holdSlow      = 4                     // times as long as it should, an operation may take
 	holdSlack     = 5 * time.Millisecond  // and so much more
-	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything
+	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything, as fast as it likes
 	promiseDrains = 10                    // at most, for what the disk is known to have
 	maxUnsent     = 192 << 10             // bytes that a sender has handed to the system and can't take back
 	drainUnsure   = 2                     // round trips to get rid of requests, while the rate is unknown
@@ -50,19 +51,31 @@ func (c *Core) nearest() *source {
 	return near
 }
 
-// firstRate is the most that far sources can bring before their rates are measured, a window each round
-// trip; negative if one of them is near: it may be as fast as it likes.
+// likelyRate is the rate by which a source is judged. Before it was measured it is the most that a far source
+// can bring, a window each round trip; 0 for a near one, which may be as fast as it likes.
+func (s *source) likelyRate() float64 {
+	switch rate := s.path.Rate(); {
+	case rate > 0:
+		return rate
+	case s.path.MinRTT() < farRTT:
+		return 0
+	}
+	return float64(s.path.Want()) / s.path.MinRTT().Seconds()
+}
+
+// firstRate is the likely rate of all sources together; negative if that of one is not known.
 func (c *Core) firstRate() float64 {
 	var sum float64
 	for i := range c.sources {
 		s := &c.sources[i]
-		switch {
-		case !s.askable():
-		case s.path.MinRTT() < farRTT:
-			return -1
-		default:
-			sum += float64(s.path.Want()) / s.path.MinRTT().Seconds()
+		if !s.askable() {
+			continue
 		}
+		rate := s.likelyRate()
+		if rate == 0 {
+			return -1
+		}
+		sum += rate
 	}
 	return sum
 }
@@ -239,6 +252,7 @@ func (c *Core) expectNoMore() {
 type promise struct {
 	run    uint32 // costmodel.RunID
 	ranges []Range
+	until  time.Time // not before that of the promise before it
 }
 
 // promise holds the chunks of a run back until it was read, but not for long. What is missing between
@@ -250,8 +264,11 @@ func (c *Core) promise(now time.Time, run uint32, rs []Range) {
 		return
 	}
 	rs = c.widen(closeGaps(rs))
-	s.promises = append(s.promises, promise{run, rs})
-	s.promisedUntil = now.Add(min(maxHold, promiseDrains*drain))
+	until := now.Add(min(maxHold, promiseDrains*drain))
+	if n := len(s.promises); n > 0 && until.Before(s.promises[n-1].until) {
+		until = s.promises[n-1].until
+	}
+	s.promises = append(s.promises, promise{run, rs, until})
 	c.each(rs, func(ch *chunk) { ch.promised++ })
 }
 
@@ -296,7 +313,13 @@ func (c *Core) release(run uint32) {
 	if i < 0 {
 		return
 	}
-	c.each(s.promises[i].ranges, func(ch *chunk) {
+	c.letGo(s.promises[i].ranges)
+	s.promises = slices.Delete(s.promises, i, i+1)
+}
+
+// letGo takes back that chunks are promised.
+func (c *Core) letGo(rs []Range) {
+	c.each(rs, func(ch *chunk) {
 		if ch.promised == 0 {
 			return // it was planned after the promise
 		}
@@ -304,7 +327,6 @@ func (c *Core) release(run uint32) {
 			c.enqueue(ch)
 		}
 	})
-	s.promises = slices.Delete(s.promises, i, i+1)
 }
 
 // reading says whether a run is being read.
@@ -318,17 +340,17 @@ func (c *Core) releaseLate(now time.Time) time.Time {
 	if s == nil || len(s.promises) == 0 {
 		return time.Time{}
 	}
-	if !s.refused && now.Before(s.promisedUntil) {
-		return s.promisedUntil
+	if first := s.promises[0].until; !s.refused && now.Before(first) {
+		return first
 	}
 	var next time.Time
-	late := !now.Before(s.promisedUntil)
-	for _, p := range slices.Clone(s.promises) {
-		if !late && s.reading(p.run) {
-			next = s.promisedUntil
-			continue
+	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool {
+		if now.Before(p.until) && (!s.refused || s.reading(p.run)) {
+			next = earlier(next, p.until)
+			return false
 		}
-		c.release(p.run)
-	}
+		c.letGo(p.ranges)
+		return true
+	})
 	return next
 }

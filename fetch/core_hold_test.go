@@ -60,6 +60,54 @@ func TestPromisesLapse(t *testing.T) {
 	t.Error("nothing was asked for in four seconds")
 }
 
+// A read that never ends does not hold the network up while more runs are told of, either.
+func TestEachPromiseLapses(t *testing.T) {
+	const chunks, each = 2000, 20
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	for i := range uint64(40) {
+		c.Step(now, recalled(i*each, each))
+		actions, wake := c.Next(now)
+		if wake.IsZero() || wake.Before(now) {
+			t.Fatalf("asks again at %v, now is %v", wake, now)
+		}
+		now = now.Add(50 * time.Millisecond)
+		for _, a := range actions {
+			if a.Kind != ActRequest {
+				continue
+			}
+			if a.Ranges[0].First == 0 {
+				return
+			}
+			c.Step(now, Event{Kind: EvArrived, Ranges: a.Ranges})
+		}
+	}
+	t.Error("the first run's chunks were not asked for in two seconds")
+}
+
+// However long a decision takes, planning takes no more than its part of the time: either the core is told of it,
+// or the pause is long enough for it.
+func TestPlanningKeepsToItsPart(t *testing.T) {
+	for _, took := range []time.Duration{10 * time.Microsecond, 90 * time.Microsecond, 500 * time.Microsecond, 990 * time.Microsecond, 20 * time.Millisecond} {
+		c, begin := zoomCore(1, 40*time.Millisecond)
+		var sum time.Duration
+		now := begin
+		for now.Sub(begin) < 10*time.Second {
+			c.order(now)
+			now = now.Add(took)
+			sum += took
+			if took >= slowDecision {
+				c.Step(now, Event{Kind: EvDecided, Seconds: took.Seconds()})
+			}
+			if v := c.cpu.AllowPlan(now); !v.Allow {
+				now = v.Again
+			}
+		}
+		if share := sum.Seconds() / now.Sub(begin).Seconds(); share > 1.01/planParts {
+			t.Errorf("decisions of %v take %.1f %% of the time", took, 100*share)
+		}
+	}
+}
+
 // Chunks that are planned after a run that names them was told are not held for ever.
 func TestPlannedAfterThePromise(t *testing.T) {
 	c, now := zoomCore(2, 40*time.Millisecond)

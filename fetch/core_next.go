@@ -143,23 +143,25 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 	return ranges, chunks, bytes
 }
 
-// pickAgain takes chunks of the queue of those that were asked before, and drops the settled ones from it.
+// pickAgain takes chunks of the queue of those that were asked before, up to the limit, and drops the settled
+// ones on the way.
 func (c *Core) pickAgain(bit uint64, limit int64, bytes *int64, take func(*chunk)) {
 	if len(c.again) == 0 {
 		return
 	}
 	slices.Sort(c.again)
 	kept := c.again[:0]
-	for _, ord := range c.again {
-		i := c.find(ord)
-		if i == len(c.chunks) || c.chunks[i].ordinal != ord {
-			continue
+	for i, ord := range c.again {
+		if *bytes >= limit {
+			kept = append(kept, c.again[i:]...)
+			break
 		}
-		ch := &c.chunks[i]
+		ch := c.at(ord)
 		switch {
+		case ch == nil:
 		case ch.state != chunkWanted:
 			ch.queued = false
-		case (ch.held|ch.tried)&bit != 0 || *bytes >= limit || c.zooming(ch) || ch.promised > 0:
+		case (ch.held|ch.tried)&bit != 0 || c.zooming(ch) || ch.promised > 0:
 			kept = append(kept, ord)
 		default:
 			ch.queued = false

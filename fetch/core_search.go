@@ -28,9 +28,8 @@ type search struct {
 
 	byID          []uint32  // groups by costmodel.GroupID
 	promises      []promise // runs to be read
-	promisedUntil time.Time
-	expected      int64 // chunks of the newest group that are not planned yet
-	expectedBytes int64 // their lengths
+	expected      int64     // chunks of the newest group that are not planned yet
+	expectedBytes int64     // their lengths
 	hold          hold
 	progress      time.Time // when an operation ended, or began beside no other
 	openAt        time.Time // of the first look at the disk

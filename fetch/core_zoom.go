@@ -33,25 +33,25 @@ const (
 
 // Bounds of zooming.
 const (
-	maxParts      = 2048                 // chunks whose fine list was asked for and which have not come
-	judged        = 256                  // chunks that the decision looks at
-	nearShare     = 16                   // a place that is this many times shorter than its chunks is none
-	edgeChunks    = 2                    // so many chunks at each end of a missing run are likely to be there in part
-	learnShare    = 0.1                  // weight of one chunk in what is expected of the next
-	forgetShare   = 0.0005               // the same toward firstShare, for a chunk that is not zoomed
-	firstShare    = 0.5                  // expected to be missing, before anything was seen
-	wideAreaRTT   = 5 * time.Millisecond // beyond it zooming is tried before the rate is known
-	firstTries    = 32                   // chunks inside missing runs that are tried before anything was seen of such
-	moreTries     = 4                    // and so many more for each that was
-	maxRefusals   = 16                   // fine lists that a source may refuse in a row
-	maxWholeFile  = 1 << 20              // a file up to this size may be compared as a whole
-	wholeFileProb = 0.5                  // and must be so likely to be an older version
-	maxWholeRun   = 128                  // chunks that it is compared with
+	maxParts      = 2048    // chunks whose fine list was asked for and which have not come
+	judged        = 256     // chunks that the decision looks at
+	nearShare     = 16      // a place that is this many times shorter than its chunks is none
+	edgeChunks    = 2       // so many chunks at each end of a missing run are likely to be there in part
+	learnShare    = 0.1     // weight of one chunk in what is expected of the next
+	forgetShare   = 0.0005  // the same toward firstShare, for a chunk that is not zoomed
+	firstShare    = 0.5     // expected to be missing, before anything was seen
+	firstTries    = 32      // chunks inside missing runs that are tried before anything was seen of such
+	moreTries     = 4       // and so many more for each that was
+	maxRefusals   = 16      // fine lists that a source may refuse in a row
+	maxWholeFile  = 1 << 20 // a file up to this size may be compared as a whole
+	wholeFileProb = 0.5     // and must be so likely to be an older version
+	maxWholeRun   = 128     // chunks that it is compared with
 )
 
 // zoom is what the core knows of zooming.
 type zoom struct {
 	near  []uint64 // chunks to be zoomed, in the order in which they are to be
+	later int      // near[:later] is to wait for answers about others
 	asked int64    // chunks whose fine lists are on their way
 	bytes int64    // what these lists take
 	parts int64    // chunks in zoomPart that are still wanted
@@ -122,7 +122,7 @@ func (c *Core) zoomNext(now time.Time) {
 		return
 	}
 	id, ok := c.bestZoomer()
-	z.pays, z.unsure = [2]bool{}, ok && c.zoomRate(&c.sources[id]) == 0
+	z.pays, z.unsure = [2]bool{}, ok && c.sources[id].likelyRate() == 0
 	if z.unsure {
 		for _, ord := range z.near {
 			if ch := c.at(ord); ch != nil && ch.state == chunkWanted && ch.held == 0 {
@@ -151,7 +151,7 @@ func (c *Core) bestZoomer() (best SourceID, ok bool) {
 		if !s.askable() || !s.zooms || s.late {
 			continue
 		}
-		known := c.zoomRate(s) > 0
+		known := s.likelyRate() > 0
 		if !ok || known && !sure || known == sure && s.path.Finish(0) < c.sources[best].path.Finish(0) {
 			best, ok, sure = SourceID(i), true, known
 		}
@@ -197,7 +197,7 @@ func (c *Core) zoomEnded(ch *chunk) {
 // judge decides for each class of the next chunks whether zooming them pays.
 func (c *Core) judge(s *source) {
 	z := &c.zoom
-	rate := c.zoomRate(s)
+	rate := s.likelyRate()
 	var of [2]costmodel.Zoom
 	var all int64
 	for _, ord := range z.near[:min(len(z.near), judged)] {
@@ -223,29 +223,10 @@ func (c *Core) judge(s *source) {
 	}
 }
 
-// zoomRate is the rate by which zooming is judged. Before a far source's rate was measured it is the most
-// that can come at first; 0 for a near one, which may be as fast as it likes.
-func (c *Core) zoomRate(s *source) float64 {
-	switch rate := s.path.Rate(); {
-	case rate > 0:
-		return rate
-	case s.path.MinRTT() < wideAreaRTT:
-		return 0
-	}
-	return float64(s.path.Want()) / s.path.MinRTT().Seconds()
-}
-
-// at is a planned chunk by its ordinal; nil if there is none.
-func (c *Core) at(ord uint64) *chunk {
-	if i := c.find(ord); i < len(c.chunks) && c.chunks[i].ordinal == ord {
-		return &c.chunks[i]
-	}
-	return nil
-}
-
 // lapse has the chunks fetched whole for which zooming does not pay.
 func (c *Core) lapse() {
 	z := &c.zoom
+	z.later = 0
 	z.near = slices.DeleteFunc(z.near, func(ord uint64) bool {
 		ch := c.at(ord)
 		if ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear {
@@ -265,6 +246,9 @@ func (c *Core) lapse() {
 	})
 }
 
+// full says whether enough chunks inside missing runs are looked at, for what is known of such.
+func (z *zoom) full() bool { return z.open[1] >= firstTries+moreTries*z.tried[1] }
+
 // zoomBatch asks a source for fine lists, up to a part of what it may be asked for.
 func (c *Core) zoomBatch(now time.Time, id SourceID) {
 	z, s := &c.zoom, &c.sources[id]
@@ -274,8 +258,11 @@ func (c *Core) zoomBatch(now time.Time, id SourceID) {
 	}
 	var rs []Range
 	var wait []uint64
-	n := 0
-	for ; n < len(z.near) && len(wait) < maxParts && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
+	if !z.full() {
+		z.later = 0
+	}
+	n := z.later
+	for ; n < len(z.near) && z.later+len(wait) < maxParts && z.bytes < limit && z.asked+z.parts < maxParts; n++ {
 		ch := c.at(z.near[n])
 		switch {
 		case ch == nil || ch.state != chunkWanted || ch.zoom != zoomNear:
@@ -283,7 +270,7 @@ func (c *Core) zoomBatch(now time.Time, id SourceID) {
 			ch.zoom = zoomOff // asked for before the rate was known
 		case ch.tried&(1<<id) != 0:
 			c.whole(ch)
-		case ch.inner && z.open[1] >= firstTries+moreTries*z.tried[1]:
+		case ch.inner && z.full():
 			wait = append(wait, ch.ordinal)
 		default:
 			ch.zoom = zoomAsked
@@ -294,7 +281,8 @@ func (c *Core) zoomBatch(now time.Time, id SourceID) {
 			rs = appendOrdinal(rs, ch.ordinal)
 		}
 	}
-	z.near = slices.Replace(z.near, 0, n, wait...)
+	z.near = slices.Replace(z.near, z.later, n, wait...)
+	z.later += len(wait)
 	if rs != nil {
 		c.actions = append(c.actions, Action{Kind: ActZoom, Source: id, Ranges: rs})
 	}
@@ -397,7 +385,7 @@ func (c *Core) mayZoom() bool {
 	if !ok {
 		return false
 	}
-	rate := c.zoomRate(&c.sources[id])
+	rate := c.sources[id].likelyRate()
 	if rate == 0 {
 		return true // it may turn out slow
 	}

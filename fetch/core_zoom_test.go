@@ -162,6 +162,41 @@ func TestZoomsOfForgottenChunksAreAnswered(t *testing.T) {
 	}
 }
 
+// The ends of missing runs are looked at though what lies between them has to wait, which is looked at as answers
+// come.
+func TestEndsOfRunsDoNotWaitForTheirInside(t *testing.T) {
+	const runs, each = 20, 50
+	c, now := zoomCore(runs*each, 40*time.Millisecond)
+	for i := range uint64(runs) {
+		c.Step(now, Event{Kind: EvNear, Ranges: []Range{{i * each, each}}, Units: each << 14})
+	}
+	actions, _ := c.Next(now)
+	if first := count(actions, ActZoom); first < firstTries+runs || first > firstTries+2*runs*edgeChunks {
+		t.Fatalf("%d chunks are zoomed at first", first)
+	}
+	if again, _ := c.Next(now); count(again, ActZoom) != 0 {
+		t.Fatalf("without an answer: %v", again)
+	}
+	zoomed := 0
+	for range 100 {
+		now = now.Add(40 * time.Millisecond)
+		for _, a := range actions {
+			switch a.Kind {
+			case ActZoom:
+				n := count([]Action{a}, ActZoom)
+				zoomed += n
+				c.Step(now, Event{Kind: EvFine, Ranges: a.Ranges, Lens: lensOf(n, 100)})
+			case ActRequest:
+				c.Step(now, Event{Kind: EvArrived, Ranges: a.Ranges})
+			}
+		}
+		actions, _ = c.Next(now)
+	}
+	if zoomed != runs*each || !c.Done() {
+		t.Errorf("%d of %d chunks were zoomed", zoomed, runs*each)
+	}
+}
+
 // Chunks wait for fine lists, asked for and not, when the only source ends. The next one has none and is asked for
 // all of them.
 func TestNothingIsHeldForASourceThatIsGone(t *testing.T) {

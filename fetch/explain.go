@@ -37,7 +37,7 @@ type Origin struct {
 
 // explainer remembers the origins of the files that are asked for. Its zero value is asked for none.
 type explainer struct {
-	paths []string // slash paths below the destination; "." is every file
+	paths []string // clean slash paths below the destination; "." is every file
 
 	mu     sync.Mutex
 	files  []*origins // in the order in which they were opened
@@ -75,10 +75,20 @@ func (e *explainer) open(path string, size int64) *origins {
 	return o
 }
 
+// ask says which files are asked for: those at or below the paths, as a user writes them.
+func (e *explainer) ask(paths []string) {
+	for _, p := range paths {
+		if p = strings.Trim(filepath.ToSlash(filepath.Clean(p)), "/"); p == "" {
+			p = "."
+		}
+		e.paths = append(e.paths, p)
+	}
+}
+
 func (e *explainer) asks(path string) bool {
 	return slices.ContainsFunc(e.paths, func(p string) bool {
-		p = strings.Trim(filepath.ToSlash(filepath.Clean(p)), "/")
-		return p == "." || p == "" || path == p || strings.HasPrefix(path, p+"/")
+		rest, below := strings.CutPrefix(path, p)
+		return p == "." || below && (rest == "" || rest[0] == '/')
 	})
 }
 

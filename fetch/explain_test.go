@@ -70,7 +70,8 @@ func TestOriginsAddUp(t *testing.T) {
 
 // TestExplanationsAreBounded: neither many files nor many places take more than so much memory.
 func TestExplanationsAreBounded(t *testing.T) {
-	e := &explainer{paths: []string{"."}}
+	e := &explainer{}
+	e.ask([]string{"."})
 	for i := range maxExplained + 5 {
 		e.open(fmt.Sprint("f", i), 1)
 	}
@@ -86,6 +87,41 @@ func TestExplanationsAreBounded(t *testing.T) {
 	}
 	if (&explainer{}).open("f", 1) != nil || (*explainer)(nil).open("f", 1) != nil {
 		t.Error("a file that nobody asks for is remembered")
+	}
+}
+
+// TestAskedPaths: a path as users write it asks for the file there and for all below it.
+func TestAskedPaths(t *testing.T) {
+	for asked, want := range map[string]string{
+		".": "a/b a/c ab", "/": "a/b a/c ab", "a/": "a/b a/c", "./a": "a/b a/c", "/a/b": "a/b", "a//c/": "a/c", "b": "",
+	} {
+		e := &explainer{}
+		e.ask([]string{asked})
+		var got []string
+		for _, path := range []string{"a/b", "a/c", "ab"} {
+			if e.asks(path) {
+				got = append(got, path)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q asks for %q, want %q", asked, got, want)
+		}
+	}
+}
+
+// TestUnexplainedAreCountedOnce: a dry run that searches says how many files there are beyond those that it explains.
+func TestUnexplainedAreCountedOnce(t *testing.T) {
+	src, sizes := t.TempDir(), map[string]int{}
+	for i := range maxExplained + 3 {
+		sizes[fmt.Sprintf("%04d", i)] = 3000
+	}
+	writeTree(t, src, 1, sizes)
+	s := serveTree(t, src, 0)
+	p, err := DryRun(t.Context(), Config{
+		Recipe: s.file.ID(), Local: s.file, Dest: filepath.Join(t.TempDir(), "tree"), Search: SearchConfig{NoPressure: true}, Explain: []string{"."},
+	})
+	if err != nil || len(p.Explained) != maxExplained || p.Unexplained != 3 {
+		t.Errorf("%d explained, %d not: %v", len(p.Explained), p.Unexplained, err)
 	}
 }
 

@@ -133,8 +133,9 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// slowDecision is how long a decision must take for the core to be told.
-const slowDecision = time.Millisecond
+// slowDecision is how long a decision must take for the core to be told: with the pause that there is between
+// two of them anyway, shorter ones keep to planning's part of the time.
+const slowDecision = planPause / planParts
 
 // decide asks the core, and tells it how long that took: planning has a budget.
 func (l *loop) decide(now time.Time) ([]Action, time.Time) {

@@ -67,6 +67,7 @@ func (t *transfer) explainPlan(ctx context.Context, feed *nodeFeed, p *Plan, by 
 		return err
 	}
 	defer survey.Close()
+	by.explain.more = 0 // the rehearsal has counted some of them
 	err = t.walk(ctx, feed, func(it recipe.Item) error {
 		if it.Entry.Type != recipe.TypeFile {
 			return nil

@@ -122,7 +122,8 @@ func newTransfer(cfg Config) *transfer {
 	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
-	t.explain.paths, t.loop.explain = cfg.Explain, &t.explain
+	t.explain.ask(cfg.Explain)
+	t.loop.explain = &t.explain
 	t.loop.write, t.loop.lost, t.loop.written = t.write, t.giveUp, t.written
 	t.intake = sources.NewIntake(sources.IntakeConfig{})
 	t.dial = newDialers(&t.cfg, t.loop, t.intake)
