@@ -11,7 +11,6 @@
 //  4. Check looks ids up in the index, in one sorted sweep, and confirms the files of the hits by their
 //     metadata. The hits become runs: stretches of files to be read at one go (check.go, run.go).
 //  5. Read reads one run, hashes what it read and hands over what matches.
-//  6. Copy brings a range of an open file into another, by cloning where the file system can (copy.go).
 //
 // Operations run on goroutines of their own, a few a device. An operation that does not come back, on a
 // mount that hangs, keeps its slot of that device and nothing else: its caller goes on when its

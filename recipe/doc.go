@@ -37,7 +37,7 @@
 // # Reading
 //
 //  1. OpenRoot checks the root against the id that the reader was given.
-//  2. Walk, Lookup, Chunks and WalkChunks get nodes by id from a Nodes, which checks each against its id,
+//  2. Walk, Lookup and Chunks get nodes by id from a Nodes, which checks each against its id,
 //     and hold one node of each level in memory.
 //  3. A reference declares the entries, bytes and chunks below it. What a node shows is held
 //     against what was declared before the caller sees it, so numbers and ordinals never leave the

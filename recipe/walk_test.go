@@ -311,80 +311,35 @@ func TestWalkTellsWhatItWillRead(t *testing.T) {
 	}
 }
 
-func TestChunkRanges(t *testing.T) {
-	s := newSampler(9, MaskPortable, 0)
-	file := &sample{entry: Entry{Name: "f", Type: TypeFile}, refs: s.refs(9000)}
-	for _, ref := range file.refs {
-		file.entry.Size += ref.Bytes
-	}
-	nodes := MemNodes{}
-	e := encode(t, file, MaskPortable, nodes.Put(BLAKE3))
-	type at struct {
-		off int64
-		ref Ref
-	}
-	var chunks []at
-	var off int64
-	for _, ref := range file.refs {
-		if !ref.Hole {
-			chunks = append(chunks, at{off, ref})
-		}
-		off += ref.Bytes
-	}
-	for range 200 {
-		first, n := s.Uint64N(9100), s.Uint64N(300)
-		want := chunks[min(first, uint64(len(chunks))):min(first+n, uint64(len(chunks)))]
-		var got []at
-		next := first
-		err := ChunksRange(ctx, nodes, &e, first, n, func(index uint64, off int64, ref Ref) error {
-			if index != next {
-				t.Fatalf("chunk %d, want %d", index, next)
-			}
-			next++
-			got = append(got, at{off, ref})
-			return nil
-		})
-		if err != nil || !slices.Equal(got, want) {
-			t.Fatalf("%d+%d: err %v, %d chunks, want %d", first, n, err, len(got), len(want))
-		}
-	}
-}
-
-func TestWalkChunksFindsOrdinals(t *testing.T) {
+// TestChunksInOrder: the chunks of all files come in the order of their ordinals, each with its offset.
+func TestChunksInOrder(t *testing.T) {
 	s, root, nodes := sampleTree(t, 21, MaskUnix, 3000)
 	type at struct {
 		path string
 		off  int64
-		id   ID
+		ref  Ref
 	}
-	var all []at
+	var want, got []at
 	for _, p := range flatten(s) {
 		var off int64
 		for _, ref := range p.s.refs {
-			if !ref.Hole {
-				all = append(all, at{p.path, off, ref.ID})
-			}
+			want = append(want, at{p.path, off, ref})
 			off += ref.Bytes
 		}
 	}
-	r := newSampler(4, MaskUnix, 0)
-	for i := range 100 {
-		first, n := r.Uint64N(uint64(len(all))), r.Uint64N(500)
-		if i == 0 {
-			first, n = 0, 1<<63
+	ordinal := uint64(0)
+	err := Walk(ctx, nodes, root, func(it Item) error {
+		if it.Entry.Type == TypeFile && it.Ordinal != ordinal {
+			t.Fatalf("%q begins at chunk %d, want %d", it.Path, it.Ordinal, ordinal)
 		}
-		want := all[first:min(first+n, uint64(len(all)))]
-		next := first
-		err := WalkChunks(ctx, nodes, root, first, n, func(it Item, ordinal uint64, off int64, ref Ref) error {
-			if ordinal != next || (at{it.Path, off, ref.ID}) != want[ordinal-first] {
-				t.Fatalf("ordinal %d: %q at %d, want %d: %+v", ordinal, it.Path, off, next, want[ordinal-first])
-			}
-			next++
+		return Chunks(ctx, nodes, it.Entry, func(off int64, ref Ref) error {
+			ordinal += ref.Chunks
+			got = append(got, at{it.Path, off, ref})
 			return nil
 		})
-		if err != nil || next != first+uint64(len(want)) {
-			t.Fatalf("%d+%d: err %v, ends at %d", first, n, err, next)
-		}
+	})
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%d chunks and holes, want %d: %v", len(got), len(want), err)
 	}
 }
 
