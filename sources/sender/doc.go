@@ -21,8 +21,8 @@
 //     together. Nothing else says that bytes are right.
 //
 // Requests are bounded by credit (TAKEN), so a server's queue is short whatever the client asks. Nodes go
-// ahead of fine lists, and these ahead of chunks. Reading
-// the next run overlaps with encrypting and sending the last one.
+// ahead of fine lists, and these ahead of chunks. The next run is read while the network takes the last one
+// out of the socket.
 //
 // What it does not guarantee: a file that is rewritten within one tick of its file system's clock,
 // with its size kept and its time put back, is served as it is; the client's hash finds that.

@@ -2,15 +2,14 @@ package sender
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"dfetch/sources"
 	"dfetch/sources/wire"
 )
 
-// fill turns requests into frames: nodes first, then fine lists, then chunks and parts of chunks in the order
-// of the requests.
+// fill turns requests into frames and sends them: nodes first, then fine lists, then chunks and parts of chunks
+// in the order of the requests.
 func (s *session) fill(ctx context.Context) error {
 	f := &filler{
 		s:      s,
@@ -25,6 +24,9 @@ func (s *session) fill(ctx context.Context) error {
 		}
 		if did {
 			continue
+		}
+		if err := f.s.inTurn(f.s.flush); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -198,17 +200,6 @@ func (s *session) giveBack(r sources.Range) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gets[0].ranges = append([]sources.Range{r}, s.gets[0].ranges...)
-}
-
-// put hands a frame to write.
-func (s *session) put(ctx context.Context, f *frame) error {
-	select {
-	case s.ready <- f:
-		return nil
-	case <-ctx.Done():
-		f.release()
-		return fmt.Errorf("connection ended: %w", ctx.Err())
-	}
 }
 
 func clip(text string) string { return text[:min(len(text), wire.MaxText)] }

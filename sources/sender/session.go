@@ -18,13 +18,13 @@ import (
 	"dfetch/sources/wire"
 )
 
-const (
-	maxControl = 256 << 10 // bytes of answers that a client lets lie
-	readAhead  = 2         // frames that are ready while one is being sent
-)
+const maxControl = 256 << 10 // bytes of answers that a client lets lie
 
 // session is the server's side of one connection. Three goroutines share it: read takes the client's
-// frames, fill turns requests into frames, write sends them.
+// frames, fill turns requests into frames and sends them, answer sends what must not wait for requests.
+// No frame waits between being made and being sent: what waits can't be canceled, and a frame that another
+// goroutine sends has to come out of another processor's cache. The network has the socket's queue
+// to go on with while the next frame is made.
 type session struct {
 	srv   *Server
 	conn  net.Conn   // the socket
@@ -34,15 +34,15 @@ type session struct {
 	limit *rate.Limiter // of this connection; nil without
 	tree  *served
 
-	ready chan *frame   // from fill to write
-	work  chan struct{} // tells fill that there is something to do
-	talk  chan struct{} // tells write that there is control to send
+	work chan struct{} // tells fill that there is something to do
+	talk chan struct{} // tells answer that there is control to send
+	turn chan struct{} // holds a token while somebody sends
 
 	mu      sync.Mutex
 	gets    []get // GET and GET_PARTS
 	zooms   []get // ZOOM
 	jobs    []*nodeJob
-	control []byte // PONG: goes ahead of everything that waits
+	control []byte // PONG: goes ahead of the next frame
 
 	pace *pacer
 }
@@ -73,9 +73,9 @@ func newSession(s *Server, conn net.Conn, under *wire.Conn, tc *tls.Conn) *sessi
 	return &session{
 		srv: s, conn: conn, under: under, tls: tc, tcp: tcp,
 		limit: limiter(s.cfg.UploadLimitPerCon),
-		ready: make(chan *frame, readAhead),
 		work:  make(chan struct{}, 1),
 		talk:  make(chan struct{}, 1),
+		turn:  make(chan struct{}, 1),
 		pace:  newPacer(tcp),
 	}
 }
@@ -93,9 +93,8 @@ func (s *session) run(ctx context.Context) error {
 	defer stop()
 	g.Go(func() error { return s.read(r) })
 	g.Go(func() error { return s.fill(ctx) })
-	g.Go(func() error { return s.write(ctx) })
+	g.Go(func() error { return s.answer(ctx) })
 	err := g.Wait()
-	s.drain()
 	if errors.Is(err, io.EOF) || errors.Is(err, errLeft) {
 		return nil
 	}
@@ -104,17 +103,6 @@ func (s *session) run(ctx context.Context) error {
 
 // errLeft means that the client closed the connection between two frames.
 var errLeft = errors.New("client left")
-
-func (s *session) drain() {
-	for {
-		select {
-		case f := <-s.ready:
-			f.release()
-		default:
-			return
-		}
-	}
-}
 
 // hello answers the client's first frame. Nothing is done for a client before its token was checked.
 func (s *session) hello(r *wire.Reader) error {
@@ -221,36 +209,28 @@ func (s *session) say(p []byte) error {
 	return nil
 }
 
-// write sends what is ready, control first, and flushes when nothing more is.
-func (s *session) write(ctx context.Context) error {
+// answer sends control as it comes.
+func (s *session) answer(ctx context.Context) error {
 	for {
-		if err := s.writeControl(); err != nil {
-			return err
-		}
-		select {
-		case f := <-s.ready:
-			if err := s.writeFrame(ctx, f); err != nil {
-				return err
-			}
-			continue
-		default:
-		}
-		if err := s.under.Flush(); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
 		select {
 		case <-ctx.Done():
-			return s.writeControl()
+			return s.inTurn(s.sendControl)
 		case <-s.talk:
-		case f := <-s.ready:
-			if err := s.writeFrame(ctx, f); err != nil {
-				return err
-			}
+		}
+		if err := s.inTurn(s.sendControl); err != nil {
+			return err
 		}
 	}
 }
 
-func (s *session) writeControl() error {
+// inTurn calls send when nobody else sends. It does not wait long once the socket is closed.
+func (s *session) inTurn(send func() error) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	return send()
+}
+
+func (s *session) sendControl() error {
 	s.mu.Lock()
 	p := s.control
 	s.control = nil
@@ -261,17 +241,40 @@ func (s *session) writeControl() error {
 	return s.send(p)
 }
 
-func (s *session) writeFrame(ctx context.Context, f *frame) error {
+// put sends a frame when the limits allow it, control first, and releases it.
+func (s *session) put(ctx context.Context, f *frame) error {
 	defer f.release()
 	start := time.Now()
 	if err := takeRate(ctx, len(f.bytes), s.srv.total, s.limit); err != nil {
 		return err
 	}
-	if _, err := s.tls.Write(f.bytes); err != nil {
-		return fmt.Errorf("write: %w", err)
+	if err := s.inTurn(func() error { return s.sendFrame(f) }); err != nil {
+		return err
 	}
 	s.pace.wrote(start, time.Now(), len(f.bytes))
 	s.srv.count.bytes.Add(int64(f.raw))
+	return nil
+}
+
+// sendFrame sends a frame; flush is the caller's when there is no other one. Under a limit a frame does not wait
+// for the next one's turn.
+func (s *session) sendFrame(f *frame) error {
+	if err := s.sendControl(); err != nil {
+		return err
+	}
+	if _, err := s.tls.Write(f.bytes); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if s.srv.total == nil && s.limit == nil {
+		return nil
+	}
+	return s.flush()
+}
+
+func (s *session) flush() error {
+	if err := s.under.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
 	return nil
 }
 

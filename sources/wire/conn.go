@@ -7,18 +7,19 @@ import (
 )
 
 const (
-	connRead  = 128 << 10
+	connRead  = 64 << 10
 	connWrite = 256 << 10
 )
 
-// Conn lies under TLS and makes few large system calls out of its many records. Reads are buffered
-// always; writes from Buffer on, and then Flush sends them. It counts the bytes.
+// Conn lies under TLS and makes few large system calls out of its many records. Writes are buffered
+// from Buffer on, and then Flush sends them. It counts the bytes.
+//
+// Reads need no buffer here: crypto/tls takes what its own has room for, and makes that larger whenever a
+// read has filled it. connRead bounds a read, and so the buffer of TLS to a few times that: it is to stay in the
+// processor's cache, as records are decrypted where they lie.
 type Conn struct {
 	net.Conn
 	in, out atomic.Int64
-
-	read []byte // what was read from the network and not asked for yet
-	rbuf []byte
 
 	mu   sync.Mutex
 	wbuf []byte // nil before Buffer
@@ -26,27 +27,12 @@ type Conn struct {
 }
 
 // NewConn wraps a connection.
-func NewConn(c net.Conn) *Conn {
-	return &Conn{Conn: c, rbuf: make([]byte, connRead)}
-}
+func NewConn(c net.Conn) *Conn { return &Conn{Conn: c} }
 
-// Read reads what is buffered, or else from the network.
+// Read reads up to connRead bytes from the network.
 func (c *Conn) Read(p []byte) (int, error) {
-	if len(c.read) > 0 {
-		n := copy(p, c.read)
-		c.read = c.read[n:]
-		return n, nil
-	}
-	if len(p) >= len(c.rbuf) {
-		n, err := c.Conn.Read(p)
-		c.in.Add(int64(n))
-		return n, err
-	}
-	n, err := c.Conn.Read(c.rbuf)
+	n, err := c.Conn.Read(p[:min(len(p), connRead)])
 	c.in.Add(int64(n))
-	c.read = c.rbuf[:n]
-	n = copy(p, c.read)
-	c.read = c.read[n:]
 	return n, err
 }
 
