@@ -204,8 +204,19 @@ func FuzzNodeCachePack(f *testing.F) {
 	f.Add(pack)
 	f.Add(pack[:len(pack)-3])
 	f.Add(append(bytes.Clone(pack), pack[len(packMagic):]...))
+	f.Add(appendPackIndex(bytes.Clone(pack), []packEntry{{[shortID]byte(id[:]), int64(len(packMagic))}}))
 	f.Fuzz(func(t *testing.T, pack []byte) {
 		r := bytes.NewReader(pack)
+		readPackIndex(r, r.Size(), func(e packEntry) bool {
+			if e.off < int64(len(packMagic)) || e.off+packHeadSize > r.Size() {
+				t.Fatalf("entry of %d in %d bytes", e.off, r.Size())
+			}
+			got, err := readPacked(r, e.off, KindDir, id)
+			if err == nil && len(got) > MaxNode {
+				t.Fatalf("%d bytes", len(got))
+			}
+			return true
+		})
 		end := int64(0)
 		scanPack(r, r.Size(), func(h packHead, off int64) bool {
 			if off < end || off+packHeadSize+int64(h.encLen) > r.Size() {

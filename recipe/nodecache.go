@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -43,7 +44,8 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // a pack of its own, so several processes may share the directory; each sees what was there when
 // it opened, and what it wrote itself. When a cache opens, the packs over the configured bounds are
 // deleted, the oldest first. Every node is checked against its id when it is read: a damaged or
-// torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new.
+// torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new. Close ends the pack with
+// an index of it, without which opening the cache takes a read for each node.
 //
 // It may be used from several goroutines.
 type NodeCache struct {
@@ -126,13 +128,15 @@ func (c *NodeCache) load(p packFile) {
 		return
 	}
 	c.packs = append(c.packs, f)
-	scanPack(f, p.size, func(h packHead, off int64) bool {
-		short := [shortID]byte(h.id[:])
-		if _, ok := c.index[short]; !ok {
-			c.index[short] = place{f, off}
+	note := func(e packEntry) bool {
+		if _, ok := c.index[e.id]; !ok {
+			c.index[e.id] = place{f, e.off}
 		}
 		return len(c.index) < c.cfg.MaxNodes
-	})
+	}
+	if !readPackIndex(f, p.size, note) {
+		scanPack(f, p.size, func(h packHead, off int64) bool { return note(packEntry{[shortID]byte(h.id[:]), off}) })
+	}
 }
 
 // Node reads a node. The error is ErrNotFound if the cache does not hold it, or holds it damaged.
@@ -231,6 +235,10 @@ func (c *NodeCache) Close() error {
 	}
 	c.closed = true
 	var errs []error
+	if c.own != nil && !c.full {
+		_, err := c.own.Write(appendPackIndex(nil, c.ownEntries()))
+		errs = append(errs, err)
+	}
 	for _, f := range c.packs {
 		errs = append(errs, f.Close())
 	}
@@ -238,4 +246,15 @@ func (c *NodeCache) Close() error {
 		errs = append(errs, c.own.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// ownEntries are the places of the nodes in the cache's own pack, in their order.
+func (c *NodeCache) ownEntries() (entries []packEntry) {
+	for id, at := range c.index {
+		if at.pack == c.own {
+			entries = append(entries, packEntry{id, at.off})
+		}
+	}
+	slices.SortFunc(entries, func(a, b packEntry) int { return cmp.Compare(a.off, b.off) })
+	return entries
 }

@@ -83,18 +83,19 @@ func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	records := len(whole) - 2*indexEntry - packIndexTail
 	for n := range whole {
 		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
 		c := openCache(t, dir, CacheConfig{})
-		if c.Has(b) || n < len(packMagic)+packHeadSize && c.Has(a) {
-			t.Fatalf("cut to %d: torn record is held", n)
+		if c.Has(b) != (n >= records) || n < len(packMagic)+packHeadSize && c.Has(a) {
+			t.Fatalf("cut to %d of %d: the second record is held: %v", n, records, c.Has(b))
 		}
 		_ = c.Close()
 	}
 	bad := bytes.Clone(whole)
-	bad[len(bad)-1] ^= 1
+	bad[records-1] ^= 1
 	if err := os.WriteFile(path, bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -110,6 +111,34 @@ func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 	}
 	if got, err := c.Node(ctx, KindDir, b); err != nil || !bytes.Equal(got, rawB) {
 		t.Errorf("a damaged node can't be put again: %v", err)
+	}
+}
+
+// Whatever an index says, opening the cache works, and no node is given that is not the one asked for.
+func TestNodeCacheWithDamagedIndex(t *testing.T) {
+	dir := t.TempDir()
+	c := openCache(t, dir, CacheConfig{})
+	a, rawA := putNode(t, c, 1, 500)
+	b, rawB := putNode(t, c, 2, 500)
+	_ = c.Close()
+	path := onlyPack(t, dir)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(whole) - 2*indexEntry - packIndexTail; i < len(whole); i++ {
+		bad := bytes.Clone(whole)
+		bad[i] ^= 0x41
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := openCache(t, dir, CacheConfig{})
+		for id, raw := range map[ID][]byte{a: rawA, b: rawB} {
+			if got, err := c.Node(ctx, KindDir, id); err == nil && !bytes.Equal(got, raw) || err != nil && !errors.Is(err, ErrNotFound) {
+				t.Fatalf("byte %d is damaged: %v", i, err)
+			}
+		}
+		_ = c.Close()
 	}
 }
 
