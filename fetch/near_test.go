@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"dfetch/diskscan"
@@ -56,6 +57,37 @@ func TestTrailSeesWhatLiesBetween(t *testing.T) {
 	}
 	if at := w.nearOf(7); at != nil {
 		t.Errorf("chunk 7 is near %+v", at)
+	}
+}
+
+// What the search finds out while chunks are still being planned reaches the core behind the plan: it does not
+// know them before.
+func TestLearnedBeforePlannedIsTold(t *testing.T) {
+	w := windowOf(10)
+	tr := newTrail(w, unknown, diskscan.File{}, spot{})
+	tr.find(w, 2, 2000)
+	tr.find(w, 6, 5500)
+	var evs []Event
+	m := planMail{
+		post:   func(more ...Event) { evs = append(evs, more...) },
+		recall: func([]recipe.ID) []Event { return nil },
+		known:  w.learned,
+	}
+	m.add(Event{Kind: EvPlanned, Lens: make([]uint32, 9)})
+	m.send()
+	want := []Event{
+		{Kind: EvPlanned},
+		{Kind: EvFound, Ranges: []Range{{2, 1}, {6, 1}}},
+		{Kind: EvNear, Ranges: []Range{{0, 2}}, Units: 2000},
+		{Kind: EvNear, Ranges: []Range{{3, 3}}, Units: 2500},
+	}
+	if len(evs) != len(want) {
+		t.Fatalf("events %+v", evs)
+	}
+	for i, ev := range evs {
+		if ev.Kind != want[i].Kind || ev.Units != want[i].Units || !slices.Equal(ev.Ranges, want[i].Ranges) {
+			t.Errorf("event %d is %+v, want %+v", i, ev, want[i])
+		}
 	}
 }
 

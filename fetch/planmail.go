@@ -10,7 +10,7 @@ const mailBatch = 64
 type planMail struct {
 	post   func(...Event)
 	recall func([]recipe.ID) []Event // what the search knows of planned chunks; nil without one
-	here   func([]Range) []Range     // those of planned chunks that the search has found already; with recall
+	known  func([]Range) []Event     // what the search has learned of planned chunks already; with recall
 	evs    []Event
 	ids    []recipe.ID // planned in evs, and in the batch that is being filled
 }
@@ -39,13 +39,13 @@ func (m *planMail) send() {
 		m.evs = append(m.evs, m.recall(m.ids)...)
 	}
 	m.post(m.evs...)
-	m.tellFound()
+	m.tellKnown()
 	clear(m.evs)
 	m.evs, m.ids = m.evs[:0], m.ids[:0]
 }
 
-// tellFound tells of chunks that the search found before the core knew them: it has not heard that.
-func (m *planMail) tellFound() {
+// tellKnown tells what the search learned of chunks before the core knew them: it has not heard that.
+func (m *planMail) tellKnown() {
 	if m.recall == nil {
 		return
 	}
@@ -55,7 +55,5 @@ func (m *planMail) tellFound() {
 			rs = append(rs, Range{First: ev.First, Count: uint32(len(ev.Lens))})
 		}
 	}
-	if found := m.here(rs); found != nil {
-		m.post(Event{Kind: EvFound, Ranges: found})
-	}
+	m.post(m.known(rs)...)
 }

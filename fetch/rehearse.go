@@ -156,7 +156,7 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats, explain: &t.explain,
 	}}
 	if t.loop.search != nil {
-		r.p.place, r.p.mail.recall, r.p.mail.here = t.loop.search.local(), t.loop.search.recall, t.win.settledOf
+		r.p.place, r.p.mail.recall, r.p.mail.known = t.loop.search.local(), t.loop.search.recall, t.win.learned
 	}
 	planned := make(chan error, 1)
 	go func() { planned <- r.plan(inner) }()

@@ -351,7 +351,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}
 		defer func() { cancel(errEnded); t.found = s.stop() }()
 		t.loop.search = s
-		p.place, p.mail.recall, p.mail.here = s.local(), s.recall, t.win.settledOf
+		p.place, p.mail.recall, p.mail.known = s.local(), s.recall, t.win.learned
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {

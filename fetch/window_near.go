@@ -68,6 +68,24 @@ func (w *window) nearOf(ord uint64) (at *stretch) {
 	return at
 }
 
+// learned tells of chunks among some ranges, as events: which were found, and near which stretches others lie.
+func (w *window) learned(rs []Range) (evs []Event) {
+	if found := w.settledOf(rs); found != nil {
+		evs = append(evs, Event{Kind: EvFound, Ranges: found})
+	}
+	var last *stretch
+	w.eachOpen(rs, func(s *slot) {
+		if s.near != nil && s.near == last {
+			ev := &evs[len(evs)-1]
+			ev.Ranges = appendOrdinal(ev.Ranges, s.want.Ordinal)
+		} else if s.near != nil {
+			evs = append(evs, Event{Kind: EvNear, Ranges: []Range{{s.want.Ordinal, 1}}, Units: s.near.len})
+		}
+		last = s.near
+	})
+	return evs
+}
+
 // setPatch notes what is missing of chunks; nil: all of it.
 func (w *window) setPatch(rs []Range, p *sources.Patch) {
 	w.eachOpen(rs, func(s *slot) { s.patch = p })
