@@ -30,8 +30,14 @@ const (
 	shortestSpan = 20 * time.Millisecond // over which a rate is measured
 	steadyGain   = 2.0                   // times what the path holds that may be outstanding
 	openingGain  = 4.0                   // the same while the rate still rises
+	openingRoom  = 5                     // bytes that may be asked for at first, for each that came
 	rising       = 1.25                  // a measurement so many times the rate before counts as a rise
 	priorPath    = 1 << 20               // bytes a second of a path of which nothing is known
+	starvedGain  = 2.0                   // on the window, after a span in which it starved the source
+	maxBoost     = 16.0                  // of all such gains
+	boostDecay   = 0.95                  // on them, after any other span
+	farPath      = 40 * time.Millisecond // of a round trip for which Min is enough to begin with
+	maxFar       = 8                     // times Min to begin with on a longer one
 )
 
 // Path measures the path to a source and decides how much may be outstanding on it. Make it with
@@ -40,6 +46,10 @@ const (
 // The rate is that of spans of a round trip, 20 ms at least, in which something was outstanding: idle
 // time says nothing about the path. It follows a rise at once, so that the window opens as fast as the
 // path does, and a fall slowly.
+//
+// On a path that loses packets what comes after a lost one waits for it, so that the rate seems lower, and
+// more has to be outstanding, than the path would need. The source knows best whether it has enough to send:
+// see Starved.
 type Path struct {
 	cfg         PathConfig
 	rtt         time.Duration // the shortest; 0 = unknown
@@ -51,11 +61,15 @@ type Path struct {
 	mark        time.Time     // up to when busy has been counted
 	busy        time.Duration // time with something outstanding, in the present span
 	bytes       int64         // that arrived in it
+	boost       float64       // times what the rate says that may be outstanding
+	refused     bool          // more was to be asked for in the span than might be outstanding
+	starved     bool          // and the source ran out of requests
+	gained      bool          // the boost rose after the span before
 }
 
 // NewPath makes a path of which the round trip is known, or 0.
 func NewPath(now time.Time, cfg PathConfig, rtt time.Duration) Path {
-	return Path{cfg: cfg.withDefaults(), rtt: rtt, mark: now}
+	return Path{cfg: cfg.withDefaults(), rtt: rtt, mark: now, boost: 1}
 }
 
 // RoundTrip takes in a measured round trip; the shortest counts.
@@ -88,6 +102,10 @@ func (p *Path) Asked(now time.Time, n int64) {
 // Answered tells that n bytes are no longer outstanding, whether they came or will not come.
 func (p *Path) Answered(n int64) { p.outstanding = max(0, p.outstanding-n) }
 
+// Starved tells that the source had run out of requests, while its network would have taken more. If it was
+// the window that kept requests back, the window grows.
+func (p *Path) Starved() { p.starved = true }
+
 // Arrived tells of n bytes that came.
 func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
@@ -101,27 +119,42 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	}
 	sample := float64(p.bytes) / p.busy.Seconds()
 	p.opening = sample > rising*p.rate
-	p.opened = p.opened || !p.opening
+	p.opened = p.opened || !p.opening && !(p.refused && p.starved)
 	if sample > p.rate {
 		p.rate = sample
 	} else {
 		p.rate += alpha * (sample - p.rate)
 	}
-	p.busy, p.bytes = 0, 0
+	p.adapt()
+	p.busy, p.bytes, p.refused, p.starved = 0, 0, false, false
+}
+
+// adapt sets the boost at the end of a span. Unless the rate rises, one span is waited for after a gain: what
+// comes in it was asked for before.
+func (p *Path) adapt() {
+	switch {
+	case p.gained:
+		p.gained = false
+	case p.refused && p.starved:
+		p.boost, p.gained = min(p.boost*starvedGain, maxBoost), !p.opening
+	default:
+		p.boost = max(p.boost*boostDecay, 1)
+	}
 }
 
 // Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
-// the rate first ceases to rise, each byte that arrives makes room for three more: measurements are too
+// the rate first ceases to rise, each byte that arrives makes room for five more: measurements are too
 // late for a path that opens as TCP does.
 func (p *Path) Want() int64 {
-	gain := steadyGain
+	gain := steadyGain * p.boost
 	if p.opening {
-		gain = openingGain
+		gain = max(gain, openingGain)
 	}
 	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
 	if !p.opened {
-		want = max(want, p.cfg.Min+3*p.came)
+		first := min(maxFar, max(1, p.rtt.Seconds()/farPath.Seconds()))
+		want = max(want, int64(first*float64(p.cfg.Min))+openingRoom*p.came)
 	}
 	return min(max(want, p.cfg.Min), p.cfg.Max)
 }
@@ -156,6 +189,7 @@ func (p *Path) Allow(now time.Time, n int64) Verdict {
 	if over <= 0 {
 		return allowed
 	}
+	p.refused = true
 	wait := p.rtt / 4
 	if p.rate > 0 {
 		wait = seconds(float64(over) / p.rate)

@@ -53,7 +53,7 @@ func TestPathIsKeptFull(t *testing.T) {
 
 // Before anything is measured the window opens with what arrives, fourfold in a round trip.
 func TestWindowOpensWithArrivals(t *testing.T) {
-	p := NewPath(start, PathConfig{Min: 64 << 10}, time.Second)
+	p := NewPath(start, PathConfig{Min: 64 << 10}, farPath)
 	for range 4 {
 		p.Asked(start, chunk)
 	}
@@ -66,6 +66,56 @@ func TestWindowOpensWithArrivals(t *testing.T) {
 	}
 	if got := p.Want(); got != 256<<10 {
 		t.Errorf("after 64 KiB the window is %d", got)
+	}
+	if p := NewPath(start, PathConfig{Min: 64 << 10}, time.Second); p.Want() != 512<<10 {
+		t.Errorf("a path of a second begins with a window of %d", p.Want())
+	}
+}
+
+// lossy plays a path whose source sends in bursts, as after losses: what it was asked for comes together, once in
+// stall. It tells how often it had nothing left to send, of n bursts.
+func lossy(p *Path, rate float64, rtt, stall time.Duration, n int) (starved int) {
+	per := int64(rate * stall.Seconds())
+	now := start
+	for range n {
+		for p.Allow(now, chunk).Allow {
+			p.Asked(now, chunk)
+		}
+		dry := p.Outstanding() < per
+		if dry {
+			starved++
+			p.Starved()
+		}
+		now = now.Add(stall)
+		for sent := min(per, p.Outstanding()); sent > 0; sent -= chunk {
+			p.Answered(chunk)
+			p.Arrived(now, chunk)
+		}
+	}
+	return starved
+}
+
+// What comes in bursts far apart looks slow for its round trip. The source says that it starves, and the window
+// opens until it does not.
+func TestStarvedSourceOpensTheWindow(t *testing.T) {
+	p := NewPath(start, PathConfig{}, 100*time.Millisecond)
+	lossy(&p, 10e6, 100*time.Millisecond, 600*time.Millisecond, 50)
+	if got := lossy(&p, 10e6, 100*time.Millisecond, 600*time.Millisecond, 100); got > 15 {
+		t.Errorf("it starved in %d of 100 bursts", got)
+	}
+	if got := p.Want(); got > 4*6e6 {
+		t.Errorf("the window is %d for bursts of 6 MB", got)
+	}
+	later := start.Add(time.Hour)
+	for range 100 { // nothing more to ask for: no reason to open
+		p.Starved()
+		p.Asked(later, chunk)
+		p.Answered(chunk)
+		later = later.Add(time.Second)
+		p.Arrived(later, chunk)
+	}
+	if p.boost > 1.1 {
+		t.Errorf("boost %v after a hundred quiet spans", p.boost)
 	}
 }
 

@@ -152,7 +152,7 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 		return p.checkOp(dev)
 	}
 	l := p.lane(kind, dev)
-	if len(l.items) == 0 || kind == OpHash && p.awaited() {
+	if len(l.items) == 0 {
 		return Op{}, 0, false
 	}
 	p.aside = p.aside[:0]

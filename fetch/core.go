@@ -126,7 +126,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 		c.sources[ev.Source].path.RoundTrip(ev.RTT)
 	case EvArrived:
 		c.machine(now, ev)
-		c.arrived(now, ev.Source, ev.Ranges)
+		c.arrived(now, ev)
 	case EvMachine:
 		c.machine(now, ev)
 	case EvDecided:
@@ -191,16 +191,19 @@ func (c *Core) each(rs []Range, f func(ch *chunk)) {
 	}
 }
 
-func (c *Core) arrived(now time.Time, id SourceID, rs []Range) {
-	s := &c.sources[id]
-	bit := uint64(1) << id
-	c.each(rs, func(ch *chunk) {
+func (c *Core) arrived(now time.Time, ev Event) {
+	s := &c.sources[ev.Source]
+	bit := uint64(1) << ev.Source
+	if ev.Starved {
+		s.path.Starved()
+	}
+	c.each(ev.Ranges, func(ch *chunk) {
 		c.answer(s, ch, bit)
 		s.bad = 0
 		s.path.Arrived(now, ch.bytes())
 	})
-	c.done(rs)
-	s.endLeases(rs)
+	c.done(ev.Ranges)
+	s.endLeases(ev.Ranges)
 	c.trim()
 }
 

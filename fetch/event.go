@@ -95,6 +95,8 @@ type Event struct {
 	Name   string        `json:"name,omitempty"`
 	Zoom   bool          `json:"zoom,omitempty"` // EvUp: the source gives fine lists
 
+	Starved bool `json:"dry,omitempty"` // EvArrived: as sources.Batch has it
+
 	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number
 	File      *WantedFile `json:"file,omitempty"`
 	ID        uint32      `json:"id,omitempty"`

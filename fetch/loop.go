@@ -235,7 +235,7 @@ func (s *sink) Deliver(b *sources.Batch) {
 	s.l.explain.brought(got, func(string) Origin {
 		return Origin{Source: s.kind, Where: s.a.source.Properties().Name, How: "asked for"}
 	})
-	ev := Event{Kind: EvArrived, Source: s.a.id, Ranges: rangesOf(b.Wants)}
+	ev := Event{Kind: EvArrived, Source: s.a.id, Ranges: rangesOf(b.Wants), Starved: b.Starved}
 	n := int64(len(b.Data))
 	b.Release()
 	s.l.stats.writeTime.Add(int64(time.Since(start)))

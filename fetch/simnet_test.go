@@ -25,8 +25,9 @@ type simSource struct {
 
 // simAsk is a chunk that was asked for, by the number of the request.
 type simAsk struct {
-	ord    uint64
-	number int
+	ord     uint64
+	number  int
+	starved bool // there was nothing to send before it
 }
 
 // What TCP has to begin with, and what a receiver lets it have at most (Linux' defaults).
@@ -57,12 +58,13 @@ func (w *world) request(a Action) {
 		}
 		w.seq++
 		s.asked[ord] = w.seq
-		asks = append(asks, simAsk{ord, w.seq})
+		asks = append(asks, simAsk{ord: ord, number: w.seq})
 	})
 	if s.stalled {
 		return
 	}
 	w.after(s.rtt/2, func() {
+		asks[0].starved = !s.busy && s.sent > 0
 		s.queue = append(s.queue, asks...)
 		w.send(a.Source)
 	})
@@ -91,10 +93,10 @@ func (w *world) send(id SourceID) {
 // cancel takes chunks back: the core is told at once, the sender half a round trip later.
 func (w *world) cancel(a Action) {
 	s := w.srcs[a.Source]
-	gone := map[simAsk]bool{}
+	gone := map[int]bool{}
 	eachOrdinal(a.Ranges, func(ord uint64) {
 		if number := s.asked[ord]; number != 0 {
-			gone[simAsk{ord, number}] = true
+			gone[number] = true
 			delete(s.asked, ord)
 			w.core.Step(w.now, Event{Kind: EvFailed, Source: a.Source, Ranges: []Range{{ord, 1}}, Why: WhyCanceled})
 		}
@@ -102,7 +104,7 @@ func (w *world) cancel(a Action) {
 	w.after(s.rtt/2, func() {
 		kept := s.queue[:0]
 		for _, ask := range s.queue {
-			if !gone[ask] {
+			if !gone[ask.number] {
 				kept = append(kept, ask)
 			}
 		}
@@ -133,7 +135,7 @@ func (w *world) answer(id SourceID, ask simAsk, fail bool) {
 			w.dup += n
 		}
 		sample := w.writer.sample
-		w.core.Step(w.now, Event{Kind: EvArrived, Source: id, Ranges: rs, Writer: &sample})
+		w.core.Step(w.now, Event{Kind: EvArrived, Source: id, Ranges: rs, Starved: ask.starved, Writer: &sample})
 	})
 }
 

@@ -52,6 +52,8 @@ type Run struct {
 	Lens  []uint32 // bytes of each chunk; their sum must be len(Buf.Data)
 	Buf   *Buffer  // the chunks' bytes, one after the other; the ledger releases it
 
+	Starved bool // as Batch has it
+
 	ids []recipe.ID // nil before they are hashed
 }
 
@@ -219,7 +221,7 @@ func (l *Ledger) settle(run Run) {
 	for start, offset := 0, 0; start < len(wants); {
 		end, size := goodFrom(wants, run, start)
 		if end > start {
-			l.deliver(wants[start:end:end], run.Buf, offset, size)
+			l.deliver(wants[start:end:end], run, offset, size)
 			start, offset = end, offset+size
 			continue
 		}
@@ -270,10 +272,11 @@ func goodFrom(wants []Want, run Run, start int) (end, size int) {
 // right says whether n bytes can be what is wanted; a want of no bytes is none.
 func right(w Want, n uint32) bool { return w.Len > 0 && w.Len == n }
 
-func (l *Ledger) deliver(wants []Want, buf *Buffer, offset, size int) {
+func (l *Ledger) deliver(wants []Want, run Run, offset, size int) {
 	l.came(wants, int64(size))
-	buf.Retain()
-	l.sink.Deliver(&Batch{Wants: wants, Data: buf.Data[offset : offset+size : offset+size], Free: buf.Release})
+	run.Buf.Retain()
+	data := run.Buf.Data[offset : offset+size : offset+size]
+	l.sink.Deliver(&Batch{Wants: wants, Data: data, Free: run.Buf.Release, Starved: run.Starved})
 }
 
 // came notes that good bytes came for wants that were taken off the books.

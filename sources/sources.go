@@ -33,6 +33,9 @@ type Batch struct {
 	Wants []Want // in the order of Data
 	Data  []byte // their bytes, one after the other
 	Free  func() // gives Data back; nil if nothing is to be given back
+
+	// Starved: the source had run out of wants before these, while its network would have taken more.
+	Starved bool
 }
 
 // Release gives the batch's buffer back. Neither Wants nor Data may be used afterwards.

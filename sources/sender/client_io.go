@@ -80,7 +80,7 @@ func (c *Client) takeData() error {
 		return err
 	}
 	return c.submit(func() error {
-		return c.cfg.Intake.Submit(c.ctx, c.ledger, sources.Run{First: d.First, Lens: lens, Buf: buf})
+		return c.cfg.Intake.Submit(c.ctx, c.ledger, sources.Run{First: d.First, Lens: lens, Buf: buf, Starved: d.Starved()})
 	})
 }
 

@@ -32,6 +32,7 @@ func (s *session) fill(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.work:
+			f.woken = true
 		}
 	}
 }
@@ -42,6 +43,9 @@ type filler struct {
 	cursor *cursor
 	files  *files
 	packer packer
+
+	woken   bool // there was nothing to do before the request at the front
+	starved bool // and nothing to send, which the next DATA tells
 
 	pieces []piece  // of the run being made
 	lens   []uint32 // theirs
@@ -95,6 +99,9 @@ func (s *session) claim(first, n uint64) uint64 {
 
 // run sends the chunks at the start of r: a DATA frame with what could be read, or FAIL.
 func (f *filler) run(ctx context.Context, r sources.Range) error {
+	if f.woken {
+		f.woken, f.starved = false, f.s.pace.dry()
+	}
 	size, err := f.collect(ctx, r)
 	if err != nil {
 		return err
@@ -168,8 +175,9 @@ func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 	now := time.Now()
 	info := f.s.pace.look(now)
 	d := wire.Data{
-		First: first, N: uint32(n), RawLen: uint32(size), Pace: paceOf(info),
+		First: first, N: uint32(n), RawLen: uint32(size), Pace: paceOf(info, f.starved),
 	}
+	f.starved = false
 	payload := size
 	if f.s.pace.packs(now) {
 		if packed := f.packer.pack(buf.Data[headRoom : headRoom+size]); packed != nil {

@@ -80,7 +80,7 @@ func (f *filler) partsFrame(parts []wire.Part, size int, buf *sources.Buffer) *f
 	for _, p := range parts {
 		f.table = wire.AppendPart(f.table, p)
 	}
-	d := wire.Parts{RawLen: uint32(size), Pace: paceOf(f.s.pace.look(time.Now()))}
+	d := wire.Parts{RawLen: uint32(size), Pace: paceOf(f.s.pace.look(time.Now()), false)}
 	payload := size
 	if f.s.pace.zstd {
 		if packed := f.partPacker.pack(buf.Data[headRoom : headRoom+size]); packed != nil {

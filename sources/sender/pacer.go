@@ -97,7 +97,14 @@ func (p *pacer) packs(now time.Time) bool {
 	return p.zstd && (p.tight || now.Before(p.slow))
 }
 
+// dry says whether the socket has nothing to send now, and could.
+func (p *pacer) dry() bool { return p.tcp.Info().Dry }
+
 // paceOf is what DATA and PARTS say of the connection.
-func paceOf(info wire.TCPInfo) wire.Pace {
-	return wire.Pace{Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds()), Unsent: info.Unsent}
+func paceOf(info wire.TCPInfo, starved bool) wire.Pace {
+	p := wire.Pace{Rate: info.Rate, MinRTT: uint32(info.MinRTT.Microseconds())}
+	if !starved {
+		p.Unsent = max(1, info.Unsent)
+	}
+	return p
 }

@@ -202,10 +202,14 @@ const dataSize = 8 + 4 + 1 + 4 + paceSize
 type Pace struct {
 	Rate   uint64 // delivery rate, bytes a second; zero is not known
 	MinRTT uint32 // microseconds; zero is not known
-	Unsent uint32 // bytes that wait in the sender's socket
+	Unsent uint32 // bytes that wait in the sender's socket, at least 1; 0: see Starved
 }
 
 const paceSize = 8 + 4 + 4
+
+// Starved says that the sender had run out of requests when this one came, while its network would have
+// taken more.
+func (p Pace) Starved() bool { return p.Unsent == 0 }
 
 func (p Pace) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, p.Rate)

@@ -17,6 +17,7 @@ type TCPInfo struct {
 	Rate   uint64 // delivery rate, bytes a second
 	MinRTT time.Duration
 	Unsent uint32 // bytes that wait in the socket
+	Dry    bool   // nothing waits, and the network would take more
 }
 
 // TCP asks the kernel about one connection. The zero TCP, and one that is not TCP, know nothing.
@@ -63,6 +64,7 @@ func (t TCP) Info() TCPInfo {
 			return
 		}
 		info = TCPInfo{Rate: k.Delivery_rate, Unsent: k.Notsent_bytes}
+		info.Dry = k.Notsent_bytes == 0 && k.Unacked < k.Snd_cwnd
 		if k.Min_rtt != ^uint32(0) {
 			info.MinRTT = time.Duration(k.Min_rtt) * time.Microsecond
 		}
