@@ -88,3 +88,33 @@ func TestMovedFileWhoseNameIsTaken(t *testing.T) {
 		t.Errorf("staging: %v", err)
 	}
 }
+
+// TestMovedDirectoryWhoseNameIsTaken: a small new file takes the name of a directory, whose files moved, at once.
+// They are found all the same.
+func TestMovedDirectoryWhoseNameIsTaken(t *testing.T) {
+	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "tree")
+	before := map[string]int{}
+	for i := range 30 {
+		before[fmt.Sprintf("d/%02d", i)] = 300_000
+	}
+	writeTree(t, dst, 1, before)
+	writeTree(t, src, 1, before)
+	if err := os.Rename(filepath.Join(src, "d"), filepath.Join(src, "z")); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		old := filepath.Join(src, fmt.Sprintf("z/%02d", i))
+		if err := os.Rename(old, old+".moved"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeTree(t, src, 2, map[string]int{"d": 4000})
+	s := serveTree(t, src, 0)
+	r := run(t, Config{
+		Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Delete: true, MaxRate: 5e5, Fsync: tree.FsyncNone, Search: SearchConfig{NoPressure: true},
+	})
+	sameTree(t, src, dst)
+	if net := r.Sources["sender"].Bytes; net > r.Bytes/2 {
+		t.Errorf("%d of %d bytes over the network: %+v", net, r.Bytes, r.Sources)
+	}
+}

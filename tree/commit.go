@@ -66,6 +66,7 @@ func (t *Tree) makeRoom(dfd int, dir *dirNode, stage *staging, name string, numb
 	if !t.mayDelete(n) {
 		return ErrMaxDelete
 	}
+	t.holdBelow(dir, dfd, name, number)
 	if err := unix.Renameat(dfd, name, stage.fd, asideName(number)); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ type holds struct {
 
 type heldFile struct {
 	Old
-	number uint64 // of the entry that took its name
+	aside string // its name in the staging directory
 }
 
 func (h *holds) add(f heldFile) bool {
@@ -101,7 +101,7 @@ func (t *Tree) OpenHeld(file Inode) (fd int, ok bool) {
 		return -1, false
 	}
 	defer t.exit()
-	fd, err := openAt(t.stage.fd, asideName(f.number), unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := openAt(t.stage.fd, f.aside, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, false
 	}
@@ -120,19 +120,62 @@ func (t *Tree) LetGo(file Inode) {
 	}
 	defer t.exit()
 	if f, ok := t.holds.take(file); ok {
-		_ = unix.Unlinkat(t.stage.fd, asideName(f.number), 0) // removed with the staging directory at the latest
+		_ = unix.Unlinkat(t.stage.fd, f.aside, 0) // removed with the staging directory at the latest
 	}
 }
 
 // hold keeps what stands at a name that entry number is about to take, if it is a regular file that
-// Config.Hold wants. One that can't be linked is lost to the search, no more; and nothing on a mount below the
-// destination is held, where no search looks.
+// Config.Hold wants.
 func (t *Tree) hold(dir *dirNode, dfd int, name string, number uint64) {
-	f, ok := t.worthHolding(dir, dfd, name, number)
+	if t.mayHold(dir) {
+		t.holdFile(dfd, name, asideName(number))
+	}
+}
+
+// holdBelow keeps what lies in a directory that is about to give way to entry number, at any depth and as hold does.
+func (t *Tree) holdBelow(dir *dirNode, dfd int, name string, number uint64) {
+	if t.mayHold(dir) {
+		t.holdAll(dfd, name, number)
+	}
+}
+
+func (t *Tree) holdAll(dfd int, name string, number uint64) {
+	h, err := openDirAt(dfd, name)
+	if err != nil {
+		return
+	}
+	defer unix.Close(h)
+	names, err := readNames(h, "")
+	if err != nil {
+		return
+	}
+	for _, child := range names {
+		var st unix.Stat_t
+		switch {
+		case t.holds.count() >= maxHeld:
+			return
+		case statAt(h, child, &st) != nil:
+		case st.Mode&unix.S_IFMT == unix.S_IFDIR:
+			t.holdAll(h, child, number)
+		default:
+			t.holdFile(h, child, asideBelow(number, st.Ino))
+		}
+	}
+}
+
+// mayHold says whether files below a directory can be held. Nothing on a mount below the destination is, where
+// no search looks.
+func (t *Tree) mayHold(dir *dirNode) bool {
+	return t.cfg.Hold != nil && !t.single && !dir.fresh && dir.mount == nil && t.broken() == nil && t.holds.count() < maxHeld
+}
+
+// holdFile links a file into the staging directory, if it is worth that. One that can't be linked is lost to the
+// search, no more.
+func (t *Tree) holdFile(dfd int, name, aside string) {
+	f, ok := t.worthHolding(dfd, name, aside)
 	if !ok {
 		return
 	}
-	aside := asideName(number)
 	err := unix.Linkat(dfd, name, t.stage.fd, aside, 0)
 	if err == unix.EEXIST && unix.Unlinkat(t.stage.fd, aside, 0) == nil {
 		err = unix.Linkat(dfd, name, t.stage.fd, aside, 0)
@@ -143,10 +186,7 @@ func (t *Tree) hold(dir *dirNode, dfd int, name string, number uint64) {
 	t.cfg.fault("held")
 }
 
-func (t *Tree) worthHolding(dir *dirNode, dfd int, name string, number uint64) (f heldFile, ok bool) {
-	if t.cfg.Hold == nil || t.single || dir.fresh || dir.mount != nil || t.broken() != nil || t.holds.count() >= maxHeld {
-		return f, false
-	}
+func (t *Tree) worthHolding(dfd int, name, aside string) (f heldFile, ok bool) {
 	var st, at unix.Stat_t
 	if statAt(dfd, name, &st) != nil || !isHoldable(&st) || unix.Fstat(dfd, &at) != nil {
 		return f, false
@@ -154,7 +194,7 @@ func (t *Tree) worthHolding(dir *dirNode, dfd int, name string, number uint64) (
 	if _, held := t.holds.get(inodeOf(&st)); held {
 		return f, false
 	}
-	f = describeOld(&st, &at, name, number)
+	f = describeOld(&st, &at, name, aside)
 	return f, t.cfg.Hold(f.Old)
 }
 
@@ -163,8 +203,8 @@ func isHoldable(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size > recipe.MaxInline
 }
 
-func describeOld(st, dir *unix.Stat_t, name string, number uint64) heldFile {
-	return heldFile{number: number, Old: Old{File: inodeOf(st), Dir: inodeOf(dir), Name: name, Size: st.Size, MTime: mtimeOf(st)}}
+func describeOld(st, dir *unix.Stat_t, name, aside string) heldFile {
+	return heldFile{aside: aside, Old: Old{File: inodeOf(st), Dir: inodeOf(dir), Name: name, Size: st.Size, MTime: mtimeOf(st)}}
 }
 
 // holdAside notes a file that lies in staging as what gave way to entry number: an earlier run held it,
@@ -174,10 +214,11 @@ func (t *Tree) holdAside(dfd int, name string, number uint64) {
 		return
 	}
 	var st, at unix.Stat_t
-	if statAt(t.stage.fd, asideName(number), &st) != nil || !isHoldable(&st) || unix.Fstat(dfd, &at) != nil {
+	aside := asideName(number)
+	if statAt(t.stage.fd, aside, &st) != nil || !isHoldable(&st) || unix.Fstat(dfd, &at) != nil {
 		return
 	}
-	t.holds.add(describeOld(&st, &at, name, number))
+	t.holds.add(describeOld(&st, &at, name, aside))
 }
 
 // adoptHeld takes over what an earlier run held in the place of a file.
@@ -198,7 +239,7 @@ func (t *Tree) dropHeld() {
 	t.holds.mu.Lock()
 	defer t.holds.mu.Unlock()
 	for _, f := range t.holds.byFile {
-		_ = unix.Unlinkat(t.stage.fd, asideName(f.number), 0) // removed with the staging directory at the latest
+		_ = unix.Unlinkat(t.stage.fd, f.aside, 0) // removed with the staging directory at the latest
 	}
 	t.holds.byFile, t.holds.byDir = nil, nil
 }

@@ -95,6 +95,46 @@ func TestReplacedFileIsHeld(t *testing.T) {
 	}
 }
 
+// TestFilesOfAReplacedDirectoryAreHeld: a file takes the place of a directory. What lay in that can be read until it
+// is let go.
+func TestFilesOfAReplacedDirectoryAreHeld(t *testing.T) {
+	w := world{file("d", "new", 0o644)}
+	cfg, _ := holding(t, w, func(o Old) bool { return o.Name != "unwanted" })
+	put(t, cfg.Dest, "d/x", "d/tiny", "d/sub/y", "d/sub/unwanted")
+	for _, name := range []string{"d/x", "d/sub/y", "d/sub/unwanted"} {
+		if err := os.WriteFile(filepath.Join(cfg.Dest, name), []byte(longText+name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := func(name string) Inode { return inodeAt(t, filepath.Join(cfg.Dest, name)) }
+	x, y, unwanted, sub := at("d/x"), at("d/sub/y"), at("d/sub/unwanted"), at("d/sub")
+	cfg.Delete = true
+	tr := mustOpen(t, cfg)
+	if err := w.fill(tr, 100); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := readHeld(t, tr, x); got != longText+"d/x" {
+		t.Errorf("held: %q", got)
+	}
+	if got, _ := readHeld(t, tr, y); got != longText+"d/sub/y" {
+		t.Errorf("held: %q", got)
+	}
+	if list := tr.HeldIn(sub); len(list) != 1 || list[0].Name != "y" || list[0].File != y {
+		t.Errorf("held of the directory below: %+v", list)
+	}
+	tr.LetGo(y)
+	for _, f := range []Inode{y, unwanted} {
+		if _, ok := readHeld(t, tr, f); ok {
+			t.Error("held though nobody wants it")
+		}
+	}
+	if _, err := tr.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	noStaging(t, cfg.Dest)
+	w[:1].check(t, cfg.Dest)
+}
+
 // TestOnlyWhatIsWantedIsHeld: the small ones, what is not wanted, and what is right are not.
 func TestOnlyWhatIsWantedIsHeld(t *testing.T) {
 	w := world{file("a", "new", 0o644), file("b", "tiny now", 0o644)}

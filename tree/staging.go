@@ -113,6 +113,9 @@ func stagedNumber(name string) (uint64, bool) {
 // aside is the name of what had to give way to entry number.
 func asideName(number uint64) string { return asidePrefix + stagedName(number) }
 
+// asideBelow is the name of a file that was in the directory that had to give way. The next run does not keep it.
+func asideBelow(number, ino uint64) string { return asideName(number) + "-" + stagedName(ino) }
+
 const asidePrefix = "old-"
 
 // asideNumber reads the name of what had to give way; false for other names.
