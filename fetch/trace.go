@@ -54,7 +54,8 @@ func (r *recorder) write(l traceLine) {
 
 func (r *recorder) step(now time.Time, ev Event) {
 	if r.enc != nil {
-		r.write(traceLine{At: now.Sub(r.start).Nanoseconds(), Event: &ev})
+		traced := ev // its own variable: without a trace, ev need not be on the heap
+		r.write(traceLine{At: now.Sub(r.start).Nanoseconds(), Event: &traced})
 	}
 	r.core.Step(now, ev)
 }

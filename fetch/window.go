@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"sync"
 
@@ -85,6 +86,9 @@ func (w *window) add(want sources.Want, at place, group uint32) bool {
 		}
 	}
 	w.byID[want.ID] = w.base + len(w.slots)
+	if len(w.slots) == cap(w.slots) {
+		w.slots = slices.Grow(w.slots, max(1024, len(w.slots))) // append grows less, and copies more often
+	}
 	w.slots = append(w.slots, slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true

@@ -35,7 +35,7 @@ func (f *File) writeWhole(data []byte) error {
 	}
 	if err = pwriteAll(fd, data, 0); err == nil {
 		f.t.cfg.fault("staged")
-		err = f.prepare(fd, true)
+		err = f.prepare(fd, nil, true)
 	}
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
@@ -217,7 +217,7 @@ func (f *File) complete() error {
 	if err != nil {
 		return wrap("open staged", f.Path(), err)
 	}
-	err = f.prepare(fd, false)
+	err = f.prepare(fd, nil, false)
 	f.t.fds.unpin(&f.handle)
 	f.t.fds.shut(&f.handle)
 	if err != nil {
@@ -226,10 +226,10 @@ func (f *File) complete() error {
 	return f.handOver()
 }
 
-// prepare gives a whole staged file its metadata. unknown says that the journal has not heard of the
-// file; it has to before the file waits for its batch.
-func (f *File) prepare(fd int, unknown bool) error {
-	soft, err := f.t.apply(fd, nil, f.meta)
+// prepare gives a whole staged file its metadata. st is what it has of that, or nil. unknown says that the journal
+// has not heard of the file; it has to before the file waits for its batch.
+func (f *File) prepare(fd int, st *unix.Stat_t, unknown bool) error {
+	soft, err := f.t.apply(fd, st, f.meta)
 	if err == nil && f.t.cfg.Fsync == FsyncFile {
 		err = syncFile(fd)
 	}

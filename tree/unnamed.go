@@ -12,7 +12,7 @@ import (
 // be given one by this process.
 func probeUnnamed(stage *staging) bool {
 	const probe = "new-probe" // removed by the next run if this one is killed here
-	fd, err := makeUnnamed(stage.fd)
+	fd, err := makeUnnamed(stage.fd, 0o600)
 	if err != nil {
 		return false
 	}
@@ -23,26 +23,30 @@ func probeUnnamed(stage *staging) bool {
 	return unix.Unlinkat(stage.fd, probe, 0) == nil
 }
 
-func makeUnnamed(dir int) (int, error) { return openAt(dir, ".", unix.O_RDWR|unix.O_TMPFILE, 0o600) }
+// makeUnnamed makes a file with this mode, as far as the umask and the directory's ACL let it.
+func makeUnnamed(dir int, mode uint32) (int, error) {
+	return openAt(dir, ".", unix.O_RDWR|unix.O_TMPFILE, mode)
+}
 
 // mayBeUnnamed tells whether the file needs no name in staging.
 func (f *File) mayBeUnnamed() bool { return f.t.unnamed && f.dir.fresh && f.dir.mount == nil }
 
-// writeUnnamed makes a file that arrived in one piece and gives it its live name.
+// writeUnnamed makes a file that arrived in one piece and gives it its live name. Nobody else can open it before, so
+// it has its mode from the start: mostly that spares changing it.
 func (f *File) writeUnnamed(data []byte) error {
 	dfd, err := f.t.acquireDir(f.dir)
 	if err != nil {
 		return wrap("open directory of", f.Path(), err)
 	}
 	defer f.t.releaseDir(f.dir)
-	fd, err := makeUnnamed(dfd)
+	fd, err := makeUnnamed(dfd, f.meta.mode&0o777)
 	if err != nil {
 		return wrap("make", f.Path(), err)
 	}
 	defer unix.Close(fd)
 	if err = pwriteAll(fd, data, 0); err == nil {
 		f.t.cfg.fault("staged")
-		err = f.prepare(fd, false)
+		err = f.prepare(fd, statOf(fd), false)
 	}
 	if err != nil {
 		return wrap("make", f.Path(), err)
@@ -55,4 +59,13 @@ func (f *File) writeUnnamed(data []byte) error {
 		return wrap("name", f.Path(), err)
 	}
 	return f.commit()
+}
+
+// statOf is what an open file is; nil if that can't be told.
+func statOf(fd int) *unix.Stat_t {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return nil
+	}
+	return &st
 }
