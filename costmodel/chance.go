@@ -11,6 +11,42 @@ func (p *Planner) Chance(id GroupID) (prob, seconds float64) {
 	return prob, float64(g.eta) / prob
 }
 
+// Later is what the likeliest file promises of a group of which the last Plan knows nothing, while it waits or is
+// being hashed: the probability, and the seconds that hashing takes.
+func (p *Planner) Later(id GroupID) (prob, seconds float64) {
+	g := p.groups.list.at(uint32(id))
+	if g.home == 0 {
+		return 0, 0
+	}
+	f := p.files.at(g.home - 1)
+	if f.state != queued && f.state != running {
+		return 0, 0
+	}
+	return min(1, f.posterior(p.learned.correct(float64(g.prob)))*f.unseen()), p.hashCost(f)
+}
+
+// Namesake says whether the likeliest file for a group has the very name of the wanted one.
+func (p *Planner) Namesake(id GroupID) bool {
+	g := p.groups.list.at(uint32(id))
+	return g.home != 0 && p.namesakes(p.files.at(g.home-1), uint32(id))
+}
+
+// Waits says whether the likeliest file for a group has not been looked at.
+func (p *Planner) Waits(id GroupID) bool {
+	g := p.groups.list.at(uint32(id))
+	if g.home == 0 {
+		return false
+	}
+	f := p.files.at(g.home - 1)
+	return f.state == queued && f.hashed == 0
+}
+
+// Placed says whether a file that may hold chunks of a group has been seen.
+func (p *Planner) Placed(id GroupID) bool { return p.groups.list.at(uint32(id)).home != 0 }
+
+// Planned is how many seconds the planned operations take, those under way included.
+func (p *Planner) Planned() float64 { return p.plan.finish }
+
 // Likely are the groups of wanted files with a file's very name whose chunks it was thought to hold with
 // at least the given probability, before any of it was read; few at most.
 func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {

@@ -55,6 +55,22 @@ func (r *Rate) observe(units, seconds, weight float64) {
 	r.PerUnit = min(r.PerUnit*(1+weight*(1-share)*off), maxPerUnit)
 }
 
+// teaching is how many bytes a read must have to say anything of what a byte costs.
+const teaching = 16 << 10
+
+// observeOp is observe for an operation that is too small to tell what a unit costs.
+func (r *Rate) observeOp(units, seconds, weight float64) {
+	predicted := r.Seconds(units)
+	if units < 0 || !(predicted > 0) || !(seconds >= 0) || math.IsInf(seconds, 0) {
+		return
+	}
+	rest := min(seconds, maxJump*predicted) - r.PerUnit*units
+	r.PerOp = min(max(r.PerOp+weight*(rest-r.PerOp), leastOf*r.PerOp), maxPerOp)
+}
+
+// leastOf is the part of an operation's cost that one measurement leaves at least.
+const leastOf = 0.8
+
 // maxPerOp and maxPerUnit, in seconds, keep a disk that hangs from becoming infinitely dear.
 const (
 	maxPerOp   = 3600
@@ -114,7 +130,12 @@ func (c *Costs) ObserveStat(dev Device, res Residency, entries int, seconds floa
 // ObserveRead takes in a finished read and hash of so many bytes.
 func (c *Costs) ObserveRead(dev Device, res Residency, bytes int64, seconds float64) {
 	d := &c.devices[dev.index()]
-	d.read[res&1].observe(float64(bytes), seconds, d.weighNext(1, res))
+	r, w := &d.read[res&1], d.weighNext(1, res)
+	if bytes < teaching {
+		r.observeOp(float64(bytes), seconds, w)
+	} else {
+		r.observe(float64(bytes), seconds, w)
+	}
 	d.sawResidency(1, res)
 }
 

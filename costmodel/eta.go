@@ -6,6 +6,7 @@ import "math"
 type plan struct {
 	number uint32
 	stale  bool
+	finish float64 // seconds for the planned operations and those under way
 	never  float64 // seconds for what no planned operation brings, without the network
 	order  queue   // scratch: planned operations by CPC
 	ops    []planned
@@ -51,7 +52,7 @@ func (p *Planner) Plan() {
 	for len(pl.order.items) > 0 {
 		finish = p.planNext(finish)
 	}
-	pl.never = p.scanRest(finish)
+	pl.finish, pl.never = finish, p.scanRest(finish)
 }
 
 // planNext takes the best planned operation, or puts it back if those before it have left it too little.

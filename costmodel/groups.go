@@ -37,6 +37,8 @@ type group struct {
 	left   float32 // the same over the planned ones; of plan
 	eta    float32 // seconds, without what never comes; of plan
 	plan   uint32  // number of the plan that wrote left and eta
+	home   uint32  // the likeliest file: file + 1; 0 if there is none
+	prob   float32 // that it holds the group's chunks, as it was guessed
 }
 
 // groups has the source files, and the chunks that are wanted of them.

@@ -81,6 +81,7 @@ func (p *Planner) learn(op Op, r Result) {
 	part := float64(op.Len) / float64(max(1, f.size))
 	missed := part * float64(max(0, p.groups.list.at(f.pairs.group[best]).chunks))
 	if could := float64(r.Found) + missed; could >= 1 {
+		p.luck.saw(float64(r.Found) / could)
 		guess := float64(f.pairs.p[best])
 		if p.learned.saw(guess, float64(r.Found)/could) {
 			p.raise.begin(classOf(guess), p.files.n)

@@ -68,6 +68,17 @@ func (p *Planner) match(f *file, n *Name) {
 	}
 }
 
+// settleHomes notes a file with those groups that no other file that may still be hashed is likelier to have.
+func (p *Planner) settleHomes(id uint32) {
+	f := p.files.at(id)
+	for i := range int(f.pairs.n) {
+		g := p.groups.list.at(f.pairs.group[i])
+		if g.home == 0 || f.pairs.p[i] >= g.prob || p.files.at(g.home-1).state == ended {
+			g.home, g.prob = id+1, f.pairs.p[i]
+		}
+	}
+}
+
 // findSources returns the source files to compare with a file, ascending. Those with a worse key are
 // looked for only if there are none with a better one.
 func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uint32 {

@@ -25,6 +25,7 @@ type Planner struct {
 	w       float64 // weight of STATs
 	learned learned
 	raise   raise
+	luck    luck
 	dropped int64
 	sweep   sweep
 	plan    plan
@@ -263,11 +264,17 @@ func (p *Planner) drop(op Op) bool {
 func (p *Planner) Next(now time.Time) (Op, bool) {
 	p.sweep.step(p, now)
 	p.raise.step(p)
-	var best Op
+	return p.bestOf(0, opKinds)
+}
+
+// NextStat is Next among the listings of directories alone.
+func (p *Planner) NextStat() (Op, bool) { return p.bestOf(OpStat, OpStat+1) }
+
+// bestOf is the best operation of the kinds from one on to before another.
+func (p *Planner) bestOf(from, to OpKind) (best Op, found bool) {
 	var bestRank float64
-	found := false
 	for d := range p.queues {
-		for k := range opKinds {
+		for k := from; k < to; k++ {
 			op, rank, ok := p.head(Device(d), k)
 			if ok && (!found || rank < bestRank) {
 				best, bestRank, found = op, rank, true

@@ -132,7 +132,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 	case EvDecided:
 		c.decided(now, ev)
 	case EvFound:
-		c.found(ev.Ranges)
+		c.found(now, ev.Ranges)
 	case EvFailed:
 		c.failed(now, ev.Source, ev.Ranges, ev.Why)
 	default:
@@ -208,7 +208,10 @@ func (c *Core) arrived(now time.Time, ev Event) {
 }
 
 // found takes in chunks that the disk had.
-func (c *Core) found(rs []Range) {
+func (c *Core) found(now time.Time, rs []Range) {
+	if c.search != nil {
+		c.search.progress = now
+	}
 	c.done(rs)
 	c.trim()
 }

@@ -104,42 +104,60 @@ func (c *Core) longestHold(drain float64) float64 {
 	return holdDrains * drain
 }
 
-// worthHolding says whether a group's chunks are better left to the disk for now, for longest at most.
-func (s *search) worthHolding(g *group, drain, longest float64) bool {
+// worthHolding says whether a group's chunks are better left to the disk for now.
+func (s *search) worthHolding(g *group) bool {
+	h := &s.hold
 	p, seconds := s.planner.Chance(g.id)
-	return p > 0 && (1-p)*seconds < p*drain && seconds < longest
+	if p == 0 {
+		return s.trustsLater(g)
+	}
+	return (1-p)*seconds < p*h.drain && seconds < h.longest || s.trusts(g, p, seconds)
 }
 
-// patience is until when the operations under way may take before what they were to bring is asked of
-// the network all the same: they may be slower than was thought.
-func (s *search) patience(drain float64) time.Time {
+// patience is how long nothing may come from the disk before what it was to bring is asked of the network
+// all the same: the operations under way may be slower than was thought.
+func (s *search) patience() time.Duration {
+	if s.planner.Lucky() {
+		return trustPause
+	}
 	cost := 0.0
 	for i := range s.running {
 		cost += s.running[i].op.Cost
 	}
-	most := min(maxHold, time.Duration(drain*float64(time.Second)), holdSlack+time.Duration(holdSlow*cost*float64(time.Second)))
-	return s.progress.Add(most)
+	return min(maxHold, time.Duration(s.hold.drain*float64(time.Second)), holdSlack+time.Duration(holdSlow*cost*float64(time.Second)))
+}
+
+// heldUntil is until when the marked groups are held back; the zero time if none are.
+func (s *search) heldUntil() time.Time {
+	if s.hold.patience == 0 {
+		return time.Time{}
+	}
+	return s.progress.Add(s.hold.patience)
 }
 
 // hold is which groups are held back: those that are marked, and the youngest, of which it has not been
 // decided yet.
 type hold struct {
-	until   time.Time // of the marked ones
-	young   int       // groups from this number on
-	next    time.Time // until then: the next decision
-	decided int       // groups that the last decision knew
+	patience time.Duration // the marked ones are, while the disk does not pause for so long; 0: none are
+	young    int           // groups from this number on
+	next     time.Time     // until then: the next decision
+	decided  int           // groups that the last decision knew
+	drain    float64       // seconds to get rid of requests made in vain
+	longest  float64       // within so many seconds the disk must bring what is held back
+	ahead    float64       // the same of what it surely brings
+	trust
 }
 
 // holding says whether some groups are held back at present.
 func (s *search) holding(now time.Time) bool {
-	return s != nil && (now.Before(s.hold.until) || now.Before(s.hold.next))
+	return s != nil && (now.Before(s.heldUntil()) || now.Before(s.hold.next))
 }
 
 // holds says whether a group is held back.
 func (s *search) holds(now time.Time, group uint32) bool {
 	h := &s.hold
 	n := int(group)
-	return n < len(s.groups) && (s.groups[n].held && now.Before(h.until) || n >= h.young && now.Before(h.next))
+	return n < len(s.groups) && (s.groups[n].held && now.Before(s.heldUntil()) || n >= h.young && now.Before(h.next))
 }
 
 // holdYoung holds back the groups that came after the last decision if the next one is near: nearer
@@ -149,6 +167,7 @@ func (c *Core) holdYoung(now time.Time) {
 	if s == nil {
 		return
 	}
+	c.decideYoung(now)
 	s.hold.young, s.hold.next = s.hold.decided, time.Time{}
 	near, v := c.nearest(), c.cpu.AllowPlan(now)
 	if near == nil || v.Allow || s.refused || len(s.groups) == s.hold.decided || !s.anyFile() {
@@ -168,7 +187,7 @@ func (c *Core) lookAgain(now time.Time) time.Time {
 	if !s.holding(now) || c.unasked == 0 {
 		return time.Time{}
 	}
-	return earlier(c.cpu.AllowPlan(now).Again, earlier(s.hold.until, s.hold.next))
+	return earlier(c.cpu.AllowPlan(now).Again, earlier(s.heldUntil(), s.hold.next))
 }
 
 // heldBack says whether a chunk is to be left alone for now. holding is search.holding.

@@ -10,6 +10,9 @@ import (
 func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	c.expire(now)
 	c.refill(now)
+	if c.search != nil {
+		c.search.justPlanned = false
+	}
 	again := c.searchNext(now)
 	c.reorder(now)
 	overdue := c.zoomLate(now)

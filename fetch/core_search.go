@@ -21,6 +21,7 @@ type search struct {
 	runs    []uint32 // the same of each costmodel.RunID
 	index   bool
 	running []running
+	batch   uint32   // number of the newest batch
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
 	refused bool     // the network does better at present
@@ -31,9 +32,11 @@ type search struct {
 	expected      int64     // chunks of the newest group that are not planned yet
 	expectedBytes int64     // their lengths
 	hold          hold
-	progress      time.Time // when an operation ended, or began beside no other
-	openAt        time.Time // of the first look at the disk
-	opened        bool      // it is over
+	justPlanned   bool          // the last decision made a plan
+	planTook      time.Duration // what a plan is taken to take
+	progress      time.Time     // when an operation ended, or began beside no other
+	openAt        time.Time     // of the first look at the disk
+	opened        bool          // it is over
 }
 
 // group is the chunks of one wanted file.
@@ -48,8 +51,10 @@ type group struct {
 
 // running is an operation that has been given to the shell.
 type running struct {
-	op costmodel.Op
-	id uint32 // the shell's number of the directory or file
+	op     costmodel.Op
+	id     uint32        // the shell's number of the directory or file
+	batch  uint32        // operations of one number count as one
+	before time.Duration // what those of its batch took that have ended
 }
 
 func newSearch(cfg CoreConfig, disk *backpressure.Disk) *search {
@@ -83,9 +88,9 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvStated:
 		s.stated(now, ev)
 	case EvHashed:
-		if op, ok := s.take(costmodel.OpHash, ev.ID); ok {
-			c.compareWhole(op, ev)
-			s.end(now, op, ev)
+		if r, ok := s.take(costmodel.OpHash, ev.ID); ok {
+			c.compareWhole(r.op, ev)
+			s.end(now, r, ev)
 		}
 	case EvRecalled:
 		c.addRuns(now, ev)
@@ -97,9 +102,9 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		c.addRuns(now, ev)
 		s.ended(now, costmodel.OpCheck, ev)
 	case EvRead:
-		if op, ok := s.take(costmodel.OpRead, ev.ID); ok {
-			s.end(now, op, ev)
-			c.release(op.ID)
+		if r, ok := s.take(costmodel.OpRead, ev.ID); ok {
+			s.end(now, r, ev)
+			c.release(r.op.ID)
 		}
 	}
 }
@@ -179,14 +184,14 @@ func (s *search) setRun(id costmodel.RunID, number uint32) {
 }
 
 // take ends a running operation.
-func (s *search) take(kind costmodel.OpKind, id uint32) (costmodel.Op, bool) {
+func (s *search) take(kind costmodel.OpKind, id uint32) (running, bool) {
 	i := slices.IndexFunc(s.running, func(r running) bool { return r.op.Kind == kind && r.id == id })
 	if i < 0 {
-		return costmodel.Op{}, false
+		return running{}, false
 	}
-	op := s.running[i].op
+	r := s.running[i]
 	s.running = slices.Delete(s.running, i, i+1)
-	return op, true
+	return r, true
 }
 
 // stated takes in a listing, or a part of it: More says that the rest follows.
@@ -195,7 +200,8 @@ func (s *search) stated(now time.Time, ev Event) {
 	if i < 0 {
 		return
 	}
-	op := s.running[i].op
+	r := s.running[i]
+	op := r.op
 	for k, name := range ev.Dirs {
 		if id, ok := s.planner.AddDir(costmodel.DirID(op.ID), name, op.Dev); ok {
 			s.setDir(id, ev.FirstDir+uint32(k))
@@ -207,8 +213,8 @@ func (s *search) stated(now time.Time, ev Event) {
 		}
 	}
 	if !ev.More {
-		s.end(now, op, ev)
 		s.running = slices.Delete(s.running, i, i+1)
+		s.end(now, r, ev)
 	}
 }
 
@@ -231,20 +237,20 @@ func (c *Core) addRuns(now time.Time, ev Event) {
 
 // ended takes in the end of an operation other than a listing.
 func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
-	if op, ok := s.take(kind, ev.ID); ok {
-		s.end(now, op, ev)
+	if r, ok := s.take(kind, ev.ID); ok {
+		s.end(now, r, ev)
 	}
 }
 
-func (s *search) end(now time.Time, op costmodel.Op, ev Event) {
+// end takes in the end of an operation that is no longer among those under way.
+func (s *search) end(now time.Time, r running, ev Event) {
 	s.progress = now
-	took := time.Duration(ev.Seconds * float64(time.Second))
-	s.disk.SearchEnded(now, took)
+	s.batchEnded(now, r, time.Duration(ev.Seconds*float64(time.Second)))
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Failed: ev.Failed}
 	if ev.Cached {
 		res.Residency = costmodel.Cached
 	}
-	s.planner.Done(op, res)
+	s.planner.Done(r.op, res)
 }
 
 // netRate is the rate of all sources together, or what bounds it before any was measured; negative
@@ -309,6 +315,7 @@ func (c *Core) searchNext(now time.Time) time.Time {
 			return again
 		}
 		s.start(now, c, op)
+		s.fillBatch(now, c, op, rate)
 	}
 }
 
@@ -330,13 +337,28 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 			return op, v.Again, false
 		}
 	}
-	offer := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes+s.expectedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
-	if op.Kind == costmodel.OpHash {
-		offer.Units = op.Len
+	if op.Kind == costmodel.OpHash && s.hold.unplaced > 0 && !s.listing() {
+		if list, ok := s.listingWorth(now, c, rate); ok {
+			return list, time.Time{}, true
+		}
 	}
-	v := s.worth.Allow(now, offer)
-	s.refused = !v.Allow
+	v := s.worthIt(now, c, op, rate)
 	return op, v.Again, v.Allow
+}
+
+// worthIt weighs an operation against the network, which brings rate bytes a second.
+func (s *search) worthIt(now time.Time, c *Core, op costmodel.Op, rate float64) backpressure.Verdict {
+	v := s.worth.Allow(now, s.offer(now, c, op, rate))
+	s.refused = !v.Allow
+	return v
+}
+
+func (s *search) offer(now time.Time, c *Core, op costmodel.Op, rate float64) backpressure.Offer {
+	o := backpressure.Offer{Cost: op.Cost, Useful: op.Useful, Queue: max(0, c.wantedBytes+s.expectedBytes-c.inflight-op.Useful), Rate: rate, Quiet: c.netQuiet(now)}
+	if op.Kind == costmodel.OpHash {
+		o.Units = op.Len
+	}
+	return o
 }
 
 // nextAnyhow is next without back-pressure.
@@ -359,27 +381,6 @@ func (s *search) best(now time.Time) (op costmodel.Op, again time.Time, ok bool)
 		again = time.Time{}
 	}
 	return op, again, ok
-}
-
-func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
-	s.planner.Start(op)
-	a := Action{Offset: op.Offset}
-	switch op.Kind {
-	case costmodel.OpStat:
-		a.Kind, a.ID = ActStat, s.dirs[op.ID]
-	case costmodel.OpHash:
-		a.Kind, a.ID, a.Count = ActHash, s.files[op.ID], op.Len
-	case costmodel.OpCheck:
-		a.Kind, a.Count = ActCheck, op.Len
-	case costmodel.OpRead:
-		a.Kind, a.ID = ActRead, s.runs[op.ID]
-	}
-	if len(s.running) == 0 {
-		s.progress = now
-	}
-	s.disk.SearchStarted()
-	s.running = append(s.running, running{op: op, id: a.ID})
-	c.actions = append(c.actions, a)
 }
 
 // etaClass is the order of magnitude of an expected arrival time. Within a class files are asked for
@@ -407,14 +408,15 @@ func (c *Core) reorder(now time.Time) {
 func (c *Core) order(now time.Time) {
 	s := c.search
 	c.cpu.Planned(now, 0)
+	s.justPlanned = true
 	s.order, s.pos = s.order[:0], 0
-	s.hold, c.scan = hold{decided: len(s.groups)}, c.fresh
+	c.scan = c.fresh
 	if s.refused {
+		s.hold = hold{decided: len(s.groups)}
 		return
 	}
 	s.planner.Plan()
-	drain := c.leastDrain()
-	longest := c.longestHold(drain)
+	c.setBounds(now)
 	class := make([]int8, len(s.groups))
 	differs := false
 	for i := range s.groups {
@@ -423,8 +425,8 @@ func (c *Core) order(now time.Time) {
 			continue
 		}
 		class[i] = math.MaxInt8
-		if g.held = g.known && s.worthHolding(g, drain, longest); g.held {
-			s.hold.until = s.patience(drain)
+		if g.held = g.known && s.worthHolding(g); g.held {
+			s.hold.patience = s.patience()
 			continue
 		}
 		if g.known {

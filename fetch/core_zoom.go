@@ -95,7 +95,7 @@ func (c *Core) near(ev Event) {
 		c.each(rs, func(ch *chunk) { bytes += int64(ch.len) })
 		usable := ev.Units*nearShare >= bytes
 		c.each(rs, func(ch *chunk) {
-			if ch.state != chunkWanted || ch.zoom != zoomNone || ch.held != 0 {
+			if ch.state != chunkWanted || ch.zoom != zoomNone || ch.held != 0 || c.search.waits(ch) {
 				return
 			}
 			ch.inner = ch.ordinal >= r.First+edgeChunks && ch.ordinal+edgeChunks < r.First+uint64(r.Count)
@@ -107,6 +107,13 @@ func (c *Core) near(ev Event) {
 			c.zoom.near = append(c.zoom.near, ch.ordinal)
 		})
 	}
+}
+
+// waits says whether the file that most probably has a chunk has not been looked at: it will tell better what is
+// missing than another one that has only some of its neighbours.
+func (s *search) waits(ch *chunk) bool {
+	g := &s.groups[ch.group]
+	return g.known && s.planner.Waits(g.id)
 }
 
 // whole puts a chunk in the queue of those that are fetched whole.

@@ -159,7 +159,8 @@ const (
 	ActGiveUp ActionKind = "give-up"
 	// ActStat: list directory ID of the disk.
 	ActStat ActionKind = "stat"
-	// ActHash: hash the slice of file ID that begins at Offset, of about Count bytes.
+	// ActHash: hash the slice of file ID that begins at Offset, of about Count bytes. Those of one Batch that follow
+	// each other are one operation on the disk.
 	ActHash ActionKind = "hash"
 	// ActCheck: look the next Count planned chunks up in the index.
 	ActCheck ActionKind = "check"
@@ -180,6 +181,7 @@ type Action struct {
 	ID     uint32     `json:"id,omitempty"`
 	Offset int64      `json:"off,omitempty"`
 	Count  int64      `json:"n,omitempty"`
+	Batch  uint32     `json:"b,omitempty"`
 }
 
 // String is the action on one line, as `dfetch replay` prints it.

@@ -183,7 +183,7 @@ func (l *loop) orphaned() error {
 }
 
 func (l *loop) carryOut(actions []Action) {
-	for _, a := range actions {
+	for i, a := range actions {
 		switch a.Kind {
 		case ActRequest:
 			// A refusal means that the source has ended and has noted nothing.
@@ -197,7 +197,9 @@ func (l *loop) carryOut(actions []Action) {
 		case ActStat:
 			l.search.stat(a.ID)
 		case ActHash:
-			l.search.hash(a.ID, a.Count)
+			if !a.sameBatch(actions[:i]) {
+				l.search.hash(batchOf(actions[i:]))
+			}
 		case ActCheck:
 			l.search.check(int(a.Count))
 		case ActRead:

@@ -111,16 +111,8 @@ func (s *searcher) read(id uint32) {
 
 func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadResult, error) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
-	res, err := s.disk.Read(ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
+	res, err := s.disk.Read(ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) { s.loop.mail.post(s.take(found, tr)...) })
 	tr.end(r.File.Size)
-	s.post(Event{}, tr)
-	return res, err
-}
-
-// post tells the loop what is to be read besides, and where missing chunks may have left something.
-func (s *searcher) post(late Event, tr *trail) {
-	if len(late.Runs) > 0 {
-		s.loop.mail.post(late)
-	}
 	s.loop.mail.post(tr.events...)
+	return res, err
 }

@@ -207,34 +207,6 @@ func (s *searcher) listed(id uint32, res diskscan.StatResult) Event {
 	return ev
 }
 
-// hash reads the next slice of a file, of about n bytes.
-func (s *searcher) hash(id uint32, n int64) {
-	s.mu.Lock()
-	s.files[id].early = s.files[id].early || !s.loop.stats.planDone.Load()
-	f := s.files[id]
-	s.mu.Unlock()
-	s.wg.Go(func() {
-		tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
-		f.next.Slice = n
-		res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, func(found *diskscan.Found) { s.take(found, tr) })
-		late := s.numberRuns(EvRecalled, res.Late)
-		if res.Done && len(res.Late) == 0 {
-			tr.end(res.Size)
-		}
-		s.mu.Lock()
-		s.files[id].next, s.files[id].spot = res.Next, tr.last
-		s.mu.Unlock()
-		if err == nil && res.Done && !res.Changed && !f.early && len(res.Late) == 0 && len(tr.events) == 0 {
-			s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
-		}
-		s.post(late, tr)
-		s.loop.mail.post(Event{
-			Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late),
-			Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
-		})
-	})
-}
-
 // check looks the next n planned chunks up in the index.
 func (s *searcher) check(n int) {
 	s.mu.Lock()
@@ -247,25 +219,4 @@ func (s *searcher) check(n int) {
 		ev.Seconds, ev.Units, ev.Found, ev.Failed = sweep.Cost.Seconds(), int64(len(ids)), sweep.Hits, err != nil
 		s.loop.mail.post(ev)
 	})
-}
-
-// take writes chunks that were found to their places and tells the loop.
-func (s *searcher) take(f *diskscan.Found, tr *trail) {
-	defer f.Release()
-	var got []Range
-	data := f.Data
-	for _, ch := range f.Chunks {
-		if c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len)); ok {
-			s.loop.deliver("disk", []claimed{c}, data[:ch.Len])
-			s.loop.explain.brought([]claimed{c}, func(wanted string) Origin {
-				return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
-			})
-			got = appendOrdinal(got, c.want.Ordinal)
-			tr.found(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
-		}
-		data = data[ch.Len:]
-	}
-	if got != nil {
-		s.loop.mail.post(Event{Kind: EvFound, Ranges: got})
-	}
 }

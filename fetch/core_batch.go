@@ -1,0 +1,86 @@
+package fetch
+
+import (
+	"slices"
+	"time"
+
+	"dfetch/costmodel"
+)
+
+// Small files are hashed in batches: opening one costs little more than the way to the disk's goroutine and back, so
+// those that the plan would hash next anyway, and that are likely to be what they are taken for, go together. A
+// batch counts as one operation for back-pressure; in all else its files are operations of their own: each
+// has its own end, teaches what it cost and held, and may be found to be of no use.
+
+// Bounds of a batch.
+const (
+	batchFile  = 64 << 10 // a longer file goes alone
+	batchFiles = 32
+	batchBytes = 512 << 10
+	batchTime  = 10e-3 // seconds that it is thought to take
+	batchShare = 0.5   // of a file's bytes that must be expected to be useful: a guess is tried by itself
+)
+
+// start gives an operation to the shell.
+func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
+	s.batch++
+	s.disk.SearchStarted()
+	if len(s.running) == 0 {
+		s.progress = now
+	}
+	s.startInBatch(c, op)
+}
+
+// startInBatch gives an operation to the shell as a part of the newest batch.
+func (s *search) startInBatch(c *Core, op costmodel.Op) {
+	s.planner.Start(op)
+	a := Action{Offset: op.Offset}
+	switch op.Kind {
+	case costmodel.OpStat:
+		a.Kind, a.ID = ActStat, s.dirs[op.ID]
+	case costmodel.OpHash:
+		a.Kind, a.ID, a.Count, a.Batch = ActHash, s.files[op.ID], op.Len, s.batch
+	case costmodel.OpCheck:
+		a.Kind, a.Count = ActCheck, op.Len
+	case costmodel.OpRead:
+		a.Kind, a.ID = ActRead, s.runs[op.ID]
+	}
+	s.running = append(s.running, running{op: op, id: a.ID, batch: s.batch})
+	c.actions = append(c.actions, a)
+}
+
+// batchable says whether a file may be hashed together with others.
+func batchable(op costmodel.Op) bool {
+	return op.Kind == costmodel.OpHash && op.Offset == 0 && op.Len <= batchFile && float64(op.Useful) >= batchShare*float64(op.Len)
+}
+
+// fillBatch adds the files that come next to the batch that begins with an operation.
+func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate float64) {
+	if !batchable(first) {
+		return
+	}
+	bytes, cost := first.Len, first.Cost
+	for n := 1; n < batchFiles; n++ {
+		op, _, ok := s.best(now)
+		if !ok || op.Dev != first.Dev || !batchable(op) || bytes+op.Len > batchBytes || cost+op.Cost > batchTime {
+			return
+		}
+		if !c.cfg.NoPressure && !s.worthIt(now, c, op, rate).Allow {
+			return
+		}
+		bytes, cost = bytes+op.Len, cost+op.Cost
+		s.startInBatch(c, op)
+	}
+}
+
+// batchEnded takes in the end of one operation of a batch. The batch ends with its last one, which has taken as
+// long as all of them.
+func (s *search) batchEnded(now time.Time, r running, took time.Duration) {
+	took += r.before
+	i := slices.IndexFunc(s.running, func(o running) bool { return o.batch == r.batch })
+	if i < 0 {
+		s.disk.SearchEnded(now, took)
+		return
+	}
+	s.running[i].before += took
+}

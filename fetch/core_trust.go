@@ -1,0 +1,90 @@
+package fetch
+
+import (
+	"math"
+	"time"
+
+	"dfetch/costmodel"
+)
+
+// When nearly all files that were hashed had something that is wanted, the disk probably has an older version of
+// the whole tree, and the search is trusted to bring the rest as well: files that a plan does not reach, and
+// those that no listing has shown yet. They are left to it as long as it will be through before the network
+// could bring what is missing. The network is then asked for less than it could bring beside the disk. That
+// costs a part of the time that the search takes, and saves all that would come in vain. It ends with
+// the first few files that have nothing.
+
+// Bounds of trust.
+const (
+	surely     = 0.9                    // probability of what counts as certain
+	aheadOf    = 2                      // times that the disk must be faster than the network
+	trustPause = 250 * time.Millisecond // without progress on the disk ends it
+)
+
+// trust is what is known, since the last decision, of what is trusted to the search.
+type trust struct {
+	later    float64 // seconds for the files that wait behind the plan
+	lists    bool    // directories wait to be listed, and are worth it
+	unplaced int     // groups for which no file has been seen
+}
+
+// trusts says whether a group that a plan brings with probability p, after some seconds, is left to the search.
+func (s *search) trusts(g *group, p, seconds float64) bool {
+	return seconds < s.hold.ahead && (p >= surely || p > 0 && s.planner.Lucky() && s.planner.Namesake(g.id))
+}
+
+// trustsLater is trusts for a group of which the plan knows nothing.
+func (s *search) trustsLater(g *group) bool {
+	h := &s.hold
+	if !s.planner.Placed(g.id) {
+		h.unplaced++
+		return h.lists && s.planner.Planned()+h.later < h.ahead
+	}
+	p, cost := s.planner.Later(g.id)
+	h.later += cost
+	return s.trusts(g, p, s.planner.Planned()+h.later)
+}
+
+// setBounds decides how long things may be held back.
+func (c *Core) setBounds(now time.Time) {
+	s := c.search
+	later := s.hold.later
+	h := &s.hold
+	*h = hold{decided: len(s.groups), drain: c.leastDrain()}
+	h.longest = c.longestHold(h.drain)
+	rate := c.netRate(now)
+	if rate <= 0 || h.longest == 0 {
+		return
+	}
+	alone := float64(c.wantedBytes) / rate
+	if alone*s.planner.Lacking() < s.planner.Planned()+later {
+		h.ahead = alone / aheadOf
+	}
+	_, h.lists = s.listingWorth(now, c, rate)
+}
+
+// decideYoung decides what is held back of the groups that came after the last decision.
+func (c *Core) decideYoung(now time.Time) {
+	s := c.search
+	if s.refused || !s.planner.Lucky() || !now.Before(s.heldUntil()) {
+		return
+	}
+	for i := s.hold.decided; i < len(s.groups); i++ {
+		g := &s.groups[i]
+		g.held = g.known && s.worthHolding(g)
+	}
+	s.hold.decided = len(s.groups)
+}
+
+// listingWorth is the best listing, if the search is in luck and it is worth it.
+func (s *search) listingWorth(now time.Time, c *Core, rate float64) (costmodel.Op, bool) {
+	if !s.planner.Lucky() {
+		return costmodel.Op{}, false
+	}
+	op, ok := s.planner.NextStat()
+	if !ok || math.IsInf(op.CPC, 1) {
+		return op, false
+	}
+	worth := s.worth
+	return op, worth.Allow(now, s.offer(now, c, op, rate)).Allow
+}

@@ -1,0 +1,111 @@
+package fetch
+
+import (
+	"strings"
+	"time"
+
+	"dfetch/diskscan"
+)
+
+// hashFlush is after how long the loop is told of what a batch has come to, though it goes on.
+const hashFlush = 10 * time.Millisecond
+
+// sameBatch says whether a file is hashed together with the one of the last action before it.
+func (a Action) sameBatch(before []Action) bool {
+	n := len(before)
+	return n > 0 && before[n-1].Kind == a.Kind && before[n-1].Batch == a.Batch
+}
+
+// batchOf is the first actions, as many as are one operation.
+func batchOf(actions []Action) []Action {
+	n := 1
+	for n < len(actions) && actions[n].sameBatch(actions[:n]) {
+		n++
+	}
+	return actions[:n]
+}
+
+// hash reads the next slices of files, one after the other. The loop hears of several at a time.
+func (s *searcher) hash(batch []Action) {
+	s.wg.Go(func() {
+		h := hashing{s: s, whole: len(batch) == 1, told: time.Now()}
+		for _, a := range batch {
+			h.file(a.ID, a.Count)
+		}
+		h.tell()
+	})
+}
+
+// hashing is a batch under way.
+type hashing struct {
+	s      *searcher
+	whole  bool // one file alone, of which the loop hears as it goes
+	events []Event
+	told   time.Time
+}
+
+// note keeps events for the loop, and tells it when it is time.
+func (h *hashing) note(evs ...Event) {
+	h.events = append(h.events, evs...)
+	if h.whole || time.Since(h.told) >= hashFlush {
+		h.tell()
+	}
+}
+
+func (h *hashing) tell() {
+	if len(h.events) > 0 {
+		h.s.loop.mail.post(h.events...)
+	}
+	h.events, h.told = h.events[:0], time.Now()
+}
+
+// file reads the next slice of a file, of about n bytes.
+func (h *hashing) file(id uint32, n int64) {
+	s := h.s
+	s.mu.Lock()
+	s.files[id].early = s.files[id].early || !s.loop.stats.planDone.Load()
+	f := s.files[id]
+	s.mu.Unlock()
+	tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
+	f.next.Slice = n
+	res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, func(found *diskscan.Found) { h.note(s.take(found, tr)...) })
+	late := s.numberRuns(EvRecalled, res.Late)
+	if res.Done && len(res.Late) == 0 {
+		tr.end(res.Size)
+	}
+	s.mu.Lock()
+	s.files[id].next, s.files[id].spot = res.Next, tr.last
+	s.mu.Unlock()
+	if err == nil && res.Done && !res.Changed && !f.early && len(res.Late) == 0 && len(tr.events) == 0 {
+		s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
+	}
+	if len(late.Runs) > 0 {
+		h.note(late)
+	}
+	h.note(append(tr.events, Event{
+		Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late),
+		Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
+	})...)
+}
+
+// take writes chunks that were found to their places. It returns what the loop is to be told of them.
+func (s *searcher) take(f *diskscan.Found, tr *trail) []Event {
+	defer f.Release()
+	var got []Range
+	data := f.Data
+	for _, ch := range f.Chunks {
+		if c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len)); ok {
+			s.loop.deliver("disk", []claimed{c}, data[:ch.Len])
+			s.loop.explain.brought([]claimed{c}, func(wanted string) Origin {
+				return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
+			})
+			got = appendOrdinal(got, c.want.Ordinal)
+			tr.found(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
+		}
+		data = data[ch.Len:]
+	}
+	if got == nil {
+		return nil
+	}
+	return []Event{{Kind: EvFound, Ranges: got}}
+}
