@@ -20,7 +20,10 @@ func (l *luck) saw(share float64) {
 
 // Lucky says whether nearly all files that were hashed lately had what they were thought to have. The disk then
 // probably has an older version of all that is wanted.
-func (p *Planner) Lucky() bool { return p.luck.files >= fewFiles && p.luck.share >= lucky }
+func (p *Planner) Lucky() bool { return p.Tried() && p.luck.share >= lucky }
+
+// Tried says whether some files have been hashed that were thought to have something: guesses are no longer mere ones.
+func (p *Planner) Tried() bool { return p.luck.files >= fewFiles }
 
 // Lacking is which share of what they could have brought the files did not bring that were hashed lately.
 func (p *Planner) Lacking() float64 { return 1 - p.luck.share }

@@ -8,8 +8,8 @@ import (
 )
 
 // Small files are hashed in batches: opening one costs little more than the way to the disk's goroutine and back, so
-// those that the plan would hash next anyway, and that are likely to be what they are taken for, go together. A
-// batch counts as one operation for back-pressure; in all else its files are operations of their own: each
+// those that the plan would hash next anyway, and that are likely to be what they are taken for, go together, but not
+// before a few were tried alone. A batch counts as one operation for back-pressure; in all else its files are operations of their own: each
 // has its own end, teaches what it cost and held, and may be found to be of no use.
 
 // Bounds of a batch.
@@ -18,7 +18,7 @@ const (
 	batchFiles = 32
 	batchBytes = 512 << 10
 	batchTime  = 10e-3 // seconds that it is thought to take
-	batchShare = 0.5   // of a file's bytes that must be expected to be useful: a guess is tried by itself
+	batchShare = 0.5   // of a file's bytes that must be expected to be useful
 )
 
 // start gives an operation to the shell.
@@ -56,7 +56,7 @@ func batchable(op costmodel.Op) bool {
 
 // fillBatch adds the files that come next to the batch that begins with an operation.
 func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate float64) {
-	if !batchable(first) {
+	if !batchable(first) || !s.planner.Tried() {
 		return
 	}
 	bytes, cost := first.Len, first.Cost

@@ -20,17 +20,12 @@ func (c *Core) machine(now time.Time, ev Event) {
 	}
 }
 
-// decided takes in how long a decision took, if planning was a part of it. A process that has to wait for a
-// processor is not slow to plan: so a plan counts twice what the one before it counted at most.
+// decided takes in how long a decision took, if planning was a part of it.
 func (c *Core) decided(now time.Time, ev Event) {
-	s := c.search
-	if s == nil || !s.justPlanned {
-		return
+	if c.search != nil && c.search.justPlanned {
+		c.search.justPlanned = false
+		c.cpu.Planned(now, time.Duration(ev.Seconds*float64(time.Second)))
 	}
-	s.justPlanned = false
-	took := time.Duration(ev.Seconds * float64(time.Second))
-	s.planTook = min(took, 2*max(s.planTook, planPause/4))
-	c.cpu.Planned(now, s.planTook)
 }
 
 // mayRequest says whether the disk can take more of what the network would bring, and notes when to

@@ -32,11 +32,10 @@ type search struct {
 	expected      int64     // chunks of the newest group that are not planned yet
 	expectedBytes int64     // their lengths
 	hold          hold
-	justPlanned   bool          // the last decision made a plan
-	planTook      time.Duration // what a plan is taken to take
-	progress      time.Time     // when an operation ended, or began beside no other
-	openAt        time.Time     // of the first look at the disk
-	opened        bool          // it is over
+	justPlanned   bool      // the last decision made a plan
+	progress      time.Time // when an operation ended, or began beside no other
+	openAt        time.Time // of the first look at the disk
+	opened        bool      // it is over
 }
 
 // group is the chunks of one wanted file.

@@ -1,0 +1,238 @@
+package fetch
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// oldTree is a core that wants a tree of directories with a file of one chunk each, and a simulated disk with an older
+// version of it.
+type oldTree struct {
+	c      *Core
+	now    time.Time
+	dirs   int
+	size   int64
+	hashed int // files
+	asked  int // chunks, of the network
+	line   []Range
+	free   time.Time // of the line
+}
+
+func newOldTree(dirs int, size int64) *oldTree {
+	o := &oldTree{c: NewCore(CoreConfig{Search: true, SearchDepth: 2}), now: time.Unix(1000, 0), dirs: dirs, size: size}
+	o.step(Event{Kind: EvUp, RTT: 40 * time.Millisecond})
+	o.step(Event{Kind: EvRoot, Root: []string{"home", "old"}})
+	for i := range dirs {
+		o.step(Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new", numbered(i, "dir")}, Name: numbered(i, "file"), Size: size, MTime: 2e18}})
+		o.step(Event{Kind: EvPlanned, First: uint64(i), Lens: []uint32{uint32(size)}, Group: uint32(i)})
+	}
+	o.step(Event{Kind: EvPlanDone})
+	return o
+}
+
+// numbered is a name with a number in letters: digits don't tell names apart.
+func numbered(i int, name string) string {
+	return fmt.Sprintf("%c%c%c%s", 'a'+i/676%26, 'a'+i/26%26, 'a'+i%26, name)
+}
+
+func (o *oldTree) step(ev Event) { o.c.Step(o.now, ev) }
+
+func (o *oldTree) next() []Action {
+	actions, _ := o.c.Next(o.now)
+	return actions
+}
+
+// oldTreeRate is what the network brings in a second.
+const oldTreeRate = 2.5e6
+
+// request notes what actions ask of the network, and has a chunk arrive when it is time.
+func (o *oldTree) request(actions []Action) {
+	for _, a := range actions {
+		if a.Kind == ActRequest {
+			o.line = append(o.line, a.Ranges...)
+		}
+	}
+	o.asked += count(actions, ActRequest)
+	if len(o.line) == 0 || o.now.Before(o.free) {
+		return
+	}
+	first := Range{First: o.line[0].First, Count: 1}
+	if o.line[0].First++; o.line[0].Count == 1 {
+		o.line = o.line[1:]
+	} else {
+		o.line[0].Count--
+	}
+	o.free = o.now.Add(time.Duration(float64(o.size) / oldTreeRate * 1e9))
+	o.step(Event{Kind: EvArrived, Ranges: []Range{first}})
+}
+
+// answer does on the disk what actions say, in no time, and on the network as fast as that is.
+func (o *oldTree) answer(actions []Action) {
+	for _, a := range actions {
+		switch a.Kind {
+		case ActHash:
+			o.hashed++
+			o.step(Event{Kind: EvFound, Ranges: []Range{{uint64(a.ID), 1}}})
+			o.step(Event{Kind: EvHashed, ID: a.ID, Seconds: 1e-4, Units: o.size, Found: 1, Cached: true, Failed: true})
+		case ActStat:
+			o.step(o.listing(a.ID))
+		}
+	}
+	o.request(actions)
+}
+
+// listing is what a directory of the disk shows: the first has all others, each of which has a file of its number.
+func (o *oldTree) listing(id uint32) Event {
+	ev := Event{Kind: EvStated, ID: id, Units: 1, Seconds: 1e-4, Cached: true}
+	if id > 0 {
+		i := int(id) - 1
+		ev.FirstFile, ev.Files = uint32(i), []DiskFile{{Name: numbered(i, "file"), Size: o.size, MTime: 1e18}}
+		return ev
+	}
+	ev.FirstDir, ev.Units = 1, int64(o.dirs)
+	for i := range o.dirs {
+		ev.Dirs = append(ev.Dirs, numbered(i, "dir"))
+	}
+	return ev
+}
+
+// until goes on until something is so, for some seconds.
+func (o *oldTree) until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := o.now.Add(10 * time.Second); !is(); o.now = o.now.Add(time.Millisecond) {
+		if o.now.After(end) {
+			t.Fatalf("not %s after %d files were hashed", what, o.hashed)
+		}
+		o.answer(o.next())
+	}
+}
+
+func (o *oldTree) lucky() bool { return o.c.search.planner.Lucky() }
+
+// batches are the files of each batch, in order.
+func batches(actions []Action) (sizes []int) {
+	for i, a := range actions {
+		if a.Kind == ActHash && !a.sameBatch(actions[:i]) {
+			sizes = append(sizes, len(batchOf(actions[i:])))
+		}
+	}
+	return sizes
+}
+
+// Small files go to the disk together once they are likely to be what they seem, as two operations at a time; a guess
+// goes alone.
+func TestSmallFilesAreHashedTogether(t *testing.T) {
+	const files = 1000
+	o := newOldTree(files, 4000)
+	alone, most := 0, 0
+	for range 10 * files {
+		if o.hashed+o.asked >= files {
+			break
+		}
+		actions := o.next()
+		for _, n := range batches(actions) {
+			if o.hashed == 0 && n > 1 {
+				t.Errorf("%d files are hashed before any was found right", n)
+			}
+			if most = max(most, n); n == 1 {
+				alone++
+			}
+		}
+		if n := len(batches(actions)); n > 2 {
+			t.Fatalf("%d operations at one time", n)
+		}
+		o.answer(actions)
+		o.now = o.now.Add(time.Millisecond)
+	}
+	if most < 8 || most > batchFiles {
+		t.Errorf("at most %d files were hashed together", most)
+	}
+	if o.hashed < files/2 || alone > o.hashed/2 {
+		t.Errorf("%d files were hashed, %d of them alone", o.hashed, alone)
+	}
+}
+
+// A batch keeps its place until the last of its files was hashed.
+func TestABatchIsOneOperation(t *testing.T) {
+	o := newOldTree(2000, 4000)
+	o.until(t, "lucky", o.lucky)
+	var actions []Action
+	o.until(t, "two batches", func() bool {
+		actions = o.next()
+		sizes := batches(actions)
+		if len(sizes) == 2 && sizes[0] > 1 && sizes[1] > 1 {
+			return true
+		}
+		o.answer(actions)
+		return false
+	})
+	hashes := slices.DeleteFunc(actions, func(a Action) bool { return a.Kind != ActHash })
+	first := batchOf(hashes)
+	o.answer(first[:len(first)-1])
+	if n := len(batches(o.next())); n != 0 {
+		t.Errorf("%d batches begin while two are under way", n)
+	}
+	o.answer(first[len(first)-1:])
+	if next := o.next(); len(batches(next))+count(next, ActStat) == 0 {
+		t.Error("nothing begins when a batch has ended")
+	}
+}
+
+// What no listing has shown yet is left to a search that has found nearly everything so far.
+func TestWhatIsNotListedIsTrusted(t *testing.T) {
+	o := newOldTree(1000, 30_000)
+	o.until(t, "lucky", o.lucky)
+	before := o.asked
+	o.until(t, "complete", func() bool { return o.hashed+o.asked >= 1000 })
+	if before > 500 || o.asked > before+32 {
+		t.Errorf("%d chunks were asked for, %d of them before there was luck", o.asked, before)
+	}
+}
+
+// A disk that gives nothing for a while is trusted no longer.
+func TestTrustEndsWithProgress(t *testing.T) {
+	o := newOldTree(1000, 30_000)
+	o.until(t, "lucky", o.lucky)
+	o.until(t, "half of it", func() bool { return o.hashed > 200 })
+	before := o.asked
+	for begin := o.now; o.now.Sub(begin) < trustPause-30*time.Millisecond; o.now = o.now.Add(10 * time.Millisecond) {
+		o.request(o.next())
+	}
+	if o.asked > before+32 {
+		t.Errorf("%d chunks were asked for while the disk is trusted", o.asked-before)
+	}
+	before = o.asked
+	o.now = o.now.Add(60 * time.Millisecond)
+	if o.request(o.next()); o.asked == before {
+		t.Error("nothing is asked for though the disk gives nothing")
+	}
+}
+
+// Chunks whose own file's older version waits to be hashed are not compared with what another file has beside some of
+// their neighbours.
+func TestNearWaitsForTheLikeliestFile(t *testing.T) {
+	o := newOldTree(3, 30_000)
+	o.step(Event{Kind: EvDown}) // nothing is asked for meanwhile
+	hashing := map[uint64]bool{}
+	for range 10 {
+		for _, a := range o.next() {
+			switch a.Kind {
+			case ActStat:
+				o.step(o.listing(a.ID))
+			case ActHash:
+				hashing[uint64(a.ID)] = true
+			}
+		}
+	}
+	if len(hashing) != 2 {
+		t.Fatalf("%d files are being hashed, want 2", len(hashing))
+	}
+	for ord := range uint64(3) {
+		o.step(Event{Kind: EvNear, Ranges: []Range{{ord, 1}}, Units: o.size})
+		if near := o.c.at(ord).zoom == zoomNear; near != hashing[ord] {
+			t.Errorf("chunk %d, whose file's version is being hashed: %v; compared: %v", ord, hashing[ord], near)
+		}
+	}
+}
