@@ -29,8 +29,8 @@ type Planner struct {
 	dropped int64
 	sweep   sweep
 	plan    plan
-	network float64  // seconds a byte
-	named   buckets  // the files by name, the one that was seen last first: file + 1
+	network float64 // seconds a byte
+	named   namesakes
 	place   place    // scratch: the directory in which files were compared last
 	found   []uint32 // scratch: sources that a file is compared with
 	aside   []item   // scratch: items passed over in Next
@@ -179,7 +179,6 @@ func (p *Planner) AddFile(in DirID, name string, size, mtime int64) (FileID, boo
 	}
 	f.name = p.names.add(n.text)
 	id := p.files.add(f)
-	p.addNamesake(id)
 	p.enqueueFile(id)
 	return FileID(id), true
 }
