@@ -194,7 +194,7 @@ func (c *Core) each(rs []Range, f func(ch *chunk)) {
 func (c *Core) arrived(now time.Time, ev Event) {
 	s := &c.sources[ev.Source]
 	bit := uint64(1) << ev.Source
-	if ev.Starved {
+	if ev.Starved && !backlogged(ev.Writer, s.path.Outstanding()) {
 		s.path.Starved()
 	}
 	c.each(ev.Ranges, func(ch *chunk) {
@@ -205,6 +205,12 @@ func (c *Core) arrived(now time.Time, ev Event) {
 	c.done(ev.Ranges)
 	s.endLeases(ev.Ranges)
 	c.trim()
+}
+
+// backlogged says whether most of what is outstanding has come, and waits to be written: then nobody can tell
+// from the source whether more should have been asked for.
+func backlogged(w *backpressure.WriterSample, outstanding int64) bool {
+	return w != nil && 2*(w.Received-w.Written) > outstanding
 }
 
 // found takes in chunks that the disk had.

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"dfetch/sources/wire"
 	"net"
 	"testing"
 )
@@ -21,6 +22,19 @@ func TestCongestion(t *testing.T) {
 	} {
 		if got := congestion(c.configured, c.peer); got != c.want {
 			t.Errorf("%q for %v: %q, want %q", c.configured, c.peer, got, c.want)
+		}
+	}
+}
+
+// What waits in the socket can't be taken back: on a slow line it is little, on a fast one enough to fill it.
+func TestUnsentFollowsTheRate(t *testing.T) {
+	p := newPacer(wire.TCP{})
+	for _, c := range []struct {
+		rate uint64
+		want int
+	}{{0, 16 << 10}, {193_000, 16 << 10}, {1_000_000, 64 << 10}, {12_500_000, 128 << 10}, {1 << 40, 128 << 10}} {
+		if p.take(wire.TCPInfo{Rate: c.rate}); p.unsent != c.want {
+			t.Errorf("at %d bytes a second %d may wait, want %d", c.rate, p.unsent, c.want)
 		}
 	}
 }

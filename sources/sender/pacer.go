@@ -15,6 +15,10 @@ const (
 	maxChunks = 3000                  // of a run; four bytes each fit the head room
 	askEvery  = 20 * time.Millisecond
 
+	unsentTime  = 50 * time.Millisecond // of the delivery rate, that may wait in the socket
+	leastUnsent = 16 << 10              // bytes; also while no rate is known
+	mostUnsent  = 128 << 10
+
 	// Compressing costs one processor about 3 ns a byte. It is worth that while the kernel delivers less
 	// than slowRate. Where the kernel does not know, or a limit is set, it is while the connection takes
 	// less and the writer spends most of its time waiting for it.
@@ -33,6 +37,7 @@ type pacer struct {
 	mu     sync.Mutex
 	info   wire.TCPInfo
 	asked  time.Time
+	unsent int           // bytes that may wait in the socket
 	tight  bool          // the kernel's rate is below slowRate
 	window time.Time     // start of the current window of writes
 	busy   time.Duration // in it: time that frames waited for the limit and the network
@@ -41,7 +46,23 @@ type pacer struct {
 	slow   time.Time     // until when the network counts as slow
 }
 
-func newPacer(tcp wire.TCP) *pacer { return &pacer{tcp: tcp} }
+func newPacer(tcp wire.TCP) *pacer {
+	p := &pacer{tcp: tcp}
+	p.limitUnsent(0)
+	return p
+}
+
+// limitUnsent has the socket's queue follow the rate; a power of two, so that it is set seldom.
+func (p *pacer) limitUnsent(rate uint64) {
+	n := leastUnsent
+	for n < mostUnsent && float64(n) < float64(rate)*unsentTime.Seconds() {
+		n *= 2
+	}
+	if n != p.unsent {
+		p.unsent = n
+		p.tcp.LimitUnsent(n)
+	}
+}
 
 // wrote counts a write.
 func (p *pacer) wrote(start, end time.Time, n int) {
@@ -75,6 +96,7 @@ func (p *pacer) look(now time.Time) wire.TCPInfo {
 // take notes what the kernel knows.
 func (p *pacer) take(info wire.TCPInfo) {
 	p.tight = info.Rate > 0 && info.Rate < slowRate
+	p.limitUnsent(info.Rate)
 	if info.Rate == 0 {
 		info.Rate = uint64(p.rate)
 	}

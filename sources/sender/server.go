@@ -245,7 +245,6 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 		return web.serve(ctx, tc)
 	}
 	tcp := wire.TCPOf(conn)
-	tcp.LimitUnsent()
 	if name := congestion(s.cfg.Congestion, conn.RemoteAddr()); name != "" {
 		tcp.UseCongestion(name)
 	}

@@ -8,10 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notSent is how many bytes may wait in a sender's socket beyond what the network can take: what
-// waits there can't be canceled any more.
-const notSent = 128 << 10
-
 // TCPInfo is what the kernel knows of a connection. Zero is not known.
 type TCPInfo struct {
 	Rate   uint64 // delivery rate, bytes a second
@@ -33,11 +29,12 @@ func TCPOf(c net.Conn) TCP {
 	return TCP{}
 }
 
-// LimitUnsent keeps the socket's queue of unsent bytes short. Failing costs latency, nothing else.
-func (t TCP) LimitUnsent() {
+// LimitUnsent keeps the socket's queue of what the network can't take yet at about n bytes: what waits there can't
+// be canceled any more. Failing costs latency, nothing else.
+func (t TCP) LimitUnsent(n int) {
 	if t.raw != nil {
 		_ = t.raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, n)
 		})
 	}
 }
