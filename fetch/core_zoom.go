@@ -44,7 +44,7 @@ const (
 	moreTries     = 4       // and so many more for each that was
 	maxRefusals   = 16      // fine lists that a source may refuse in a row
 	maxWholeFile  = 1 << 20 // a file up to this size may be compared as a whole
-	wholeFileProb = 0.5     // and must be so likely to be an older version
+	wholeFileProb = 0.05    // and must be so likely to be an older version: a fine list is a hundredth of its chunk
 	maxWholeRun   = 128     // chunks that it is compared with
 )
 
