@@ -68,12 +68,12 @@ func (p *Planner) match(f *file, n *Name) {
 	}
 }
 
-// settleHomes notes a file with those groups that no other file that may still be hashed is likelier to have.
+// settleHomes notes a file with those groups that no other file was likelier to have.
 func (p *Planner) settleHomes(id uint32) {
 	f := p.files.at(id)
 	for i := range int(f.pairs.n) {
 		g := p.groups.list.at(f.pairs.group[i])
-		if g.home == 0 || f.pairs.p[i] >= g.prob || p.files.at(g.home-1).state == ended {
+		if g.home == 0 || f.pairs.p[i] >= g.prob {
 			g.home, g.prob = id+1, f.pairs.p[i]
 		}
 	}

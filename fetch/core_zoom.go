@@ -113,7 +113,7 @@ func (c *Core) near(ev Event) {
 // missing than another one that has only some of its neighbours.
 func (s *search) waits(ch *chunk) bool {
 	g := &s.groups[ch.group]
-	return g.known && s.planner.Waits(g.id)
+	return g.known && s.planner.Waits(g.id) && s.planner.Namesake(g.id)
 }
 
 // whole puts a chunk in the queue of those that are fetched whole.
