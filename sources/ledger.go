@@ -214,12 +214,10 @@ func (l *Ledger) leave() {
 // settle delivers the good chunks of a run, as few batches as it can, and fails the bad ones.
 func (l *Ledger) settle(run Run) {
 	wants := l.takeRun(run)
-	if run.ids == nil {
-		run.ids = l.hashRun(run)
-	}
+	ids := l.hashRun(run)
 	var bad []Want
 	for start, offset := 0, 0; start < len(wants); {
-		end, size := goodFrom(wants, run, start)
+		end, size := goodFrom(wants, run.Lens, ids, start)
 		if end > start {
 			l.deliver(wants[start:end:end], run, offset, size)
 			start, offset = end, offset+size
@@ -262,9 +260,9 @@ func (l *Ledger) hashRun(run Run) []recipe.ID {
 }
 
 // goodFrom finds how many wants from start on have the right length and id, and their bytes.
-func goodFrom(wants []Want, run Run, start int) (end, size int) {
-	for end = start; end < len(wants) && right(wants[end], run.Lens[end]) && run.ids[end] == wants[end].ID; end++ {
-		size += int(run.Lens[end])
+func goodFrom(wants []Want, lens []uint32, ids []recipe.ID, start int) (end, size int) {
+	for end = start; end < len(wants) && right(wants[end], lens[end]) && ids[end] == wants[end].ID; end++ {
+		size += int(lens[end])
 	}
 	return end, size
 }

@@ -265,9 +265,9 @@ func (b *blocker) Deliver(batch *Batch) {
 	batch.Release()
 }
 
-// TestIntakeHashesOnEitherSide: where a run is hashed makes no difference to what becomes of its chunks.
-func TestIntakeHashesOnEitherSide(t *testing.T) {
-	for _, hashes := range []bool{false, true} {
+// TestIntakeWithAndWithoutQueue: who deals with a run makes no difference to what becomes of its chunks.
+func TestIntakeWithAndWithoutQueue(t *testing.T) {
+	for _, queues := range []bool{false, true} {
 		sink := newTally()
 		l := NewLedger(LedgerConfig{Sink: sink})
 		wants, run := chunksOf(6)
@@ -275,8 +275,7 @@ func TestIntakeHashesOnEitherSide(t *testing.T) {
 		if _, _, err := l.Ask(wants[:5]); err != nil { // 5 is not asked for
 			t.Fatal(err)
 		}
-		in := NewIntake(IntakeConfig{Workers: 1})
-		in.hashes = hashes
+		in := newIntake(IntakeConfig{Workers: 1}, queues)
 		r := run(0, 6)
 		r.Buf.Data[250]++ // in chunk 2
 		if err := in.Submit(t.Context(), l, r); err != nil {
@@ -284,15 +283,15 @@ func TestIntakeHashesOnEitherSide(t *testing.T) {
 		}
 		in.Close()
 		if len(sink.got) != 3 || sink.got[0] != 1 || sink.got[1] != 1 || sink.got[3] != 1 || len(sink.failed) != 2 {
-			t.Errorf("hashes %v: got %v, failed %v", hashes, sink.got, sink.failed)
+			t.Errorf("queues %v: got %v, failed %v", queues, sink.got, sink.failed)
 		}
 		for _, n := range []uint64{2, 4} {
 			if !errors.Is(sink.failed[n], ErrCorrupt) {
-				t.Errorf("hashes %v: chunk %d: %v", hashes, n, sink.failed[n])
+				t.Errorf("queues %v: chunk %d: %v", queues, n, sink.failed[n])
 			}
 		}
 		if s := l.Stats(); s.Unasked != 1 || s.Outstanding != 0 {
-			t.Errorf("hashes %v: %+v", hashes, s)
+			t.Errorf("queues %v: %+v", queues, s)
 		}
 	}
 }
@@ -303,7 +302,7 @@ func TestIntakeBlocksWhenFull(t *testing.T) {
 		sink := &blocker{tally: *newTally(), gate: make(chan struct{})}
 		l := NewLedger(LedgerConfig{Sink: sink})
 		_, _, _ = l.Ask(wants)
-		in := NewIntake(IntakeConfig{Workers: 2, Bytes: 3 * 64 << 10}) // three small buffers
+		in := newIntake(IntakeConfig{Workers: 2, Bytes: 3 * 64 << 10}, true) // three small buffers
 		done := 0
 		go func() {
 			for i := range 30 {
