@@ -53,8 +53,6 @@ type Run struct {
 	Buf   *Buffer  // the chunks' bytes, one after the other; the ledger releases it
 
 	Starved bool // as Batch has it
-
-	ids []recipe.ID // nil before they are hashed
 }
 
 // NewLedger returns an empty ledger.

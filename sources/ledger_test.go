@@ -332,6 +332,35 @@ func TestIntakeBlocksWhenFull(t *testing.T) {
 	})
 }
 
+// TestIntakeWithoutQueue: the worker gets a run when it waits for one, and the next is Submit's own work.
+func TestIntakeWithoutQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wants, run := chunksOf(30)
+		sink := &blocker{tally: *newTally(), gate: make(chan struct{})}
+		l := NewLedger(LedgerConfig{Sink: sink})
+		_, _, _ = l.Ask(wants)
+		in := newIntake(IntakeConfig{Workers: 1}, false)
+		synctest.Wait() // the worker waits
+		done := 0
+		go func() {
+			for i := range 30 {
+				_ = in.Submit(context.Background(), l, run(i, 1))
+				done++
+			}
+		}()
+		synctest.Wait()
+		if s := in.Stats(); done != 1 || s.Settled != 0 {
+			t.Errorf("%d runs were taken with a sink that blocks, want 1: %+v", done, s)
+		}
+		close(sink.gate)
+		synctest.Wait()
+		if s := in.Stats(); done != 30 || s.Settled != s.Received || l.Stats().Outstanding != 0 {
+			t.Errorf("%d runs were taken, %d bytes outstanding: %+v", done, l.Stats().Outstanding, s)
+		}
+		in.Close()
+	})
+}
+
 func TestSubtract(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 2000 {
