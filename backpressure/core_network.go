@@ -56,6 +56,7 @@ type Path struct {
 	rate        float64       // bytes a second; 0 before the first measurement
 	opening     bool          // the last measurement was a rise
 	opened      bool          // one was not
+	settled     bool          // one was not, although the source had enough to send
 	came        int64         // bytes that arrived until then
 	outstanding int64
 	mark        time.Time     // up to when busy has been counted
@@ -109,7 +110,7 @@ func (p *Path) Starved() { p.starved = true }
 // Arrived tells of n bytes that came.
 func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
-	if !p.opened {
+	if !p.settled {
 		p.came += n
 	}
 	p.busy += now.Sub(p.mark)
@@ -119,7 +120,8 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	}
 	sample := float64(p.bytes) / p.busy.Seconds()
 	p.opening = sample > rising*p.rate
-	p.opened = p.opened || !p.opening && !(p.refused && p.starved)
+	p.opened = p.opened || !p.opening
+	p.settled = p.settled || !p.opening && !(p.refused && p.starved)
 	if sample > p.rate {
 		p.rate = sample
 	} else {
@@ -144,7 +146,7 @@ func (p *Path) adapt() {
 
 // Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
-// the rate first ceases to rise, each byte that arrives makes room for five more: measurements are too
+// the rate first ceases to rise of itself, each byte that arrives makes room for five more: measurements are too
 // late for a path that opens as TCP does.
 func (p *Path) Want() int64 {
 	gain := steadyGain * p.boost
@@ -152,7 +154,7 @@ func (p *Path) Want() int64 {
 		gain = max(gain, openingGain)
 	}
 	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
-	if !p.opened {
+	if !p.settled {
 		first := min(maxFar, max(1, p.rtt.Seconds()/farPath.Seconds()))
 		want = max(want, int64(first*float64(p.cfg.Min))+openingRoom*p.came)
 	}

@@ -165,7 +165,8 @@ func TestRepeatedContentComesOnce(t *testing.T) {
 		os.WriteFile(filepath.Join(src, fmt.Sprintf("copy%d", i)), data, 0o644)
 	}
 	s := serveTree(t, src, 0)
-	r := run(t, Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+	// The copies are planned before the first one has come.
+	r := run(t, Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 1e6})
 	sameTree(t, src, dst)
 	checkSum(t, r)
 	if wire := r.Sources["sender"].WireBytes; wire > 2*300_000 {

@@ -161,16 +161,7 @@ func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *re
 func timeDecisions(trace io.Reader) (fetch.Spent, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return fetch.TimeReplay(trace, threadTime)
-}
-
-// threadTime is the processor time of this thread.
-func threadTime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
+	return fetch.TimeReplay(trace, fetch.ThreadTime)
 }
 
 // opened opens a trace for a function.
