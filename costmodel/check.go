@@ -1,5 +1,7 @@
 package costmodel
 
+import "slices"
+
 // maxCheck bounds the ids of one sweep through the index.
 const maxCheck = 64 << 10
 
@@ -23,6 +25,12 @@ func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 	op := Op{Kind: OpCheck, Len: n, Cost: cost, CPC: cpc}
 	op.Useful = int64(cost / cpc * p.groups.chunkLen())
 	return op, cpc, true
+}
+
+// awaited says that a sweep is under way that may make hashing needless: so far at least as many ids were found as
+// not. A sweep is short, and reading a file beside it that its runs will name reads it twice.
+func (p *Planner) awaited() bool {
+	return p.check.hits >= p.check.misses && slices.ContainsFunc(p.running, func(o Op) bool { return o.Kind == OpCheck })
 }
 
 func (c *check) take(n int64) bool {

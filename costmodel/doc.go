@@ -10,7 +10,8 @@
 //     useful chunks is its CPC; the operation with the lowest CPC comes first (Planner.Next).
 //  4. What operations under way will probably bring is not counted again: a group's worth shrinks by
 //     Π(1−p) over them. A large file is hashed in slices, shorter ones on a slow device, and a
-//     slice without a hit lowers its p.
+//     slice without a hit lowers its p. While the index is asked, and has known half so far, nothing is
+//     hashed beside it.
 //  5. Going through the operations in that order gives each group an expected time of arrival
 //     (Planner.Plan, Planner.ETA). What comes latest is best asked of the network first.
 //
@@ -18,6 +19,10 @@
 // the tree brings the two together; all other pairs share a term per directory and size. Beyond a
 // few dozen source files the order is therefore an approximation. Nothing here promises that a
 // chunk is where it is expected: wrong guesses cost time, never correctness.
+//
+// No call works through all that is known: what has become worth less is noticed when it comes up in its
+// lane, what has become worth more is brought forward in bounded steps (raise, sweep), and tables
+// grow bucket by bucket.
 //
 // The package has no clock and does no I/O; equal calls give equal answers, ties go to the lower
 // number.

@@ -153,7 +153,7 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 		return p.checkOp(dev)
 	}
 	l := p.lane(kind, dev)
-	if len(l.items) == 0 {
+	if len(l.items) == 0 || kind == OpHash && p.awaited() {
 		return Op{}, 0, false
 	}
 	p.aside = p.aside[:0]

@@ -22,7 +22,9 @@ func (p *Planner) best() float64 {
 		}
 	}
 	look(OpStat, p.dirs.n)
-	look(OpHash, p.files.n)
+	if !p.awaited() {
+		look(OpHash, p.files.n)
+	}
 	look(OpRead, p.runs.n)
 	if _, cpc, ok := p.checkOp(0); ok {
 		best = min(best, cpc)
@@ -373,6 +375,35 @@ func TestRunsComeFirst(t *testing.T) {
 }
 
 // The weight of STATs follows what they lead to, within its bounds.
+// Nothing is hashed while the index is asked, unless it has known less than half so far.
+func TestHashingWaitsForTheIndex(t *testing.T) {
+	p, _, d := wantOne(Config{}, "a", 64)
+	p.AddFile(d, "a", 1<<20, 1)
+	for _, found := range []int{64, 10} {
+		p.AddCheck(64)
+		check := Op{Kind: OpCheck, Len: 64}
+		if !p.Start(check) {
+			t.Fatal("the sweep does not begin")
+		}
+		if op, ok := p.Next(start); ok && op.Kind == OpHash {
+			t.Errorf("beside the sweep: %+v", op)
+		}
+		p.Done(check, Result{Units: 64, Found: found})
+		if op := mustStart(t, p); op.Kind != OpHash {
+			t.Errorf("after the sweep: %+v", op)
+		} else {
+			p.Cancel(op)
+		}
+	}
+	p.AddCheck(1000)
+	p.Start(Op{Kind: OpCheck, Len: 500})
+	p.Done(Op{Kind: OpCheck, Len: 500}, Result{Units: 500})
+	p.Start(Op{Kind: OpCheck, Len: 500})
+	if op := mustStart(t, p); op.Kind != OpHash {
+		t.Errorf("beside a sweep that will find little: %+v", op)
+	}
+}
+
 func TestWeightIsLearned(t *testing.T) {
 	p, _, d := wantOne(Config{MinW: 0.25, MaxW: 3}, "a", 64)
 	for i := range 40 {

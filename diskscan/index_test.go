@@ -3,6 +3,7 @@ package diskscan
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
@@ -429,4 +431,28 @@ func FuzzDecodeRows(f *testing.F) {
 			t.Errorf("%d chunks became %d", len(chunks), i)
 		}
 	})
+}
+
+// What an index add wrote before its process ended at once is still there for a transfer, which opens the index
+// with less memory.
+func TestIndexThatWasNotClosed(t *testing.T) {
+	x := openIndex(t, IndexConfig{Dir: t.TempDir(), Wait: true})
+	value := make([]byte, 1000)
+	for i := range 2 * minTable / 1024 {
+		key := chunkKey(x.profile, recipe.BLAKE3.Chunk(binary.BigEndian.AppendUint32(nil, uint32(i))))
+		x.submit(func(b *badger.WriteBatch) error { return b.Set(key, value) })
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := t.TempDir() // what lies on the disk at this moment
+	if err := os.CopyFS(filepath.Join(left, "index"), os.DirFS(x.cfg.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	y := OpenIndex(IndexConfig{Dir: filepath.Join(left, "index")})
+	t.Cleanup(func() { y.Close() })
+	stats, err := y.Stats(t.Context())
+	if err != nil || y.Note() != nil || stats.Chunks != 2*minTable/1024 {
+		t.Errorf("%d rows are left of %d: %v, %v", stats.Chunks, 2*minTable/1024, y.Note(), err)
+	}
 }

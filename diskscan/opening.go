@@ -67,7 +67,7 @@ func (x *Index) openChecked() error {
 			return err
 		}
 	}
-	if x.db, err = openBadger(badgerOptions(x.dataDir(), doubtful)); err != nil {
+	if x.db, err = openBadger(badgerOptions(x.dataDir(), doubtful, x.tableSize(doubtful))); err != nil {
 		return err
 	}
 	return os.Remove(x.mark(markOpening))
@@ -115,7 +115,7 @@ func (x *Index) openReadOnly() bool {
 	if err := checkTables(x.dataDir()); err != nil {
 		return false
 	}
-	db, err := openBadger(badgerOptions(x.dataDir(), true).WithReadOnly(true))
+	db, err := openBadger(badgerOptions(x.dataDir(), true, maxTable).WithReadOnly(true))
 	if err != nil {
 		return false
 	}
@@ -125,7 +125,7 @@ func (x *Index) openReadOnly() bool {
 
 func (x *Index) openMemory() {
 	x.mode, x.cfg.Max = IndexMemory, min(x.cfg.Max, memoryMax)
-	db, err := openBadger(badgerOptions("", false))
+	db, err := openBadger(badgerOptions("", false, maxTable))
 	if err != nil {
 		x.note = errors.Join(x.note, err)
 	}
@@ -142,11 +142,33 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 	return badger.Open(o)
 }
 
+// Sizes of the table in memory that takes what is written. It is filled with zeros when the index is opened, so a
+// transfer, which writes little, has a small one.
+const (
+	minTable = 4 << 20
+	maxTable = 16 << 20
+)
+
+// tableSize is the size of the table in memory. What was not closed may have a large one to be read back.
+func (x *Index) tableSize(doubtful bool) int64 {
+	if x.cfg.Wait || doubtful {
+		return maxTable
+	}
+	return minTable
+}
+
+// Sizes that concern the log of long values. No row is so long, but the log is there, and each opening makes its
+// file anew.
+const (
+	longValue = 256 << 10
+	logSize   = 1<<20 + 1
+)
+
 // badgerOptions are settings for some tens of megabytes of memory; "" is a database in memory. A doubtful
 // one is read through when it is opened.
-func badgerOptions(dir string, doubtful bool) badger.Options {
+func badgerOptions(dir string, doubtful bool, table int64) badger.Options {
 	o := badger.DefaultOptions(dir).WithInMemory(dir == "").WithLogger(nil).
-		WithMemTableSize(16 << 20).WithNumMemtables(2).WithBlockCacheSize(32 << 20).WithIndexCacheSize(32 << 20).
+		WithMemTableSize(table).WithNumMemtables(2).WithBlockCacheSize(32 << 20).WithIndexCacheSize(32 << 20).
 		WithNumVersionsToKeep(1).WithDetectConflicts(false).WithSyncWrites(false).WithMetricsEnabled(false).
 		WithCompression(options.None).WithNumGoroutines(1).WithNumCompactors(2).
 		WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(16).
@@ -155,7 +177,7 @@ func badgerOptions(dir string, doubtful bool) badger.Options {
 		o = o.WithChecksumVerificationMode(options.OnTableAndBlockRead)
 	}
 	if dir != "" {
-		o = o.WithValueLogFileSize(16 << 20)
+		o = o.WithValueLogFileSize(logSize).WithValueThreshold(longValue)
 	}
 	return o
 }
