@@ -220,6 +220,9 @@ func (f *File) end() bool {
 func (f *File) finish() {
 	f.ended = true
 	f.t.unended.Add(-1)
+	if s := f.meta.ahead; s != nil {
+		f.t.aheadSets.Release(s.bytes)
+	}
 }
 
 // settle separates what ends this file from what ends the run.

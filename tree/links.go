@@ -177,7 +177,7 @@ func (t *Tree) fixMeta(dfd int, name string, st *unix.Stat_t, m meta) error {
 		st.Mode &^= 0o6000
 	}
 	if t.mask >= recipe.MaskFull {
-		changed, err := t.applyXattrs(xattrTarget{fd: dfd, name: name}, m.xattrs)
+		changed, err := t.applyXattrs(xattrTarget{fd: dfd, name: name}, m)
 		soft = firstError(soft, err)
 		aclChanged = changed // and with it, maybe, the mode
 	}

@@ -17,6 +17,7 @@ type meta struct {
 	mtime    int64
 	uid, gid int
 	xattrs   recipe.ID
+	ahead    *attrSet // read ahead of need; nil: it is not
 }
 
 func (t *Tree) metaOf(e *recipe.Entry) meta {
@@ -47,7 +48,7 @@ func (t *Tree) apply(fd int, st *unix.Stat_t, m meta) (soft, hard error) {
 		soft = applyOwner(fd, st, &m)
 	}
 	if t.mask >= recipe.MaskFull {
-		changed, err := t.applyXattrs(xattrTarget{fd: fd}, m.xattrs)
+		changed, err := t.applyXattrs(xattrTarget{fd: fd}, m)
 		if soft == nil {
 			soft = err
 		}

@@ -92,21 +92,69 @@ func openTarget(t *testing.T, path string) xattrTarget {
 	return xattrTarget{fd: int(f.Fd())}
 }
 
+// putSet adds an attribute set to nodes.
+func putSet(t *testing.T, nodes recipe.MemNodes, xs ...recipe.Xattr) recipe.ID {
+	t.Helper()
+	raw, err := recipe.EncodeXattrs(xs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := nodes.Put(recipe.BLAKE3)(recipe.KindXattr, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestWritingAsksForNoNodes: who brings content may be who brings nodes, so that a Write that waited for one
+// would wait for ever.
+func TestWritingAsksForNoNodes(t *testing.T) {
+	needRoot(t)
+	nodes := recipe.MemNodes{}
+	w := world{file("a", "one", 0o644), file("b", "two", 0o644)}
+	for i := range w {
+		w[i].entry.Xattrs = putSet(t, nodes, recipe.Xattr{Name: "user.x", Value: []byte(w[i].data)})
+	}
+	cfg := w.config(t.TempDir())
+	cfg.Root.Mask, cfg.Nodes = maskFull, nodes
+	tr, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*File
+	err = w.walk(t.Context(), func(it recipe.Item) error {
+		f, err := tr.Plan(it)
+		if f != nil {
+			files = append(files, f)
+		}
+		return err
+	})
+	if err != nil || len(files) != 2 || tr.aheadSets.TryAcquire(maxAheadSets-2*setOverhead) {
+		t.Fatalf("planned %v, %v; the sets must count", files, err)
+	}
+	clear(nodes)
+	for i, f := range files {
+		if err := fillFile(f, w[i].data, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !tr.aheadSets.TryAcquire(maxAheadSets) {
+		t.Error("sets of files that have ended still count")
+	}
+	if r, err := tr.Finish(t.Context()); err != nil || r.FailedCount > 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for i, name := range []string{"a", "b"} {
+		if got, err := openTarget(t, filepath.Join(cfg.Dest, name)).value("user.x"); err != nil || string(got) != w[i].data {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
 func TestFullMetadata(t *testing.T) {
 	needRoot(t)
 	nodes := recipe.MemNodes{}
-	save := nodes.Put(recipe.BLAKE3)
-	set := func(xs ...recipe.Xattr) recipe.ID {
-		raw, err := recipe.EncodeXattrs(xs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := save(recipe.KindXattr, raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return id
-	}
+	set := func(xs ...recipe.Xattr) recipe.ID { return putSet(t, nodes, xs...) }
 	caps := "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	fifo := item{path: "p", entry: recipe.Entry{Type: recipe.TypeFifo, Mode: 0o640, MTime: stamp}}
 	null := item{path: "n", entry: recipe.Entry{Type: recipe.TypeChar, Mode: 0o666, MTime: stamp, Rdev: unix.Mkdev(1, 3)}}

@@ -183,6 +183,9 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 	if t.journal.resume(f) {
 		return nil, f.settleComplete(f.complete())
 	}
+	if err := t.readAhead(f); err != nil {
+		return nil, err
+	}
 	t.unended.Add(1)
 	return f, nil
 }

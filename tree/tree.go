@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
@@ -111,6 +112,8 @@ type Tree struct {
 		id  recipe.ID
 		set []recipe.Xattr
 	}
+	aheadSets *semaphore.Weighted // see attrSet
+
 	stack   []*dirNode // Plan: the directories above the next entry
 	inodes  map[Inode]struct{}
 	touched touchedDirs
@@ -143,6 +146,7 @@ func Open(ctx context.Context, cfg Config) (*Tree, error) {
 	t := &Tree{
 		cfg: cfg, ctx: ctx, mask: cfg.Root.Mask, single: cfg.Root.Top.Type != recipe.TypeDir,
 		dirs: newHandles(maxDirs), owners: newOwners(), inodes: make(map[Inode]struct{}),
+		aheadSets: semaphore.NewWeighted(maxAheadSets),
 	}
 	t.fds = newHandles(cfg.MaxOpen)
 	base := cfg.Dest

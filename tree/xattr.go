@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"unsafe"
@@ -98,10 +99,52 @@ func ours(name string) bool {
 	return strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "system.posix_acl_") || name == "security.capability"
 }
 
-// applyXattrs makes the attributes those of a set. It tells whether anything changed. All of the set
+// attrSet is an attribute set that was read when its file was planned.
+type attrSet struct {
+	attrs []recipe.Xattr
+	err   error
+	bytes int64 // of Tree.aheadSets
+}
+
+// maxAheadSets bounds the bytes of attribute sets of files that are planned and have not ended. A set has its own
+// bytes and setOverhead.
+const (
+	maxAheadSets = 32 << 20
+	setOverhead  = 128
+)
+
+// readAhead reads the attribute set of a file whose content is still to come. Who brings the content may be who
+// brings the recipe's nodes too: a Write must not wait for one. It waits until earlier files have ended, if
+// their sets are many bytes.
+func (t *Tree) readAhead(f *File) error {
+	if f.meta.xattrs.IsZero() {
+		return nil
+	}
+	s := &attrSet{bytes: setOverhead}
+	s.attrs, s.err = t.wantedXattrs(f.meta.xattrs)
+	for _, a := range s.attrs {
+		s.bytes += int64(len(a.Name) + len(a.Value))
+	}
+	s.bytes = min(s.bytes, maxAheadSets)
+	if err := t.aheadSets.Acquire(t.ctx, s.bytes); err != nil {
+		return context.Cause(t.ctx)
+	}
+	f.meta.ahead = s
+	return nil
+}
+
+// attrsOf is the attribute set of an entry.
+func (t *Tree) attrsOf(m meta) ([]recipe.Xattr, error) {
+	if m.ahead != nil {
+		return m.ahead.attrs, m.ahead.err
+	}
+	return t.wantedXattrs(m.xattrs)
+}
+
+// applyXattrs makes the attributes those of an entry. It tells whether anything changed. All of the set
 // is tried; the first error comes back.
-func (t *Tree) applyXattrs(x xattrTarget, id recipe.ID) (changed bool, first error) {
-	want, err := t.wantedXattrs(id)
+func (t *Tree) applyXattrs(x xattrTarget, m meta) (changed bool, first error) {
+	want, err := t.attrsOf(m)
 	if err != nil {
 		return false, err
 	}
