@@ -32,7 +32,9 @@ func (s *session) fill(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.work:
-			f.woken = true
+			if _, more := s.front(); more {
+				f.starved = s.pace.dry()
+			}
 		}
 	}
 }
@@ -44,8 +46,7 @@ type filler struct {
 	files  *files
 	packer packer
 
-	woken   bool // there was nothing to do before the request at the front
-	starved bool // and nothing to send, which the next DATA tells
+	starved bool // there was nothing to do, nor to send, before the request at the front: the next DATA tells it
 
 	pieces []piece  // of the run being made
 	lens   []uint32 // theirs
@@ -99,9 +100,6 @@ func (s *session) claim(first, n uint64) uint64 {
 
 // run sends the chunks at the start of r: a DATA frame with what could be read, or FAIL.
 func (f *filler) run(ctx context.Context, r sources.Range) error {
-	if f.woken {
-		f.woken, f.starved = false, f.s.pace.dry()
-	}
 	size, err := f.collect(ctx, r)
 	if err != nil {
 		return err

@@ -256,17 +256,13 @@ func (s *session) put(ctx context.Context, f *frame) error {
 	return nil
 }
 
-// sendFrame sends a frame; flush is the caller's when there is no other one. Under a limit a frame does not wait
-// for the next one's turn.
+// sendFrame sends a frame.
 func (s *session) sendFrame(f *frame) error {
 	if err := s.sendControl(); err != nil {
 		return err
 	}
 	if _, err := s.tls.Write(f.bytes); err != nil {
 		return fmt.Errorf("write: %w", err)
-	}
-	if s.srv.total == nil && s.limit == nil {
-		return nil
 	}
 	return s.flush()
 }
