@@ -22,18 +22,24 @@ const (
 )
 
 // start gives an operation to the shell.
-func (s *search) start(now time.Time, c *Core, op costmodel.Op) {
+func (s *search) start(now time.Time, c *Core, op costmodel.Op) bool {
+	idle := len(s.running) == 0
 	s.batch++
+	if !s.startInBatch(c, op) {
+		return false
+	}
 	s.disk.SearchStarted()
-	if len(s.running) == 0 {
+	if idle {
 		s.progress = now
 	}
-	s.startInBatch(c, op)
+	return true
 }
 
-// startInBatch gives an operation to the shell as a part of the newest batch.
-func (s *search) startInBatch(c *Core, op costmodel.Op) {
-	s.planner.Start(op)
+// startInBatch gives an operation to the shell as a part of the newest batch, unless too many are running.
+func (s *search) startInBatch(c *Core, op costmodel.Op) bool {
+	if !s.planner.Start(op) {
+		return false
+	}
 	a := Action{Offset: op.Offset}
 	switch op.Kind {
 	case costmodel.OpStat:
@@ -47,6 +53,7 @@ func (s *search) startInBatch(c *Core, op costmodel.Op) {
 	}
 	s.running = append(s.running, running{op: op, id: a.ID, batch: s.batch})
 	c.actions = append(c.actions, a)
+	return true
 }
 
 // batchable says whether a file may be hashed together with others.
@@ -59,17 +66,19 @@ func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate floa
 	if !batchable(first) || !s.planner.Tried() {
 		return
 	}
-	bytes, cost := first.Len, first.Cost
+	bytes, cost, worth := first.Len, first.Cost, s.worth // a copy: what is not begun is not refused
 	for n := 1; n < batchFiles; n++ {
 		op, _, ok := s.best(now)
 		if !ok || op.Dev != first.Dev || !batchable(op) || bytes+op.Len > batchBytes || cost+op.Cost > batchTime {
 			return
 		}
-		if !c.cfg.NoPressure && !s.worthIt(now, c, op, rate).Allow {
+		if !c.cfg.NoPressure && !worth.Allow(now, s.offer(now, c, op, rate)).Allow {
+			return
+		}
+		if !s.startInBatch(c, op) {
 			return
 		}
 		bytes, cost = bytes+op.Len, cost+op.Cost
-		s.startInBatch(c, op)
 	}
 }
 

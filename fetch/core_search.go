@@ -313,7 +313,9 @@ func (c *Core) searchNext(now time.Time) time.Time {
 		if !ok {
 			return again
 		}
-		s.start(now, c, op)
+		if !s.start(now, c, op) {
+			return time.Time{} // the end of one that is running wakes the core
+		}
 		s.fillBatch(now, c, op, rate)
 	}
 }

@@ -24,7 +24,6 @@ const (
 // trust is what is known, since the last decision, of what is trusted to the search.
 type trust struct {
 	later    float64 // seconds for the files that wait behind the plan
-	lists    bool    // directories wait to be listed, and are worth it
 	unplaced int     // groups for which no file has been seen
 }
 
@@ -38,7 +37,7 @@ func (s *search) trustsLater(g *group) bool {
 	h := &s.hold
 	if !s.planner.Placed(g.id) {
 		h.unplaced++
-		return h.lists && s.planner.Planned()+h.later < h.ahead
+		return false
 	}
 	p, cost := s.planner.Later(g.id)
 	h.later += cost
@@ -60,7 +59,6 @@ func (c *Core) setBounds(now time.Time) {
 	if alone*s.planner.Lacking() < s.planner.Planned()+later {
 		h.ahead = alone / aheadOf
 	}
-	_, h.lists = s.listingWorth(now, c, rate)
 }
 
 // decideYoung decides what is held back of the groups that came after the last decision.

@@ -62,6 +62,11 @@ func (w *window) setNear(rs []Range, at *stretch) {
 	})
 }
 
+// moveNear notes a better place than what setNear noted. No fine list may be on its way.
+func (w *window) moveNear(rs []Range, at *stretch) {
+	w.eachOpen(rs, func(s *slot) { s.near = at })
+}
+
 // nearOf is where bytes like an open chunk lie; nil if that is not known.
 func (w *window) nearOf(ord uint64) (at *stretch) {
 	w.eachOpen([]Range{{ord, 1}}, func(s *slot) { at = s.near })

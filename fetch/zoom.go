@@ -250,7 +250,7 @@ func (s *searcher) compare(id uint32, rs []Range) {
 	f := s.files[id].file
 	s.mu.Unlock()
 	n := min(f.Size, maxNear)
-	s.loop.win.setNear(rs, &stretch{file: f, len: n})
+	s.loop.win.moveNear(rs, &stretch{file: f, len: n})
 	for _, r := range rs {
 		s.loop.mail.post(Event{Kind: EvNear, Ranges: []Range{r}, Units: n})
 	}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"bufio"
 	"encoding/binary"
 	"io"
 )
@@ -42,13 +43,14 @@ func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
 	if count > uint64(end)/(packHeadSize+indexEntry) {
 		return false
 	}
-	raw := make([]byte, int(count)*indexEntry)
-	start := end - int64(len(raw))
-	if n, _ := r.ReadAt(raw, start); n < len(raw) {
-		return false
-	}
-	for ; len(raw) > 0; raw = raw[indexEntry:] {
-		e := packEntry{id: [shortID]byte(raw), off: int64(binary.BigEndian.Uint64(raw[shortID:]))}
+	start := end - int64(count)*indexEntry
+	entries := bufio.NewReader(io.NewSectionReader(r, start, end-start))
+	var raw [indexEntry]byte
+	for range count {
+		if _, err := io.ReadFull(entries, raw[:]); err != nil {
+			return false
+		}
+		e := packEntry{id: [shortID]byte(raw[:shortID]), off: int64(binary.BigEndian.Uint64(raw[shortID:]))}
 		if e.off < int64(len(packMagic)) || e.off > start-packHeadSize {
 			return false
 		}
