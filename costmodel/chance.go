@@ -44,6 +44,9 @@ func (p *Planner) Waits(id GroupID) bool {
 // Placed says whether a file that may hold chunks of a group has been seen.
 func (p *Planner) Placed(id GroupID) bool { return p.groups.list.at(uint32(id)).home != 0 }
 
+// PlacedGroups is how many groups have been placed so far.
+func (p *Planner) PlacedGroups() int { return p.placed }
+
 // Planned is how many seconds the planned operations take, those under way included.
 func (p *Planner) Planned() float64 { return p.plan.finish }
 

@@ -73,6 +73,9 @@ func (p *Planner) settleHomes(id uint32) {
 	f := p.files.at(id)
 	for i := range int(f.pairs.n) {
 		g := p.groups.list.at(f.pairs.group[i])
+		if g.home == 0 {
+			p.placed++
+		}
 		if g.home == 0 || f.pairs.p[i] >= g.prob {
 			g.home, g.prob = id+1, f.pairs.p[i]
 		}

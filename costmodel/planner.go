@@ -11,6 +11,7 @@ const maxRunning = 256
 // The caller adds wanted files and chunks, then directories to start from; does the operation that
 // Next names; reports what it saw with AddDir and AddFile; then calls Done.
 type Planner struct {
+	placed  int // groups with a home
 	cfg     Config
 	costs   *Costs
 	groups  groups

@@ -32,6 +32,7 @@ type search struct {
 	expected      int64     // chunks of the newest group that are not planned yet
 	expectedBytes int64     // their lengths
 	hold          hold
+	barren        int       // directories listed in a row that placed no wanted file
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
 	openAt        time.Time // of the first look at the disk
@@ -200,7 +201,7 @@ func (s *search) stated(now time.Time, ev Event) {
 		return
 	}
 	r := s.running[i]
-	op := r.op
+	op, placed := r.op, s.planner.PlacedGroups()
 	for k, name := range ev.Dirs {
 		if id, ok := s.planner.AddDir(costmodel.DirID(op.ID), name, op.Dev); ok {
 			s.setDir(id, ev.FirstDir+uint32(k))
@@ -210,6 +211,9 @@ func (s *search) stated(now time.Time, ev Event) {
 		if id, ok := s.planner.AddFile(costmodel.DirID(op.ID), f.Name, f.Size, f.MTime); ok {
 			s.setFile(id, ev.FirstFile+uint32(k))
 		}
+	}
+	if s.barren++; s.planner.PlacedGroups() > placed {
+		s.barren = 0
 	}
 	if !ev.More {
 		s.running = slices.Delete(s.running, i, i+1)

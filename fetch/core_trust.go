@@ -19,11 +19,13 @@ const (
 	surely     = 0.9                    // probability of what counts as certain
 	aheadOf    = 2                      // times that the disk must be faster than the network
 	trustPause = 250 * time.Millisecond // without progress on the disk ends it
+	mostBarren = 64                     // directories in a row that show nothing wanted end it for files not seen yet
 )
 
 // trust is what is known, since the last decision, of what is trusted to the search.
 type trust struct {
 	later    float64 // seconds for the files that wait behind the plan
+	lists    bool    // directories wait to be listed, and are worth it
 	unplaced int     // groups for which no file has been seen
 }
 
@@ -37,7 +39,7 @@ func (s *search) trustsLater(g *group) bool {
 	h := &s.hold
 	if !s.planner.Placed(g.id) {
 		h.unplaced++
-		return false
+		return h.lists && s.barren < mostBarren && s.planner.Planned()+h.later < h.ahead
 	}
 	p, cost := s.planner.Later(g.id)
 	h.later += cost
@@ -59,6 +61,7 @@ func (c *Core) setBounds(now time.Time) {
 	if alone*s.planner.Lacking() < s.planner.Planned()+later {
 		h.ahead = alone / aheadOf
 	}
+	_, h.lists = s.listingWorth(now, c, rate)
 }
 
 // decideYoung decides what is held back of the groups that came after the last decision.

@@ -13,6 +13,7 @@ type oldTree struct {
 	c      *Core
 	now    time.Time
 	dirs   int
+	junk   int // more directories, with nothing in them
 	size   int64
 	hashed int // files
 	asked  int // chunks, of the network
@@ -86,14 +87,20 @@ func (o *oldTree) answer(actions []Action) {
 // listing is what a directory of the disk shows: the first has all others, each of which has a file of its number.
 func (o *oldTree) listing(id uint32) Event {
 	ev := Event{Kind: EvStated, ID: id, Units: 1, Seconds: 1e-4, Cached: true}
+	if int(id) > o.dirs {
+		return ev
+	}
 	if id > 0 {
 		i := int(id) - 1
 		ev.FirstFile, ev.Files = uint32(i), []DiskFile{{Name: numbered(i, "file"), Size: o.size, MTime: 1e18}}
 		return ev
 	}
-	ev.FirstDir, ev.Units = 1, int64(o.dirs)
+	ev.FirstDir, ev.Units = 1, int64(o.dirs+o.junk)
 	for i := range o.dirs {
 		ev.Dirs = append(ev.Dirs, numbered(i, "dir"))
+	}
+	for i := range o.junk {
+		ev.Dirs = append(ev.Dirs, fmt.Sprintf("%s%d", numbered(i, "zork"), i))
 	}
 	return ev
 }
@@ -188,6 +195,28 @@ func TestWhatIsNotListedIsTrusted(t *testing.T) {
 	o.until(t, "complete", func() bool { return o.hashed+o.asked >= 1000 })
 	if before > 500 || o.asked > before+100 {
 		t.Errorf("%d chunks were asked for, %d of them before there was luck", o.asked, before)
+	}
+}
+
+// Files of which nothing was seen are left to the disk only while its directories go on to show wanted ones: the
+// network does not wait for a look at all the others.
+func TestBarrenDirectoriesEndTrust(t *testing.T) {
+	o := newOldTree(300, 200_000)
+	o.junk = 5_000
+	for i := range uint64(300) {
+		name := numbered(int(i)*7+3, "qqzz") + ".bin"
+		o.step(Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new", "elsewhere"}, Name: name, Size: o.size + int64(i), MTime: 2e18}})
+		o.step(Event{Kind: EvPlanned, First: 300 + i, Lens: []uint32{uint32(o.size)}, Group: 300 + uint32(i)})
+	}
+	idle := 0
+	for i := 0; i < 60_000 && !o.c.Done(); i++ {
+		if o.answer(o.next()); len(o.line) == 0 {
+			idle++
+		}
+		o.now = o.now.Add(time.Millisecond)
+	}
+	if !o.c.Done() || idle > 300 {
+		t.Errorf("done: %v; the network was idle for %d ms", o.c.Done(), idle)
 	}
 }
 
