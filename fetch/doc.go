@@ -22,8 +22,7 @@
 //     (core_batch.go). A chunk that is
 //     missing between found ones is compared at fine grain with what lies there, and only the rest of
 //     it is asked for (core_zoom.go, near.go, zoom.go).
-//  5. Verified chunks are written to their places by a worker, or with few processors by who received
-//     them, and the loop is told.
+//  5. Verified chunks are written to their places by a worker, and the loop is told.
 //  6. When every chunk is written or given up, the tree's last pass sets links, directories' times and
 //     deletions, and the report is made.
 //

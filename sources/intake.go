@@ -11,24 +11,19 @@ import (
 
 // IntakeConfig bounds an intake.
 type IntakeConfig struct {
-	Workers int   // goroutines that hash and deliver; zero is one a processor, less one where Submit does so too
+	Workers int   // goroutines that hash and deliver; zero is one a processor
 	Bytes   int64 // of runs queued or being worked on; zero is 4 MiB
 	Runs    int   // the same, by number; zero is 1024
 }
 
-// fewProcessors is up to how many processors a run that no worker waits for is dealt with by Submit. It is in that
-// processor's cache then, and no other processor would be idle.
-const fewProcessors = 2
-
-// Intake is the workers that hash and deliver what sources receive. With few processors nothing is queued: what no
-// worker waits for is hashed and delivered by Submit. Sources share one, so that the memory for bytes between
-// the network and the sink is bounded once. A sink that blocks fills it, and then Submit blocks: sources stop reading.
+// Intake is the workers that hash and deliver what sources receive. Who receives does neither, also with few
+// processors: it was slower. Sources share one, so that the memory for bytes between the network and the sink is
+// bounded once. A sink that blocks fills it, and then Submit blocks: sources stop reading.
 type Intake struct {
-	cfg    IntakeConfig
-	queues bool // what no worker waits for
-	bytes  *semaphore.Weighted
-	jobs   chan job
-	wg     sync.WaitGroup
+	cfg   IntakeConfig
+	bytes *semaphore.Weighted
+	jobs  chan job
+	wg    sync.WaitGroup
 
 	received, settled atomic.Int64 // bytes of runs
 }
@@ -53,15 +48,8 @@ type job struct {
 
 // NewIntake starts the workers. Close ends them.
 func NewIntake(cfg IntakeConfig) *Intake {
-	return newIntake(cfg, runtime.GOMAXPROCS(0) > fewProcessors)
-}
-
-func newIntake(cfg IntakeConfig, queues bool) *Intake {
 	if cfg.Workers <= 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
-		if !queues {
-			cfg.Workers = max(1, cfg.Workers-1)
-		}
 	}
 	if cfg.Bytes <= 0 {
 		cfg.Bytes = 4 << 20
@@ -69,19 +57,14 @@ func newIntake(cfg IntakeConfig, queues bool) *Intake {
 	if cfg.Runs <= 0 {
 		cfg.Runs = 1024
 	}
-	in := &Intake{cfg: cfg, queues: queues, bytes: semaphore.NewWeighted(cfg.Bytes)}
-	if queues {
-		in.jobs = make(chan job, cfg.Runs)
-	} else {
-		in.jobs = make(chan job)
-	}
+	in := &Intake{cfg: cfg, bytes: semaphore.NewWeighted(cfg.Bytes), jobs: make(chan job, cfg.Runs)}
 	for range cfg.Workers {
 		in.wg.Go(in.work)
 	}
 	return in
 }
 
-// Submit does with a run what l.Arrive does, or hands it to a worker. It blocks while the intake is full. If
+// Submit hands a run to the workers, which do what l.Arrive does. It blocks while the intake is full. If
 // ctx ends first, it releases the run's buffer and returns ctx's error; the run's wants stay outstanding.
 func (in *Intake) Submit(ctx context.Context, l *Ledger, run Run) error {
 	return in.submit(ctx, job{ledger: l, buf: run.Buf, settle: func() { l.settle(run) }})
@@ -103,10 +86,6 @@ func (in *Intake) submit(ctx context.Context, j job) error {
 	if !j.ledger.enter() {
 		in.drop(j)
 		return ErrClosed
-	}
-	if !in.queues {
-		in.doOrHand(j)
-		return nil
 	}
 	select {
 	case in.jobs <- j:
@@ -132,23 +111,10 @@ func (in *Intake) Close() {
 	in.wg.Wait()
 }
 
-// doOrHand gives a job to a worker that waits for one, or else does it.
-func (in *Intake) doOrHand(j job) {
-	select {
-	case in.jobs <- j:
-	default:
-		in.do(j)
-	}
-}
-
 func (in *Intake) work() {
 	for j := range in.jobs {
-		in.do(j)
+		j.settle()
+		j.ledger.leave()
+		in.drop(j)
 	}
-}
-
-func (in *Intake) do(j job) {
-	j.settle()
-	j.ledger.leave()
-	in.drop(j)
 }

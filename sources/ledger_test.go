@@ -265,34 +265,32 @@ func (b *blocker) Deliver(batch *Batch) {
 	batch.Release()
 }
 
-// TestIntakeWithAndWithoutQueue: who deals with a run makes no difference to what becomes of its chunks.
-func TestIntakeWithAndWithoutQueue(t *testing.T) {
-	for _, queues := range []bool{false, true} {
-		sink := newTally()
-		l := NewLedger(LedgerConfig{Sink: sink})
-		wants, run := chunksOf(6)
-		wants[4].Len = 99
-		if _, _, err := l.Ask(wants[:5]); err != nil { // 5 is not asked for
-			t.Fatal(err)
+// TestIntakeTellsGoodFromBad: what the workers deliver was asked for and is right; the rest fails or is counted.
+func TestIntakeTellsGoodFromBad(t *testing.T) {
+	sink := newTally()
+	l := NewLedger(LedgerConfig{Sink: sink})
+	wants, run := chunksOf(6)
+	wants[4].Len = 99
+	if _, _, err := l.Ask(wants[:5]); err != nil { // 5 is not asked for
+		t.Fatal(err)
+	}
+	in := NewIntake(IntakeConfig{Workers: 1})
+	r := run(0, 6)
+	r.Buf.Data[250]++ // in chunk 2
+	if err := in.Submit(t.Context(), l, r); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if len(sink.got) != 3 || sink.got[0] != 1 || sink.got[1] != 1 || sink.got[3] != 1 || len(sink.failed) != 2 {
+		t.Errorf("got %v, failed %v", sink.got, sink.failed)
+	}
+	for _, n := range []uint64{2, 4} {
+		if !errors.Is(sink.failed[n], ErrCorrupt) {
+			t.Errorf("chunk %d: %v", n, sink.failed[n])
 		}
-		in := newIntake(IntakeConfig{Workers: 1}, queues)
-		r := run(0, 6)
-		r.Buf.Data[250]++ // in chunk 2
-		if err := in.Submit(t.Context(), l, r); err != nil {
-			t.Fatal(err)
-		}
-		in.Close()
-		if len(sink.got) != 3 || sink.got[0] != 1 || sink.got[1] != 1 || sink.got[3] != 1 || len(sink.failed) != 2 {
-			t.Errorf("queues %v: got %v, failed %v", queues, sink.got, sink.failed)
-		}
-		for _, n := range []uint64{2, 4} {
-			if !errors.Is(sink.failed[n], ErrCorrupt) {
-				t.Errorf("queues %v: chunk %d: %v", queues, n, sink.failed[n])
-			}
-		}
-		if s := l.Stats(); s.Unasked != 1 || s.Outstanding != 0 {
-			t.Errorf("queues %v: %+v", queues, s)
-		}
+	}
+	if s := l.Stats(); s.Unasked != 1 || s.Outstanding != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -302,7 +300,7 @@ func TestIntakeBlocksWhenFull(t *testing.T) {
 		sink := &blocker{tally: *newTally(), gate: make(chan struct{})}
 		l := NewLedger(LedgerConfig{Sink: sink})
 		_, _, _ = l.Ask(wants)
-		in := newIntake(IntakeConfig{Workers: 2, Bytes: 3 * 64 << 10}, true) // three small buffers
+		in := NewIntake(IntakeConfig{Workers: 2, Bytes: 3 * 64 << 10}) // three small buffers
 		done := 0
 		go func() {
 			for i := range 30 {
@@ -327,35 +325,6 @@ func TestIntakeBlocksWhenFull(t *testing.T) {
 		l.End(ErrClosed)
 		if err := in.Submit(context.Background(), l, run(0, 1)); !errors.Is(err, ErrClosed) {
 			t.Errorf("Submit after End: %v", err)
-		}
-		in.Close()
-	})
-}
-
-// TestIntakeWithoutQueue: the worker gets a run when it waits for one, and the next is Submit's own work.
-func TestIntakeWithoutQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		wants, run := chunksOf(30)
-		sink := &blocker{tally: *newTally(), gate: make(chan struct{})}
-		l := NewLedger(LedgerConfig{Sink: sink})
-		_, _, _ = l.Ask(wants)
-		in := newIntake(IntakeConfig{Workers: 1}, false)
-		synctest.Wait() // the worker waits
-		done := 0
-		go func() {
-			for i := range 30 {
-				_ = in.Submit(context.Background(), l, run(i, 1))
-				done++
-			}
-		}()
-		synctest.Wait()
-		if s := in.Stats(); done != 1 || s.Settled != 0 {
-			t.Errorf("%d runs were taken with a sink that blocks, want 1: %+v", done, s)
-		}
-		close(sink.gate)
-		synctest.Wait()
-		if s := in.Stats(); done != 30 || s.Settled != s.Received || l.Stats().Outstanding != 0 {
-			t.Errorf("%d runs were taken, %d bytes outstanding: %+v", done, l.Stats().Outstanding, s)
 		}
 		in.Close()
 	})
