@@ -339,7 +339,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 	inner, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer cancel(errEnded)
+	defer func() { cancel(errEnded); t.tree.EndPlanning() }()
 	p := &planner{
 		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats,
 		checksum: t.cfg.Checksum, explain: &t.explain, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +149,29 @@ func TestWritingAsksForNoNodes(t *testing.T) {
 		if got, err := openTarget(t, filepath.Join(cfg.Dest, name)).value("user.x"); err != nil || string(got) != w[i].data {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
+	}
+}
+
+// TestEndPlanningWakesPlan: a Plan that waits for files which nobody will write any more ends.
+func TestEndPlanningWakesPlan(t *testing.T) {
+	nodes := recipe.MemNodes{}
+	w := world{file("a", "one", 0o644)}
+	w[0].entry.Xattrs = putSet(t, nodes, recipe.Xattr{Name: "user.x", Value: []byte("1")})
+	cfg := w.config(t.TempDir())
+	cfg.Root.Mask, cfg.Nodes = maskFull, nodes
+	tr, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Abort()
+	if !tr.aheadSets.TryAcquire(maxAheadSets) {
+		t.Fatal("the sets' room is taken")
+	}
+	ended := make(chan error)
+	go func() { ended <- w.fill(tr, 1) }()
+	tr.EndPlanning()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Plan ended with %v", err)
 	}
 }
 

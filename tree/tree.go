@@ -113,6 +113,8 @@ type Tree struct {
 		set []recipe.Xattr
 	}
 	aheadSets *semaphore.Weighted // see attrSet
+	planning  context.Context     // ends with EndPlanning
+	endPlan   context.CancelFunc
 
 	stack   []*dirNode // Plan: the directories above the next entry
 	inodes  map[Inode]struct{}
@@ -148,6 +150,7 @@ func Open(ctx context.Context, cfg Config) (*Tree, error) {
 		dirs: newHandles(maxDirs), owners: newOwners(), inodes: make(map[Inode]struct{}),
 		aheadSets: semaphore.NewWeighted(maxAheadSets),
 	}
+	t.planning, t.endPlan = context.WithCancel(ctx)
 	t.fds = newHandles(cfg.MaxOpen)
 	base := cfg.Dest
 	if t.single {
@@ -298,6 +301,7 @@ func (t *Tree) Flush(ctx context.Context) error {
 // Abort ends the run and keeps what is staged, so that a later run goes on from it. If there is nothing,
 // the staging directory goes.
 func (t *Tree) Abort() error {
+	t.endPlan()
 	if !t.end() {
 		return nil
 	}

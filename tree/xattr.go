@@ -126,12 +126,16 @@ func (t *Tree) readAhead(f *File) error {
 		s.bytes += int64(len(a.Name) + len(a.Value))
 	}
 	s.bytes = min(s.bytes, maxAheadSets)
-	if err := t.aheadSets.Acquire(t.ctx, s.bytes); err != nil {
-		return context.Cause(t.ctx)
+	if err := t.aheadSets.Acquire(t.planning, s.bytes); err != nil {
+		return context.Cause(t.planning)
 	}
 	f.meta.ahead = s
 	return nil
 }
+
+// EndPlanning ends a Plan that waits for earlier files to end, with an error, and all such later ones. To be called
+// when nothing will write any more.
+func (t *Tree) EndPlanning() { t.endPlan() }
 
 // attrsOf is the attribute set of an entry.
 func (t *Tree) attrsOf(m meta) ([]recipe.Xattr, error) {
