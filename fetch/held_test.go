@@ -58,10 +58,10 @@ func TestSwappedNames(t *testing.T) {
 	}
 }
 
-// TestMovedFileWhoseNameIsTaken: a small new file takes the name of a large one, which moved, at once. The
-// large one is found all the same, and nothing is held afterwards.
-func TestMovedFileWhoseNameIsTaken(t *testing.T) {
-	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "tree")
+// movedTree is a destination with 30 large files in a directory d, and a source that has them in z under other names.
+func movedTree(t *testing.T) (src, dst string) {
+	t.Helper()
+	src, dst = t.TempDir(), filepath.Join(t.TempDir(), "tree")
 	before := map[string]int{}
 	for i := range 30 {
 		before[fmt.Sprintf("d/%02d", i)] = 300_000
@@ -76,6 +76,15 @@ func TestMovedFileWhoseNameIsTaken(t *testing.T) {
 		if err := os.Rename(old, old+".moved"); err != nil {
 			t.Fatal(err)
 		}
+	}
+	return src, dst
+}
+
+// TestMovedFileWhoseNameIsTaken: a small new file takes the name of a large one, which moved, at once. The
+// large one is found all the same, and nothing is held afterwards.
+func TestMovedFileWhoseNameIsTaken(t *testing.T) {
+	src, dst := movedTree(t)
+	for i := range 30 {
 		writeTree(t, src, 2, map[string]int{fmt.Sprintf("d/%02d", i): 40})
 	}
 	s := serveTree(t, src, 0)
@@ -92,22 +101,7 @@ func TestMovedFileWhoseNameIsTaken(t *testing.T) {
 // TestMovedDirectoryWhoseNameIsTaken: a small new file takes the name of a directory, whose files moved, at once.
 // They are found all the same.
 func TestMovedDirectoryWhoseNameIsTaken(t *testing.T) {
-	src, dst := t.TempDir(), filepath.Join(t.TempDir(), "tree")
-	before := map[string]int{}
-	for i := range 30 {
-		before[fmt.Sprintf("d/%02d", i)] = 300_000
-	}
-	writeTree(t, dst, 1, before)
-	writeTree(t, src, 1, before)
-	if err := os.Rename(filepath.Join(src, "d"), filepath.Join(src, "z")); err != nil {
-		t.Fatal(err)
-	}
-	for i := range 30 {
-		old := filepath.Join(src, fmt.Sprintf("z/%02d", i))
-		if err := os.Rename(old, old+".moved"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	src, dst := movedTree(t)
 	writeTree(t, src, 2, map[string]int{"d": 4000})
 	s := serveTree(t, src, 0)
 	r := run(t, Config{

@@ -72,12 +72,21 @@ func onlyPack(t *testing.T, dir string) string {
 	return packs[0].path
 }
 
-func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
-	dir := t.TempDir()
+// packOfTwo is a closed cache with one pack of two nodes.
+func packOfTwo(t *testing.T) (dir string, ids [2]ID, raws [2][]byte) {
+	t.Helper()
+	dir = t.TempDir()
 	c := openCache(t, dir, CacheConfig{})
-	a, _ := putNode(t, c, 1, 500)
-	b, rawB := putNode(t, c, 2, 500)
+	for i := range ids {
+		ids[i], raws[i] = putNode(t, c, byte(i+1), 500)
+	}
 	_ = c.Close()
+	return dir, ids, raws
+}
+
+func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
+	dir, ids, raws := packOfTwo(t)
+	a, b, rawB := ids[0], ids[1], raws[1]
 	path := onlyPack(t, dir)
 	whole, err := os.ReadFile(path)
 	if err != nil {
@@ -99,7 +108,7 @@ func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 	if err := os.WriteFile(path, bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c = openCache(t, dir, CacheConfig{})
+	c := openCache(t, dir, CacheConfig{})
 	if _, err := c.Node(ctx, KindDir, a); err != nil {
 		t.Error(err)
 	}
@@ -116,11 +125,8 @@ func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 
 // Whatever an index says, opening the cache works, and no node is given that is not the one asked for.
 func TestNodeCacheWithDamagedIndex(t *testing.T) {
-	dir := t.TempDir()
-	c := openCache(t, dir, CacheConfig{})
-	a, rawA := putNode(t, c, 1, 500)
-	b, rawB := putNode(t, c, 2, 500)
-	_ = c.Close()
+	dir, ids, raws := packOfTwo(t)
+	a, b, rawA, rawB := ids[0], ids[1], raws[0], raws[1]
 	path := onlyPack(t, dir)
 	whole, err := os.ReadFile(path)
 	if err != nil {
