@@ -54,7 +54,24 @@ func (p *Planner) lane(kind OpKind, dev Device) *lane { return &p.queues[dev.ind
 func (l *lane) put(p *Planner, kind OpKind, it item) {
 	l.push(it)
 	if len(l.items) > 2*l.live+64 {
-		l.keep(func(it item) bool { return p.valid(kind, it) })
+		p.compact(l, kind)
+	}
+}
+
+// compact leaves one item for each queued operation. One that was taken out and came back with the key that it had
+// has two valid ones: the first is kept.
+func (p *Planner) compact(l *lane, kind OpKind) {
+	l.keep(func(it item) bool {
+		st, key := p.slot(kind, it.id)
+		if *st != queued || *key != it.key {
+			return false
+		}
+		*st = counted
+		return true
+	})
+	for _, it := range l.items {
+		st, _ := p.slot(kind, it.id)
+		*st = queued
 	}
 }
 
@@ -105,11 +122,6 @@ func (p *Planner) units(kind OpKind, id uint32) float64 {
 	default:
 		return float64(p.runs.at(id).bytes)
 	}
-}
-
-func (p *Planner) valid(kind OpKind, it item) bool {
-	st, key := p.slot(kind, it.id)
-	return *st == queued && *key == it.key
 }
 
 // cpc is an operation's seconds for each wanted chunk.

@@ -374,7 +374,6 @@ func TestRunsComeFirst(t *testing.T) {
 	}
 }
 
-// The weight of STATs follows what they lead to, within its bounds.
 // Nothing is hashed while the index is asked, unless it has known less than half so far.
 func TestHashingWaitsForTheIndex(t *testing.T) {
 	p, _, d := wantOne(Config{}, "a", 64)
@@ -404,6 +403,33 @@ func TestHashingWaitsForTheIndex(t *testing.T) {
 	}
 }
 
+// An operation that leaves its lane and comes back with the same key, again and again, does not fill it.
+func TestLanesStaySmall(t *testing.T) {
+	p, _, d := wantOne(Config{}, "a", 64)
+	for i := range 3 {
+		p.AddFile(d, fmt.Sprint("a", i), 1<<20, 1)
+	}
+	l := p.lane(OpHash, p.device(OpHash, 0))
+	for range 1000 {
+		for id := range uint32(3) {
+			p.remove(OpHash, id, idle)
+			p.enqueueFile(id)
+		}
+		if len(l.items) > 2*l.live+64 {
+			t.Fatalf("%d items of %d operations", len(l.items), l.live)
+		}
+	}
+	if l.live != 3 {
+		t.Errorf("%d operations wait, want 3", l.live)
+	}
+	for id := range uint32(3) {
+		if st := p.files.at(id).state; st != queued {
+			t.Errorf("file %d is in state %d, want queued", id, st)
+		}
+	}
+}
+
+// The weight of STATs follows what they lead to, within its bounds.
 func TestWeightIsLearned(t *testing.T) {
 	p, _, d := wantOne(Config{MinW: 0.25, MaxW: 3}, "a", 64)
 	for i := range 40 {

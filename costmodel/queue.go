@@ -8,6 +8,7 @@ const (
 	queued               // waits in a queue
 	running              // its operation is under way
 	ended                // nothing more to do
+	counted              // waits in a queue that is being compacted, and has an item there
 )
 
 // item is an entry of a queue. It is out of date when its owner has another key or is not queued.
