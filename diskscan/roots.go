@@ -68,7 +68,7 @@ func (s *Scope) addDest(ctx context.Context, cfg *ScopeConfig) {
 		s.addFileDest(ctx, cfg, dest)
 		return
 	}
-	own := s.addQuietly(ctx, cfg.Timeout, dest, root{start: true})
+	own := s.addQuietly(ctx, cfg.Timeout, dest, root{start: true, began: time.Now().UnixNano()})
 	if own != nil {
 		dest = own.path
 	}
@@ -125,7 +125,7 @@ func (s *Scope) take(r root, err error, path string, as root) *root {
 		s.refuse(path, err)
 		return nil
 	}
-	r.start, r.only = as.start, as.only
+	r.start, r.only, r.began = as.start, as.only, as.began
 	s.roots = append(s.roots, r)
 	return &r
 }

@@ -41,7 +41,7 @@ var (
 	ErrTooMany    = errors.New("too many directories")
 )
 
-// Dir names a directory of a scope.
+// Dir names a directory of a scope. What the transfer itself makes in the destination is in none.
 type Dir struct {
 	Root int    // its root, a number that the scope gave
 	Path string // slash path below the root; "" for the root itself
@@ -71,6 +71,7 @@ type root struct {
 	fs     uint64 // identity of the file system across restarts, as far as there is one
 	public bool   // only what the world may read
 	start  bool   // is searched; otherwise index hits alone are read from it
+	began  int64  // of the search, nanoseconds since 1970: what was made in it later is left out; 0: nothing is
 	except string // this name directly in it is not entered
 	only   string // if not empty, this name directly in it is all there is
 }

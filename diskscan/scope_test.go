@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,6 +77,26 @@ func TestScope(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What the transfer makes in the destination meanwhile is nothing new to find; beside the destination it may be.
+func TestOwnFilesAreNotSearched(t *testing.T) {
+	base := home(t)
+	d := open(t, ScopeConfig{Dest: filepath.Join(base, "dest"), Siblings: true}, Config{})
+	began := time.Now().UnixNano()
+	for at := int64(0); at <= began; at = bornAt(unix.AT_FDCWD, filepath.Join(base, "dest/new")) {
+		_ = os.RemoveAll(filepath.Join(base, "dest/new")) // the clock that files get goes in steps
+		write(t, filepath.Join(base, "dest/new/file"), []byte("own"))
+		if bornAt(unix.AT_FDCWD, filepath.Join(base, "dest/new")) == 0 {
+			t.Skip("this file system does not tell when a directory was made")
+		}
+	}
+	write(t, filepath.Join(base, "dest/sub/file"), []byte("own"))
+	write(t, filepath.Join(base, "old/file"), []byte("another's"))
+	want := []string{".profile", "beside", "dest/.git/config", "dest/a", "dest/sub/b", "old/a", "old/file"}
+	if got := paths(d, listAll(t, d), base); !slices.Equal(got, want) {
+		t.Errorf("searched %q\nwant     %q", got, want)
 	}
 }
 

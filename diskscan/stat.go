@@ -32,7 +32,7 @@ type StatResult struct {
 	Next    int64      // where to go on; 0: the directory is done
 	Entries int        // that were looked at
 	Errors  int        // entries that could not be looked at
-	Skipped int        // entries outside the scope, and what is neither directory nor file
+	Skipped int        // entries outside the scope, what the transfer made, and what is neither directory nor file
 	Cost    time.Duration
 }
 
@@ -158,9 +158,11 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 		res.Skipped++
 	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):
 		res.Skipped++
+	case kind == unix.DT_DIR && r.began > 0 && bornAt(fd, e.name) > r.began:
+		res.Skipped++
 	case kind == unix.DT_DIR:
 		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name)})
-	case kind != unix.DT_REG || !r.allows(&st):
+	case kind != unix.DT_REG || !r.allows(&st) || r.began > 0 && ctimeOf(&st) > r.began:
 		res.Skipped++
 	case st.Size > 0:
 		res.Files = append(res.Files, FileInfo{

@@ -216,7 +216,7 @@ func backlogged(w *backpressure.WriterSample, outstanding int64) bool {
 // found takes in chunks that the disk had.
 func (c *Core) found(now time.Time, rs []Range) {
 	if c.search != nil {
-		c.search.progress = now
+		c.search.progress, c.search.gain = now, now
 	}
 	c.done(rs)
 	c.trim()

@@ -132,7 +132,11 @@ func (s *search) heldUntil() time.Time {
 	if s.hold.patience == 0 {
 		return time.Time{}
 	}
-	return s.progress.Add(s.hold.patience)
+	from := s.progress
+	if s.planner.Lucky() {
+		from = s.gain // what is trusted has to bring something
+	}
+	return from.Add(s.hold.patience)
 }
 
 // hold is which groups are held back: those that are marked, and the youngest, of which it has not been

@@ -35,6 +35,7 @@ type search struct {
 	barren        int       // directories listed in a row that placed no wanted file
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
+	gain          time.Time // when the disk brought chunks
 	openAt        time.Time // of the first look at the disk
 	opened        bool      // it is over
 }
