@@ -2,8 +2,13 @@ package costmodel
 
 import "slices"
 
-// maxCheck bounds the ids of one sweep through the index.
-const maxCheck = 64 << 10
+// Bounds of one sweep through the index.
+const (
+	maxCheck   = 64 << 10 // ids
+	leastCheck = 256
+	checkTime  = 0.05 // seconds, so that the next one is weighed with what this one has taught
+	checkShare = 0.01 // of the time that the network takes for all that is wanted, if that is more
+)
 
 // check is what is to be looked up in the index.
 type check struct {
@@ -15,10 +20,10 @@ type check struct {
 // checkOp is the next sweep. Its price is the lookup's, for each id that will be found, and the best
 // read's that can follow.
 func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
-	n := min(p.check.ids, maxCheck)
-	if dev != 0 || n == 0 {
+	if dev != 0 || p.check.ids == 0 || p.checking() {
 		return Op{}, 0, false
 	}
+	n := min(p.check.ids, p.checkLen())
 	cost := p.costs.Check(int(n))
 	found := float64(n) * p.check.hits / (p.check.hits + p.check.misses)
 	cpc := cost/found + p.costs.Read(0).PerUnit*p.groups.chunkLen()
@@ -27,10 +32,21 @@ func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 	return op, cpc, true
 }
 
+// checkLen is how many ids the next sweep looks up at most.
+func (p *Planner) checkLen() int64 {
+	limit := max(checkTime, checkShare*p.network*float64(p.groups.bytes))
+	return int64(min(maxCheck, max(leastCheck, limit/max(1e-9, p.costs.check.PerUnit))))
+}
+
+// checking says whether a sweep is under way. Two of them get into each other's way.
+func (p *Planner) checking() bool {
+	return slices.ContainsFunc(p.running, func(o Op) bool { return o.Kind == OpCheck })
+}
+
 // awaited says that a sweep is under way that may make hashing needless: so far at least as many ids were found as
 // not. A sweep is short, and reading a file beside it that its runs will name reads it twice.
 func (p *Planner) awaited() bool {
-	return p.check.hits >= p.check.misses && slices.ContainsFunc(p.running, func(o Op) bool { return o.Kind == OpCheck })
+	return p.check.hits >= p.check.misses && p.checking()
 }
 
 func (c *check) take(n int64) bool {

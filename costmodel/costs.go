@@ -97,11 +97,13 @@ type deviceCosts struct {
 type Costs struct {
 	devices [maxDevices]deviceCosts
 	check   Rate
+	checks  uint8 // measurements of check, up to manyMeasurements
 }
 
-// NewCosts starts with the costs of a middling SSD.
+// NewCosts starts with the costs of a middling SSD. Looking an id up means to read its row, and to look at the file that
+// the row names.
 func NewCosts() *Costs {
-	c := &Costs{check: Rate{PerOp: 1e-3, PerUnit: 2e-6}}
+	c := &Costs{check: Rate{PerOp: 1e-3, PerUnit: 40e-6}}
 	for i := range c.devices {
 		c.devices[i] = deviceCosts{
 			stat: [2]Rate{{300e-6, 5e-6}, {20e-6, 2e-6}},
@@ -140,7 +142,10 @@ func (c *Costs) ObserveRead(dev Device, res Residency, bytes int64, seconds floa
 }
 
 // ObserveCheck takes in a finished sweep of so many ids through the index.
-func (c *Costs) ObserveCheck(ids int, seconds float64) { c.check.observe(float64(ids), seconds, alpha) }
+func (c *Costs) ObserveCheck(ids int, seconds float64) {
+	c.check.observe(float64(ids), seconds, weight(c.checks))
+	c.checks = min(c.checks+1, manyMeasurements)
+}
 
 // weighNext is the weight of the next measurement, which it counts.
 func (d *deviceCosts) weighNext(what int, res Residency) float64 {
