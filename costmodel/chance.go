@@ -50,14 +50,15 @@ func (p *Planner) PlacedGroups() int { return p.placed }
 // Planned is how many seconds the planned operations take, those under way included.
 func (p *Planner) Planned() float64 { return p.plan.finish }
 
-// Likely are the groups of wanted files with a file's very name whose chunks it was thought to hold with
-// at least the given probability, before any of it was read; few at most.
+// Likely are the groups of wanted files with a file's very name whose chunks it would be thought to hold with
+// at least the given probability, had nothing of it been read; few at most.
 func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 	f := p.files.at(uint32(id))
+	pairs := p.pairsNow(uint32(id))
 	var out []GroupID
-	for i := range int(f.pairs.n) {
-		if float64(f.pairs.p[i]) >= atLeast && p.namesakes(f, f.pairs.group[i]) {
-			out = append(out, GroupID(f.pairs.group[i]))
+	for i := range int(pairs.n) {
+		if float64(pairs.p[i]) >= atLeast && p.namesakes(f, pairs.group[i]) {
+			out = append(out, GroupID(pairs.group[i]))
 		}
 	}
 	return out

@@ -1,9 +1,10 @@
 package costmodel
 
-// namesakes finds the files of the disk by name. It is filled when it is asked, and mostly never: what is wanted is
-// mostly known before what is there.
+// namesakes finds the files of the disk by name, and by name and directory. It is filled when it is asked, and mostly
+// never: what is wanted is mostly known before what is there.
 type namesakes struct {
-	chains buckets // the file that was seen last first: file + 1
+	names  buckets // chains, the file that was seen last first: file + 1
+	tails  buckets // the same by the name of the directory, too
 	filled uint32  // files that are in the chains
 }
 
@@ -13,12 +14,15 @@ const fillStep = 16 << 10
 
 func (s *namesakes) fill(p *Planner) {
 	for end := min(uint32(p.files.n), s.filled+fillStep); s.filled < end; s.filled++ {
-		if int(s.filled) >= perBucket*s.chains.heads.n {
-			s.chains.grow(p.afterNamesake)
+		if int(s.filled) >= perBucket*s.names.heads.n {
+			s.names.grow(p.afterNamesake)
+			s.tails.grow(p.afterTail)
 		}
 		f := p.files.at(s.filled)
-		head := s.chains.of(f.tag)
+		head := s.names.of(f.tag)
 		f.alike, *head = *head, s.filled+1
+		tail := s.tails.of(p.tailTag(f))
+		f.tail, *tail = *tail, s.filled+1
 	}
 }
 
@@ -27,29 +31,106 @@ func (p *Planner) afterNamesake(element uint32) (next *uint32, hash uint32) {
 	return &f.alike, f.tag
 }
 
+func (p *Planner) afterTail(element uint32) (next *uint32, hash uint32) {
+	f := p.files.at(element - 1)
+	return &f.tail, p.tailTag(f)
+}
+
 // tagOfName makes what buckets need of the hash of a name.
 func tagOfName(full uint64) uint32 { return uint32(full>>32) ^ uint32(full) }
 
-// maxNamesakes bounds the files that are compared at once with a wanted file of the same name.
+// tagOfTail is tagOfName for a name and the hash of its directory's name.
+func tagOfTail(tag uint32, dir uint64) uint32 { return tagOfName(mix(uint64(tag), dir)) }
+
+func (p *Planner) tailTag(f *file) uint32 { return tagOfTail(f.tag, p.dirs.at(f.dir).comp) }
+
+// maxNamesakes bounds the files that are compared at once with a wanted file of the same name, or with those of its name
+// and directory.
 const maxNamesakes = 16
 
-// reviewNamesakes compares the known files that have the name of a group's file with what is wanted. They
-// are the likeliest to have it, and the sweep would take its time.
+// reviewNamesakes compares the known files that have the name of a group's file with what is wanted, those in a
+// directory of the same name alone if there are any. They are the likeliest to have it, and the sweep would take its
+// time. The likeliest of those that were read before anybody wanted this is kept for Looked.
 func (p *Planner) reviewNamesakes(g GroupID) {
 	if p.files.n == 0 {
 		return
 	}
 	p.named.fill(p)
-	name := p.groups.names.get(p.groups.sources.at(p.groups.list.at(uint32(g)).first).name)
+	src := p.groups.sources.at(p.groups.list.at(uint32(g)).first)
+	name := p.groups.names.get(src.name)
 	tag := tagOfName(hashString(name))
-	next := *p.named.chains.of(tag)
-	for left := maxNamesakes; next != 0 && left > 0; {
+	dir := p.groups.dirs.nodes.at(src.dir).comp
+	p.plan.stale = true
+	left := maxNamesakes
+	for next := *p.named.tails.of(tagOfTail(tag, dir)); next != 0 && left > 0; {
+		f := p.files.at(next - 1)
+		if f.tag == tag && p.dirs.at(f.dir).comp == dir && p.names.get(f.name) == name {
+			p.reviewNamesake(g, next-1)
+			left--
+		}
+		next = f.tail
+	}
+	if left < maxNamesakes {
+		return
+	}
+	for next := *p.named.names.of(tag); next != 0 && left > 0; {
 		f := p.files.at(next - 1)
 		if f.tag == tag && p.names.get(f.name) == name {
-			p.reviewFile(next - 1)
+			p.reviewNamesake(g, next-1)
 			left--
 		}
 		next = f.alike
 	}
-	p.plan.stale = true
+}
+
+func (p *Planner) reviewNamesake(g GroupID, id uint32) {
+	p.reviewFile(id)
+	p.noteLooked(uint32(g), id)
+}
+
+// noteLooked keeps a file that was hashed to its end and had nothing, if it is likelier than others to have been an
+// older version of a group's file.
+func (p *Planner) noteLooked(g, id uint32) {
+	f := p.files.at(id)
+	if f.state != ended || f.hits > 0 || f.rests() > 0 {
+		return
+	}
+	gr := p.groups.list.at(g)
+	pairs := p.pairsNow(id)
+	prob := pairs.of(g)
+	if prob == 0 {
+		return
+	}
+	if gr.looked != 0 {
+		if before := p.pairsNow(gr.looked - 1); prob <= before.of(g) {
+			return
+		}
+	}
+	gr.looked = id + 1
+}
+
+// pairsNow is what a file is likeliest to have by what is wanted now: it may have been compared with what was wanted
+// earlier. It is noted with those groups.
+func (p *Planner) pairsNow(id uint32) pairs {
+	f := *p.files.at(id)
+	n := NewName(p.names.get(f.name))
+	p.match(&f, &n)
+	p.settleHomes(id, &f.pairs)
+	return f.pairs
+}
+
+// Looked is a file with the very name of a group's file that was hashed to its end before the group was wanted, had
+// nothing that was wanted then, and probably is an older version; of at most so many bytes, and at least as
+// likely as that. False if there is none.
+func (p *Planner) Looked(id GroupID, maxBytes int64, atLeast float64) (FileID, bool) {
+	gr := p.groups.list.at(uint32(id))
+	if gr.looked == 0 {
+		return 0, false
+	}
+	f := p.files.at(gr.looked - 1)
+	pairs := p.pairsNow(gr.looked - 1)
+	if f.size > maxBytes || float64(pairs.of(uint32(id))) < atLeast {
+		return 0, false
+	}
+	return FileID(gr.looked - 1), true
 }

@@ -29,3 +29,56 @@ func TestNamesakesAreCompared(t *testing.T) {
 		t.Error("after three questions a late file is not found")
 	}
 }
+
+// Of many files with one name, the one in a directory of the right name is found.
+func TestNamesakeInItsDirectory(t *testing.T) {
+	p := NewPlanner(Config{}, NewCosts())
+	root, _ := p.AddRoot([]string{"old"}, 0)
+	const dirs = 50
+	for i := range dirs {
+		d, _ := p.AddDir(root, fmt.Sprint("d", i), 0)
+		p.AddFile(d, "index.js", int64(1000+i), 1)
+	}
+	for i := range dirs {
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"new", fmt.Sprint("d", i)}, "index.js"), Size: int64(1100 + i), MTime: 2})
+		p.Want(p.Group(s), 1, int64(1100+i))
+		if n := p.files.at(uint32(i)).pairs.n; n == 0 {
+			t.Fatalf("the file in directory %d was not compared", i)
+		}
+	}
+}
+
+// A file that was hashed before anybody wanted anything like it is known when its next version is wanted.
+func TestLooked(t *testing.T) {
+	p := NewPlanner(Config{}, NewCosts())
+	root, _ := p.AddRoot([]string{"old"}, 0)
+	want := func(name string) GroupID {
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"old"}, name), Size: 1100, MTime: 2})
+		g := p.Group(s)
+		p.Want(g, 1, 1100)
+		return g
+	}
+	other := want("b")
+	p.AddFile(root, "b", 1050, 1)
+	p.AddFile(root, "a", 1000, 1)
+	for {
+		op, ok := p.Next(start)
+		if !ok || op.Kind != OpHash {
+			break
+		}
+		p.Start(op)
+		p.Done(op, Result{Seconds: 1e-4, Units: op.Len, Failed: true})
+	}
+	p.Start(Op{Kind: OpHash, Dev: 0, ID: 1, Len: 1000})
+	p.files.at(1).state, p.files.at(1).hashed = ended, 1000
+	g := want("a")
+	if id, ok := p.Looked(g, 1<<20, 0.05); !ok || id != 1 {
+		t.Errorf("file %d, %v; want 1", id, ok)
+	}
+	if _, ok := p.Looked(g, 999, 0.05); ok {
+		t.Error("a file that is too long is given")
+	}
+	if _, ok := p.Looked(other, 1<<20, 0.05); ok {
+		t.Error("a file that was hashed while it was wanted is given")
+	}
+}

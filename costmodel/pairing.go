@@ -25,6 +25,16 @@ type pairs struct {
 	n     uint8
 }
 
+// of is the probability of a group; 0 if it is none of the likeliest.
+func (ps *pairs) of(g uint32) float32 {
+	for i := range int(ps.n) {
+		if ps.group[i] == g {
+			return ps.p[i]
+		}
+	}
+	return 0
+}
+
 // place is a directory of the disk, with what its files have in common but their names.
 type place struct {
 	dir    uint32 // directory + 1; 0 is none
@@ -68,16 +78,15 @@ func (p *Planner) match(f *file, n *Name) {
 	}
 }
 
-// settleHomes notes a file with those groups that no other file was likelier to have.
-func (p *Planner) settleHomes(id uint32) {
-	f := p.files.at(id)
-	for i := range int(f.pairs.n) {
-		g := p.groups.list.at(f.pairs.group[i])
+// settleHomes notes a file with those of its groups that no other file was likelier to have.
+func (p *Planner) settleHomes(id uint32, of *pairs) {
+	for i := range int(of.n) {
+		g := p.groups.list.at(of.group[i])
 		if g.home == 0 {
 			p.placed++
 		}
-		if g.home == 0 || f.pairs.p[i] >= g.prob {
-			g.home, g.prob = id+1, f.pairs.p[i]
+		if g.home == 0 || of.p[i] >= g.prob {
+			g.home, g.prob = id+1, of.p[i]
 		}
 	}
 }

@@ -75,6 +75,7 @@ type file struct {
 	state  state
 	pairs  pairs
 	alike  uint32 // the next file in the chain of its name: file + 1
+	tail   uint32 // the same of its name and directory
 }
 
 // run is a run of indexed chunks.

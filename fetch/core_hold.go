@@ -286,7 +286,7 @@ func (c *Core) promise(now time.Time, run uint32, rs []Range) {
 	if len(rs) == 0 || drain == 0 {
 		return
 	}
-	rs = c.widen(closeGaps(rs))
+	rs = c.widen(c.closeGaps(rs))
 	until := now.Add(min(maxHold, promiseDrains*drain))
 	if n := len(s.promises); n > 0 && until.Before(s.promises[n-1].until) {
 		until = s.promises[n-1].until
@@ -314,19 +314,25 @@ func (c *Core) waits(ord, other uint64) bool {
 	return ch != nil && o != nil && ch.group == o.group && ch.fresh() && ch.promised == 0
 }
 
-// closeGaps adds what lies between ranges that are close to each other.
-func closeGaps(rs []Range) []Range {
+// closeGaps adds what lies between ranges of one file that are close to each other.
+func (c *Core) closeGaps(rs []Range) []Range {
 	out := []Range{rs[0]}
 	for _, r := range rs[1:] {
 		last := &out[len(out)-1]
 		end := last.First + uint64(last.Count)
-		if r.First < end || r.First-end > maxGap {
+		if r.First < end || r.First-end > maxGap || !c.sameFile(end-1, r.First) {
 			out = append(out, r)
 			continue
 		}
 		last.Count = uint32(r.First - last.First + uint64(r.Count))
 	}
 	return out
+}
+
+// sameFile says whether two chunks belong to one file.
+func (c *Core) sameFile(a, b uint64) bool {
+	x, y := c.at(a), c.at(b)
+	return x != nil && y != nil && x.group == y.group
 }
 
 // release lets go of the chunks of a run.

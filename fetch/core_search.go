@@ -36,6 +36,7 @@ type search struct {
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
 	gain          time.Time // when the disk brought chunks
+	due           []uint32  // groups that have been planned since their older version was looked at
 	openAt        time.Time // of the first look at the disk
 	opened        bool      // it is over
 }
@@ -48,6 +49,7 @@ type group struct {
 	begin uint64 // ordinal of its first chunk
 	first uint64 // ordinal of its next chunk in order, and the end of them
 	end   uint64
+	older uint32 // the shell's number + 1 of a file that is probably an older version and had nothing; 0: none
 }
 
 // running is an operation that has been given to the shell.
@@ -145,9 +147,29 @@ func (s *search) planned(ev Event) {
 		n, bytes := s.planExpected(g, len(ev.Lens), bytes)
 		s.planner.Want(g.id, n, bytes)
 	}
+	if id, ok := s.olderVersion(g); ok {
+		g.older = id + 1
+		s.due = append(s.due, ev.Group)
+	}
 	if s.index {
 		s.planner.AddCheck(int64(len(ev.Lens)))
 	}
+}
+
+// olderVersion is the shell's number of a file that was read before a group's chunks were known, had nothing that was
+// wanted then, and probably is an older version.
+func (s *search) olderVersion(g *group) (uint32, bool) {
+	if g.older != 0 {
+		return g.older - 1, true
+	}
+	if !g.known {
+		return 0, false
+	}
+	id, ok := s.planner.Looked(g.id, maxWholeFile, wholeFileProb)
+	if !ok || int(id) >= len(s.files) {
+		return 0, false
+	}
+	return s.files[id], true
 }
 
 // settled notes that a chunk is no longer wanted.

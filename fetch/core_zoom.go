@@ -361,10 +361,11 @@ func (c *Core) unpatch(ch *chunk) {
 }
 
 // compareWhole has the missing chunks of small wanted files compared with a file that was thought to be an
-// older version, and had none of the chunks.
+// older version, and had none of the chunks. Those that are not planned yet it had not, as nobody knew them:
+// compareLate sees to them.
 func (c *Core) compareWhole(op costmodel.Op, ev Event) {
 	s := c.search
-	if !ev.Failed || ev.Found > 0 || op.Offset > 0 || ev.Units == 0 || ev.Units > maxWholeFile || !c.mayZoom() {
+	if !ev.Failed || ev.Found > 0 || op.Offset > 0 || ev.Units == 0 || ev.Units > maxWholeFile {
 		return
 	}
 	for _, id := range s.planner.Likely(costmodel.FileID(op.ID), wholeFileProb) {
@@ -372,17 +373,50 @@ func (c *Core) compareWhole(op costmodel.Op, ev Event) {
 			continue
 		}
 		g := &s.groups[s.byID[id]]
-		var rs []Range
-		n := 0
-		for i := c.find(g.begin); i < len(c.chunks) && c.chunks[i].ordinal < g.end && n < maxWholeRun; i++ {
-			if ch := &c.chunks[i]; ch.state == chunkWanted && ch.zoom == zoomNone && ch.held == 0 {
-				rs = appendOrdinal(rs, ch.ordinal)
-				n++
-			}
+		g.older = ev.ID + 1
+		if c.mayZoom() {
+			c.compareGroup(g)
 		}
-		if rs != nil {
-			c.actions = append(c.actions, Action{Kind: ActNear, ID: ev.ID, Ranges: rs})
+	}
+}
+
+// compareLate compares what has been planned since its older version was looked at. What is known to lie there is left
+// out: reading it will tell what lies beside.
+func (c *Core) compareLate() {
+	s := c.search
+	if s == nil || len(s.due) == 0 || !c.mayZoom() {
+		return
+	}
+	for _, n := range s.due {
+		if g := &s.groups[n]; !c.somePromised(g) {
+			c.compareGroup(g)
 		}
+	}
+	s.due = s.due[:0]
+}
+
+// somePromised says whether the disk is known to have some chunks of a group.
+func (c *Core) somePromised(g *group) bool {
+	for i := c.find(g.begin); i < len(c.chunks) && c.chunks[i].ordinal < g.end; i++ {
+		if c.chunks[i].promised > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// compareGroup has the missing chunks of a group compared with its older version.
+func (c *Core) compareGroup(g *group) {
+	var rs []Range
+	n := 0
+	for i := c.find(g.begin); i < len(c.chunks) && c.chunks[i].ordinal < g.end && n < maxWholeRun; i++ {
+		if ch := &c.chunks[i]; ch.state == chunkWanted && ch.zoom == zoomNone && ch.held == 0 {
+			rs = appendOrdinal(rs, ch.ordinal)
+			n++
+		}
+	}
+	if rs != nil {
+		c.actions = append(c.actions, Action{Kind: ActNear, ID: g.older - 1, Ranges: rs})
 	}
 }
 
