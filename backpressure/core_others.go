@@ -19,7 +19,7 @@ const sampleWindow = 100 * time.Millisecond
 const busyOthers = 256 << 10
 
 // duty is how many times as long as a search operation took the disk is left to the others after it.
-const duty = 9
+const duty = 2
 
 // others watches whether other programs need the disk. Waiting that the search itself causes does
 // not count: either what the others moved is known, or it is only looked at while no search runs.
@@ -77,7 +77,7 @@ func (o *others) share(s DiskSample, wall time.Duration) (float64, bool) {
 	return waited, true
 }
 
-// turn lets one operation through at a time, for a tenth of the time.
+// turn lets one operation through at a time, for a third of the time.
 func (o *others) turn(now time.Time, searching int) Verdict {
 	if searching > 0 {
 		return refuse(now, ReasonOthers, 10*time.Millisecond)

@@ -174,6 +174,12 @@ func (r *root) skips(dir, name string, isDir bool) bool {
 	return r.public && isDir && strings.HasPrefix(name, ".")
 }
 
+// since says whether what was made or changed then was so since the search began. What seems to be from the future was
+// made under another clock.
+func (r *root) since(then int64) bool {
+	return r.began > 0 && then > r.began && then <= time.Now().UnixNano()
+}
+
 // publicFile and publicDir are the permission bits that the world must have.
 const (
 	publicFile = 0o004
