@@ -28,7 +28,8 @@ const (
 	holdSlack     = 5 * time.Millisecond  // and so much more
 	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything, as fast as it likes
 	promiseDrains = 10                    // at most, for what the disk is known to have
-	maxUnsent     = 192 << 10             // bytes that a sender has handed to the system and can't take back
+	unsentBytes   = 192 << 10             // that a sender has handed to the system and can't take back
+	unsentTime    = 75 * time.Millisecond // of the rate, if that is more
 	drainUnsure   = 2                     // round trips to get rid of requests, while the rate is unknown
 )
 
@@ -37,7 +38,8 @@ func (s *source) drain() time.Duration {
 	if s.path.Rate() == 0 {
 		return drainUnsure * s.path.MinRTT()
 	}
-	return s.path.MinRTT() + time.Duration(float64(min(s.path.Want(), maxUnsent))/s.path.Rate()*float64(time.Second))
+	unsent := max(unsentBytes, int64(unsentTime.Seconds()*s.path.Rate()))
+	return s.path.MinRTT() + time.Duration(float64(min(s.path.Want(), unsent))/s.path.Rate()*float64(time.Second))
 }
 
 // nearest is the source with the shortest round trip; nil if none is up.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,7 +114,7 @@ func TestPackGivesBackWhatItTook(t *testing.T) {
 // TestSlowPathIsCompressedAtOnce: where the kernel knows that a path is slow, nobody has to wait for it first.
 func TestSlowPathIsCompressedAtOnce(t *testing.T) {
 	for rate, want := range map[uint64]bool{0: false, 200 << 10: true, 2 << 20: true, 110 << 20: false} {
-		p := newPacer(wire.TCP{})
+		p := newPacer(wire.TCP{}, &net.TCPAddr{IP: net.IPv6loopback})
 		p.zstd = true
 		p.take(wire.TCPInfo{Rate: rate})
 		if p.packs(time.Now()) != want {

@@ -28,13 +28,19 @@ func TestCongestion(t *testing.T) {
 
 // What waits in the socket can't be taken back: on a slow line it is little, on a fast one enough to fill it.
 func TestUnsentFollowsTheRate(t *testing.T) {
-	p := newPacer(wire.TCP{})
+	far := newPacer(wire.TCP{}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})
+	near := newPacer(wire.TCP{}, &net.TCPAddr{IP: net.IPv6loopback})
 	for _, c := range []struct {
-		rate uint64
-		want int
-	}{{0, 16 << 10}, {193_000, 16 << 10}, {1_000_000, 64 << 10}, {12_500_000, 128 << 10}, {1 << 40, 128 << 10}} {
-		if p.take(wire.TCPInfo{Rate: c.rate}); p.unsent != c.want {
-			t.Errorf("at %d bytes a second %d may wait, want %d", c.rate, p.unsent, c.want)
+		rate      uint64
+		far, near int
+	}{
+		{0, 16 << 10, 16 << 10}, {193_000, 16 << 10, 16 << 10}, {1_000_000, 64 << 10, 64 << 10},
+		{2_500_000, 128 << 10, 128 << 10}, {12_500_000, 1 << 20, 128 << 10}, {1 << 40, 1 << 20, 128 << 10},
+	} {
+		far.take(wire.TCPInfo{Rate: c.rate})
+		near.take(wire.TCPInfo{Rate: c.rate})
+		if far.unsent != c.far || near.unsent != c.near {
+			t.Errorf("at %d bytes a second %d and %d may wait, want %d and %d", c.rate, far.unsent, near.unsent, c.far, c.near)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"net"
 	"sync"
 	"time"
 
@@ -17,7 +18,11 @@ const (
 
 	unsentTime  = 50 * time.Millisecond // of the delivery rate, that may wait in the socket
 	leastUnsent = 16 << 10              // bytes; also while no rate is known
-	mostUnsent  = 128 << 10
+	// mostUnsent is enough for BBR, which paces at three times the rate while it looks for the most that the path
+	// takes, and goes on looking for as long as the socket runs dry now and then.
+	mostUnsent = 1 << 20
+	// nearUnsent is the same on the loopback: more falls out of the processor's cache.
+	nearUnsent = 128 << 10
 
 	// Compressing costs one processor about 3 ns a byte. It is worth that while the kernel delivers less
 	// than slowRate. Where the kernel does not know, or a limit is set, it is while the connection takes
@@ -37,6 +42,7 @@ type pacer struct {
 	mu     sync.Mutex
 	info   wire.TCPInfo
 	asked  time.Time
+	most   int           // of unsent
 	unsent int           // bytes that may wait in the socket
 	tight  bool          // the kernel's rate is below slowRate
 	window time.Time     // start of the current window of writes
@@ -46,8 +52,12 @@ type pacer struct {
 	slow   time.Time     // until when the network counts as slow
 }
 
-func newPacer(tcp wire.TCP) *pacer {
-	p := &pacer{tcp: tcp}
+// newPacer makes a pacer for a connection to a peer.
+func newPacer(tcp wire.TCP, peer net.Addr) *pacer {
+	p := &pacer{tcp: tcp, most: mostUnsent}
+	if loopback(peer) {
+		p.most = nearUnsent
+	}
 	p.limitUnsent(0)
 	return p
 }
@@ -55,7 +65,7 @@ func newPacer(tcp wire.TCP) *pacer {
 // limitUnsent has the socket's queue follow the rate; a power of two, so that it is set seldom.
 func (p *pacer) limitUnsent(rate uint64) {
 	n := leastUnsent
-	for n < mostUnsent && float64(n) < float64(rate)*unsentTime.Seconds() {
+	for n < p.most && float64(n) < float64(rate)*unsentTime.Seconds() {
 		n *= 2
 	}
 	if n != p.unsent {

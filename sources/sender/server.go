@@ -256,10 +256,16 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 // congestion is the congestion control for a peer. On the loopback nothing is lost, and pacing, as BBR does,
 // costs processor time and brings nothing.
 func congestion(configured string, peer net.Addr) string {
-	if a, ok := peer.(*net.TCPAddr); ok && a.IP.IsLoopback() && configured != "" {
+	if configured != "" && loopback(peer) {
 		return "cubic"
 	}
 	return configured
+}
+
+// loopback says whether a peer is on this machine.
+func loopback(peer net.Addr) bool {
+	a, ok := peer.(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 func isTemporary(err error) bool {

@@ -76,7 +76,7 @@ func newSession(s *Server, conn net.Conn, under *wire.Conn, tc *tls.Conn) *sessi
 		work:  make(chan struct{}, 1),
 		talk:  make(chan struct{}, 1),
 		turn:  make(chan struct{}, 1),
-		pace:  newPacer(tcp),
+		pace:  newPacer(tcp, conn.RemoteAddr()),
 	}
 }
 
