@@ -54,7 +54,7 @@ func (p *Planner) Planned() float64 { return p.plan.finish }
 // at least the given probability, had nothing of it been read; few at most.
 func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 	f := p.files.at(uint32(id))
-	pairs := p.pairsNow(uint32(id))
+	pairs := p.pairsNow(f)
 	var out []GroupID
 	for i := range int(pairs.n) {
 		if float64(pairs.p[i]) >= atLeast && p.namesakes(f, pairs.group[i]) {
@@ -62,6 +62,13 @@ func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 		}
 	}
 	return out
+}
+
+// Reconsider compares a file that is being read, or was, with what is wanted by now: it may be the likeliest for what
+// was not wanted when it was seen.
+func (p *Planner) Reconsider(id FileID) {
+	pairs := p.pairsNow(p.files.at(uint32(id)))
+	p.settleRead(uint32(id), &pairs)
 }
 
 // PerByte is what a byte of reading and hashing costs on a device, in seconds.

@@ -17,7 +17,7 @@ type check struct {
 	misses float64 // ids not found so far, and one
 }
 
-// checkOp is the next sweep. Its price is the lookup's, for each id that will be found, and the best
+// checkOp is the next sweep, unless one is under way. Its price is the lookup's, for each id that will be found, and the best
 // read's that can follow.
 func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 	if dev != 0 || p.check.ids == 0 || p.checking() {

@@ -39,7 +39,9 @@ type group struct {
 	plan   uint32  // number of the plan that wrote left and eta
 	home   uint32  // the likeliest file: file + 1; 0 if there is none
 	prob   float32 // that it holds the group's chunks, as it was guessed
-	looked uint32  // see Planner.Looked: file + 1; 0 if there is none
+	read   uint32  // see ReadBefore: file + 1; 0 if there is none
+
+	readProb float32 // that it has the group's chunks, as it is guessed
 }
 
 // groups has the source files, and the chunks that are wanted of them.

@@ -1,7 +1,7 @@
 package costmodel
 
-// namesakes finds the files of the disk by name, and by name and directory. It is filled when it is asked, and mostly
-// never: what is wanted is mostly known before what is there.
+// namesakes finds the files of the disk by name, and by name and directory. It is filled when it is asked, which is when
+// something is wanted after files were seen.
 type namesakes struct {
 	names  buckets // chains, the file that was seen last first: file + 1
 	tails  buckets // the same by the name of the directory, too
@@ -50,7 +50,7 @@ const maxNamesakes = 16
 
 // reviewNamesakes compares the known files that have the name of a group's file with what is wanted, those in a
 // directory of the same name alone if there are any. They are the likeliest to have it, and the sweep would take its
-// time. The likeliest of those that were read before anybody wanted this is kept for Looked.
+// time. The likeliest of those that were read before anybody wanted this is kept for ReadBefore.
 func (p *Planner) reviewNamesakes(g GroupID) {
 	if p.files.n == 0 {
 		return
@@ -85,52 +85,39 @@ func (p *Planner) reviewNamesakes(g GroupID) {
 
 func (p *Planner) reviewNamesake(g GroupID, id uint32) {
 	p.reviewFile(id)
-	p.noteLooked(uint32(g), id)
+	p.noteRead(uint32(g), id)
 }
 
-// noteLooked keeps a file that was hashed to its end and had nothing, if it is likelier than others to have been an
+// noteRead keeps a file that was hashed to its end and had nothing, if it is likelier than others to have been an
 // older version of a group's file.
-func (p *Planner) noteLooked(g, id uint32) {
+func (p *Planner) noteRead(g, id uint32) {
 	f := p.files.at(id)
 	if f.state != ended || f.hits > 0 || f.rests() > 0 {
 		return
 	}
-	gr := p.groups.list.at(g)
-	pairs := p.pairsNow(id)
-	prob := pairs.of(g)
-	if prob == 0 {
-		return
+	pairs := p.pairsNow(f)
+	p.settleRead(id, &pairs)
+	if gr, prob := p.groups.list.at(g), pairs.of(g); prob > gr.readProb {
+		gr.read, gr.readProb = id+1, prob
 	}
-	if gr.looked != 0 {
-		if before := p.pairsNow(gr.looked - 1); prob <= before.of(g) {
-			return
-		}
-	}
-	gr.looked = id + 1
 }
 
 // pairsNow is what a file is likeliest to have by what is wanted now: it may have been compared with what was wanted
-// earlier. It is noted with those groups.
-func (p *Planner) pairsNow(id uint32) pairs {
-	f := *p.files.at(id)
+// earlier.
+func (p *Planner) pairsNow(f *file) pairs {
+	now := *f
 	n := NewName(p.names.get(f.name))
-	p.match(&f, &n)
-	p.settleHomes(id, &f.pairs)
-	return f.pairs
+	p.match(&now, &n)
+	return now.pairs
 }
 
-// Looked is a file with the very name of a group's file that was hashed to its end before the group was wanted, had
+// ReadBefore is a file with the very name of a group's file that was hashed to its end before the group was wanted, had
 // nothing that was wanted then, and probably is an older version; of at most so many bytes, and at least as
 // likely as that. False if there is none.
-func (p *Planner) Looked(id GroupID, maxBytes int64, atLeast float64) (FileID, bool) {
+func (p *Planner) ReadBefore(id GroupID, maxBytes int64, atLeast float64) (FileID, bool) {
 	gr := p.groups.list.at(uint32(id))
-	if gr.looked == 0 {
+	if gr.read == 0 || float64(gr.readProb) < atLeast || p.files.at(gr.read-1).size > maxBytes {
 		return 0, false
 	}
-	f := p.files.at(gr.looked - 1)
-	pairs := p.pairsNow(gr.looked - 1)
-	if f.size > maxBytes || float64(pairs.of(uint32(id))) < atLeast {
-		return 0, false
-	}
-	return FileID(gr.looked - 1), true
+	return FileID(gr.read - 1), true
 }

@@ -49,7 +49,7 @@ func TestNamesakeInItsDirectory(t *testing.T) {
 }
 
 // A file that was hashed before anybody wanted anything like it is known when its next version is wanted.
-func TestLooked(t *testing.T) {
+func TestReadBefore(t *testing.T) {
 	p := NewPlanner(Config{}, NewCosts())
 	root, _ := p.AddRoot([]string{"old"}, 0)
 	want := func(name string) GroupID {
@@ -59,26 +59,37 @@ func TestLooked(t *testing.T) {
 		return g
 	}
 	other := want("b")
-	p.AddFile(root, "b", 1050, 1)
 	p.AddFile(root, "a", 1000, 1)
-	for {
+	p.AddFile(root, "b", 1050, 1)
+	read := map[uint32]bool{}
+	for len(read) < 2 {
 		op, ok := p.Next(start)
-		if !ok || op.Kind != OpHash {
-			break
+		if !ok {
+			t.Fatalf("only %v were hashed", read)
 		}
-		p.Start(op)
-		p.Done(op, Result{Seconds: 1e-4, Units: op.Len, Failed: true})
+		if !p.Start(op) {
+			t.Fatalf("%+v can't be started", op)
+		}
+		read[op.ID] = op.Kind == OpHash
+		p.Done(op, Result{Seconds: 1e-4, Units: max(1, op.Len), Failed: op.Kind == OpHash})
 	}
-	p.Start(Op{Kind: OpHash, Dev: 0, ID: 1, Len: 1000})
-	p.files.at(1).state, p.files.at(1).hashed = ended, 1000
 	g := want("a")
-	if id, ok := p.Looked(g, 1<<20, 0.05); !ok || id != 1 {
-		t.Errorf("file %d, %v; want 1", id, ok)
+	if id, ok := p.ReadBefore(g, 1<<20, 0.05); !ok || id != 0 {
+		t.Errorf("file %d, %v; want 0", id, ok)
 	}
-	if _, ok := p.Looked(g, 999, 0.05); ok {
+	if _, ok := p.ReadBefore(g, 999, 0.05); ok {
 		t.Error("a file that is too long is given")
 	}
-	if _, ok := p.Looked(other, 1<<20, 0.05); ok {
+	if _, ok := p.ReadBefore(g, 1<<20, 0.99); ok {
+		t.Error("an unlikely file is given")
+	}
+	if _, ok := p.ReadBefore(other, 1<<20, 0.05); ok {
 		t.Error("a file that was hashed while it was wanted is given")
+	}
+	// A file that waits is not pushed aside by one as likely that was read in vain.
+	p.AddFile(root, "c", 1000, 1)
+	c := want("c")
+	if !p.Waits(c) || !p.Namesake(c) {
+		t.Error("the file that waits is not the likeliest")
 	}
 }

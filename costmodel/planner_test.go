@@ -374,6 +374,62 @@ func TestRunsComeFirst(t *testing.T) {
 	}
 }
 
+// A file that left its lane and came back as it was, ten times, counts once in a plan.
+func TestPlanCountsEachOnce(t *testing.T) {
+	p, g, d := wantOne(Config{}, "a", 64)
+	p.AddFile(d, "a", 1<<19, 5)
+	p.Plan()
+	prob, seconds := p.Chance(g)
+	planned := p.Planned()
+	for range 10 {
+		p.remove(OpHash, 0, idle)
+		p.enqueueFile(0)
+	}
+	p.plan.stale = true
+	p.Plan()
+	if got, s := p.Chance(g); got != prob || s != seconds || p.Planned() != planned || prob == 0 || prob == 1 {
+		t.Errorf("chance %v after %v s of %v, before %v after %v s of %v", got, s, p.Planned(), prob, seconds, planned)
+	}
+}
+
+// Sweeps through the index are short on a fast network, long on a slow one, and one at a time.
+func TestSweepsAreShort(t *testing.T) {
+	p, _, _ := wantOne(Config{}, "a", 1<<20)
+	p.AddCheck(1 << 20)
+	sweep := func() Op {
+		op, _, ok := p.checkOp(0)
+		if !ok {
+			t.Fatal("no sweep")
+		}
+		return op
+	}
+	p.SetNetwork(1e-11)
+	fast := sweep()
+	p.SetNetwork(1e-6)
+	slow := sweep()
+	if fast.Len > 2000 || slow.Len != maxCheck {
+		t.Errorf("%d ids beside a fast network, %d beside a slow one", fast.Len, slow.Len)
+	}
+	for range 20 {
+		op := sweep()
+		p.Start(op)
+		if _, _, ok := p.checkOp(0); ok {
+			t.Fatal("a second sweep beside one")
+		}
+		p.Done(op, Result{Seconds: 1e-3 * float64(op.Len), Units: op.Len})
+		p.SetNetwork(1e-11)
+	}
+	if op := sweep(); op.Len != leastCheck {
+		t.Errorf("%d ids that take a millisecond each", op.Len)
+	}
+	op := sweep()
+	p.Start(op)
+	p.Cancel(op)
+	if again := sweep(); again.Len != op.Len {
+		t.Errorf("%d ids after a sweep of %d was taken back", again.Len, op.Len)
+	}
+}
+
 // Nothing is hashed while the index is asked, unless it has known less than half so far.
 func TestHashingWaitsForTheIndex(t *testing.T) {
 	p, _, d := wantOne(Config{}, "a", 64)

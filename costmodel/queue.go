@@ -40,11 +40,15 @@ func (q *queue) push(it item) {
 	}
 }
 
+// pop takes the top off, with those that equal it: an operation that was taken out and came back as it was has several.
 func (q *queue) pop() item {
-	top, last := q.items[0], len(q.items)-1
-	q.items[0] = q.items[last]
-	q.items = q.items[:last]
-	q.sink(0)
+	top := q.items[0]
+	for len(q.items) > 0 && q.items[0] == top {
+		last := len(q.items) - 1
+		q.items[0] = q.items[last]
+		q.items = q.items[:last]
+		q.sink(0)
+	}
 	return top
 }
 

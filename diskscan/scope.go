@@ -41,7 +41,8 @@ var (
 	ErrTooMany    = errors.New("too many directories")
 )
 
-// Dir names a directory of a scope. What the transfer itself makes in the destination is in none.
+// Dir names a directory of a scope. What is made in the destination after the search began is in none: the transfer
+// makes it.
 type Dir struct {
 	Root int    // its root, a number that the scope gave
 	Path string // slash path below the root; "" for the root itself
@@ -174,9 +175,9 @@ func (r *root) skips(dir, name string, isDir bool) bool {
 	return r.public && isDir && strings.HasPrefix(name, ".")
 }
 
-// since says whether what was made or changed then was so since the search began. What seems to be from the future was
-// made under another clock.
-func (r *root) since(then int64) bool {
+// madeSince says whether what was made then was made since the search began. What seems to be from the future was made
+// under another clock.
+func (r *root) madeSince(then int64) bool {
 	return r.began > 0 && then > r.began && then <= time.Now().UnixNano()
 }
 

@@ -80,23 +80,34 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// What the transfer makes in the destination meanwhile is nothing new to find; beside the destination it may be.
+// What is made in the destination meanwhile is nothing new to find; beside the destination it may be. What seems to be
+// from the future is old.
 func TestOwnFilesAreNotSearched(t *testing.T) {
 	base := home(t)
 	d := open(t, ScopeConfig{Dest: filepath.Join(base, "dest"), Siblings: true}, Config{})
-	began := time.Now().UnixNano()
-	for at := int64(0); at <= began; at = bornAt(unix.AT_FDCWD, filepath.Join(base, "dest/new")) {
-		_ = os.RemoveAll(filepath.Join(base, "dest/new")) // the clock that files get goes in steps
-		write(t, filepath.Join(base, "dest/new/file"), []byte("own"))
-		if bornAt(unix.AT_FDCWD, filepath.Join(base, "dest/new")) == 0 {
-			t.Skip("this file system does not tell when a directory was made")
+	own := filepath.Join(base, "dest/new")
+	began := time.Now()
+	for born := int64(0); born <= began.UnixNano(); born = bornOr(unix.AT_FDCWD, own, -1) {
+		if born < 0 || time.Since(began) > 5*time.Second {
+			t.Skip("this file system does not tell when a directory was made, or by another clock")
 		}
+		_ = os.RemoveAll(own) // the clock that files get goes in steps
+		write(t, filepath.Join(own, "file"), []byte("own"))
 	}
 	write(t, filepath.Join(base, "dest/sub/file"), []byte("own"))
 	write(t, filepath.Join(base, "old/file"), []byte("another's"))
+	if err := os.Chmod(filepath.Join(base, "dest/a"), 0o640); err != nil { // a mode that was put right
+		t.Fatal(err)
+	}
 	want := []string{".profile", "beside", "dest/.git/config", "dest/a", "dest/sub/b", "old/a", "old/file"}
 	if got := paths(d, listAll(t, d), base); !slices.Equal(got, want) {
 		t.Errorf("searched %q\nwant     %q", got, want)
+	}
+	r := root{began: began.UnixNano()}
+	for then, want := range map[int64]bool{r.began: false, r.began + 1: true, time.Now().Add(time.Hour).UnixNano(): false} {
+		if got := r.madeSince(then); got != want {
+			t.Errorf("made at %d, the search began at %d: own is %v", then, r.began, got)
+		}
 	}
 }
 

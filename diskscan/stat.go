@@ -158,11 +158,11 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 		res.Skipped++
 	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):
 		res.Skipped++
-	case kind == unix.DT_DIR && r.began > 0 && r.since(bornAt(fd, e.name)):
+	case kind == unix.DT_DIR && r.began > 0 && r.madeSince(bornOr(fd, e.name, 0)):
 		res.Skipped++
 	case kind == unix.DT_DIR:
 		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name)})
-	case kind != unix.DT_REG || !r.allows(&st) || r.since(ctimeOf(&st)):
+	case kind != unix.DT_REG || !r.allows(&st) || r.madeSince(ctimeOf(&st)) && r.madeSince(bornOr(fd, e.name, ctimeOf(&st))):
 		res.Skipped++
 	case st.Size > 0:
 		res.Files = append(res.Files, FileInfo{

@@ -119,11 +119,11 @@ func statAt(fd int, name string, st *unix.Stat_t) error {
 	}
 }
 
-// bornAt is when one name below fd was made, in nanoseconds since 1970; 0 if the file system does not tell.
-func bornAt(fd int, name string) int64 {
+// bornOr is when one name below fd was made, in nanoseconds since 1970, or other if the file system does not tell.
+func bornOr(fd int, name string, other int64) int64 {
 	var st unix.Statx_t
 	if unix.Statx(fd, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME, &st) != nil || st.Mask&unix.STATX_BTIME == 0 {
-		return 0
+		return other
 	}
 	return st.Btime.Sec*1e9 + int64(st.Btime.Nsec)
 }

@@ -29,8 +29,9 @@ const (
 	farRTT        = 5 * time.Millisecond  // a nearer source brings the lists before the disk has read anything, as fast as it likes
 	promiseDrains = 10                    // at most, for what the disk is known to have
 	unsentBytes   = 192 << 10             // that a sender has handed to the system and can't take back
-	unsentTime    = 75 * time.Millisecond // of the rate, if that is more
-	drainUnsure   = 2                     // round trips to get rid of requests, while the rate is unknown
+	unsentTime    = 75 * time.Millisecond // of a far path's rate, if that is more
+	mostUnsent    = 1 << 20
+	drainUnsure   = 2 // round trips to get rid of requests, while the rate is unknown
 )
 
 // drain is how long a source's line is busy with what it was asked for in vain and can't be taken back.
@@ -38,7 +39,10 @@ func (s *source) drain() time.Duration {
 	if s.path.Rate() == 0 {
 		return drainUnsure * s.path.MinRTT()
 	}
-	unsent := max(unsentBytes, int64(unsentTime.Seconds()*s.path.Rate()))
+	unsent := int64(unsentBytes)
+	if s.path.MinRTT() >= farRTT {
+		unsent = min(mostUnsent, max(unsent, int64(unsentTime.Seconds()*s.path.Rate())))
+	}
 	return s.path.MinRTT() + time.Duration(float64(min(s.path.Want(), unsent))/s.path.Rate()*float64(time.Second))
 }
 
@@ -193,7 +197,11 @@ func (c *Core) lookAgain(now time.Time) time.Time {
 	if !s.holding(now) || c.unasked == 0 {
 		return time.Time{}
 	}
-	return earlier(c.cpu.AllowPlan(now).Again, earlier(s.heldUntil(), s.hold.next))
+	again := earlier(c.cpu.AllowPlan(now).Again, s.hold.next)
+	if until := s.heldUntil(); now.Before(until) {
+		again = earlier(again, until)
+	}
+	return again
 }
 
 // heldBack says whether a chunk is to be left alone for now. holding is search.holding.

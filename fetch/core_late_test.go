@@ -91,3 +91,31 @@ func TestPromisesEndWithTheirFile(t *testing.T) {
 		}
 	}
 }
+
+// What can't be taken back of a sender is bounded as the sender bounds it.
+func TestDrain(t *testing.T) {
+	for _, tt := range []struct {
+		rtt  time.Duration
+		rate float64
+		most time.Duration
+	}{
+		{40 * time.Millisecond, 2.5e6, 125 * time.Millisecond},
+		{100 * time.Millisecond, 12e6, 200 * time.Millisecond},
+		{100 * time.Millisecond, 100e6, 115 * time.Millisecond},
+		{300 * time.Microsecond, 110e6, 5 * time.Millisecond},
+	} {
+		now := time.Unix(1000, 0)
+		c := NewCore(CoreConfig{})
+		c.Step(now, Event{Kind: EvUp, RTT: tt.rtt})
+		p := &c.sources[0].path
+		for range 400 {
+			n := int64(tt.rate / 100)
+			p.Asked(now, n)
+			now = now.Add(10 * time.Millisecond)
+			p.Arrived(now, n)
+		}
+		if got := c.sources[0].drain(); got < tt.rtt || got > tt.most {
+			t.Errorf("at %v and %.0f bytes a second: %v, want at most %v (rate %.0f)", tt.rtt, tt.rate, got, tt.most, p.Rate())
+		}
+	}
+}

@@ -14,7 +14,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 		c.search.justPlanned = false
 	}
 	again := c.searchNext(now)
-	c.compareLate()
+	c.compareDue()
 	c.reorder(now)
 	overdue := c.zoomLate(now)
 	c.zoomNext(now)

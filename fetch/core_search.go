@@ -36,7 +36,7 @@ type search struct {
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
 	gain          time.Time // when the disk brought chunks
-	due           []uint32  // groups that have been planned since their older version was looked at
+	due           []uint32  // groups that are due
 	openAt        time.Time // of the first look at the disk
 	opened        bool      // it is over
 }
@@ -50,6 +50,9 @@ type group struct {
 	first uint64 // ordinal of its next chunk in order, and the end of them
 	end   uint64
 	older uint32 // the shell's number + 1 of a file that is probably an older version and had nothing; 0: none
+	due   bool   // it is to be compared with that
+
+	onDisk bool // some of its chunks were promised while it was due: reading them told what else there is
 }
 
 // running is an operation that has been given to the shell.
@@ -148,8 +151,7 @@ func (s *search) planned(ev Event) {
 		s.planner.Want(g.id, n, bytes)
 	}
 	if id, ok := s.olderVersion(g); ok {
-		g.older = id + 1
-		s.due = append(s.due, ev.Group)
+		s.compareWith(ev.Group, id)
 	}
 	if s.index {
 		s.planner.AddCheck(int64(len(ev.Lens)))
@@ -165,7 +167,7 @@ func (s *search) olderVersion(g *group) (uint32, bool) {
 	if !g.known {
 		return 0, false
 	}
-	id, ok := s.planner.Looked(g.id, maxWholeFile, wholeFileProb)
+	id, ok := s.planner.ReadBefore(g.id, maxWholeFile, wholeFileProb)
 	if !ok || int(id) >= len(s.files) {
 		return 0, false
 	}

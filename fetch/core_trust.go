@@ -18,7 +18,7 @@ import (
 const (
 	surely     = 0.9                    // probability of what counts as certain
 	aheadOf    = 2                      // times that the disk must be faster than the network
-	trustPause = 250 * time.Millisecond // without progress on the disk ends it
+	trustPause = 250 * time.Millisecond // without a chunk from the disk ends it
 	mostBarren = 64                     // directories in a row that show nothing wanted end it for files not seen yet
 )
 

@@ -360,39 +360,51 @@ func (c *Core) unpatch(ch *chunk) {
 	}
 }
 
-// compareWhole has the missing chunks of small wanted files compared with a file that was thought to be an
-// older version, and had none of the chunks. Those that are not planned yet it had not, as nobody knew them:
-// compareLate sees to them.
+// compareWhole notes that small wanted files are to be compared with a file that was thought to be an older version,
+// and had none of the chunks.
 func (c *Core) compareWhole(op costmodel.Op, ev Event) {
 	s := c.search
 	if !ev.Failed || ev.Found > 0 || op.Offset > 0 || ev.Units == 0 || ev.Units > maxWholeFile {
 		return
 	}
+	s.planner.Reconsider(costmodel.FileID(op.ID))
 	for _, id := range s.planner.Likely(costmodel.FileID(op.ID), wholeFileProb) {
-		if int(id) >= len(s.byID) {
-			continue
-		}
-		g := &s.groups[s.byID[id]]
-		g.older = ev.ID + 1
-		if c.mayZoom() {
-			c.compareGroup(g)
+		if int(id) < len(s.byID) {
+			s.compareWith(s.byID[id], ev.ID)
 		}
 	}
 }
 
-// compareLate compares what has been planned since its older version was looked at. What is known to lie there is left
-// out: reading it will tell what lies beside.
-func (c *Core) compareLate() {
+// compareWith notes that what is wanted of a group is to be compared with a file. What is planned of the group later
+// is, too.
+func (s *search) compareWith(group, file uint32) {
+	g := &s.groups[group]
+	g.older = file + 1
+	if !g.due {
+		g.due = true
+		s.due = append(s.due, group)
+	}
+}
+
+// compareDue compares what is due, once it pays to look closer. What the disk is known to have comes first: reading it
+// will tell what lies beside it.
+func (c *Core) compareDue() {
 	s := c.search
 	if s == nil || len(s.due) == 0 || !c.mayZoom() {
 		return
 	}
-	for _, n := range s.due {
-		if g := &s.groups[n]; !c.somePromised(g) {
+	s.due = slices.DeleteFunc(s.due, func(n uint32) bool {
+		g := &s.groups[n]
+		if c.somePromised(g) {
+			g.onDisk = true
+			return false
+		}
+		if !g.onDisk {
 			c.compareGroup(g)
 		}
-	}
-	s.due = s.due[:0]
+		g.due = false
+		return true
+	})
 }
 
 // somePromised says whether the disk is known to have some chunks of a group.
