@@ -51,8 +51,6 @@ type group struct {
 	end   uint64
 	older uint32 // the shell's number + 1 of a file that is probably an older version and had nothing; 0: none
 	due   bool   // it is to be compared with that
-
-	onDisk bool // some of its chunks were promised while it was due: reading them told what else there is
 }
 
 // running is an operation that has been given to the shell.

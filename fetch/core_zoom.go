@@ -386,25 +386,20 @@ func (s *search) compareWith(group, file uint32) {
 	}
 }
 
-// compareDue compares what is due, once it pays to look closer. What the disk is known to have comes first: reading it
-// will tell what lies beside it.
+// compareDue compares what is due, once it pays to look closer. Files of which the disk is known to have some chunks are
+// left out: reading these will tell what lies beside them.
 func (c *Core) compareDue() {
 	s := c.search
 	if s == nil || len(s.due) == 0 || !c.mayZoom() {
 		return
 	}
-	s.due = slices.DeleteFunc(s.due, func(n uint32) bool {
+	for _, n := range s.due {
 		g := &s.groups[n]
-		if c.somePromised(g) {
-			g.onDisk = true
-			return false
-		}
-		if !g.onDisk {
+		if g.due = false; !c.somePromised(g) {
 			c.compareGroup(g)
 		}
-		g.due = false
-		return true
-	})
+	}
+	s.due = s.due[:0]
 }
 
 // somePromised says whether the disk is known to have some chunks of a group.
