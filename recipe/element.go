@@ -34,11 +34,27 @@ type elements struct {
 	scan int64 // blocks before it are known to be zero or not
 	run  int64 // where the zero blocks before scan began; -1 if the last block was not zero
 	hole int64 // where the next hole begins; -1 if none is known
+
+	// Chunks that lie in buf are cut and hashed some at a time, which is faster than one by one.
+	most int      // chunks that are cut ahead
+	lens []uint32 // of those that were
+	ids  []ID     // theirs
+	done int      // of them, that were given out
+	at   int64    // where the next of them begins
 }
 
-// newElements makes a reader of no file yet. ahead is how much it reads at a time, or more if a chunk may be longer.
+// cutAhead is how many chunks are hashed together: enough to fill the lanes of a processor.
+const cutAhead = 16
+
+// newElements makes a reader of no file yet. ahead is how much it reads at a time, or more if a chunk may be longer. With
+// 0, nothing is cut that is not asked for.
 func newElements(c *Cutter, h Hash, ahead int) *elements {
-	return &elements{cutter: c, hash: h, buf: make([]byte, 0, max(ahead, 2*c.lookAhead()))}
+	e := &elements{cutter: c, hash: h, buf: make([]byte, 0, max(ahead, 2*c.lookAhead())), most: 1}
+	if ahead > 0 {
+		e.most = cutAhead
+	}
+	e.ids = make([]ID, e.most)
+	return e
 }
 
 // lookAhead is how many bytes must be known to cut one element.
@@ -53,34 +69,70 @@ func (e *elements) open(src io.ReaderAt, size, pos int64) {
 
 func (e *elements) rescan(pos int64) {
 	e.scan, e.run, e.hole = alignUp(pos), -1, -1
+	e.lens, e.done = e.lens[:0], 0
 }
 
-// next returns the element at pos, which is below the file's size. A hole is cut off at stop.
+// next returns the element at pos, which is below the file's size. A hole is cut off at stop, and no chunk that
+// begins there is looked at.
 func (e *elements) next(pos, stop int64) (Ref, error) {
+	if e.done < len(e.lens) && e.at == pos {
+		return e.give(), nil
+	}
 	if err := e.fill(pos, int64(e.cutter.lookAhead())); err != nil {
 		return Ref{}, err
 	}
-	limit := min(e.size, pos+int64(e.cutter.max))
-	if hole := e.findHole(pos, limit); hole >= 0 {
-		if hole == pos {
-			end, err := e.holeEnd(min(stop, e.size))
-			return Ref{Bytes: end - pos, Hole: true}, err
-		}
-		limit = min(limit, hole)
+	if e.holeAt(pos) {
+		end, err := e.holeEnd(min(stop, e.size))
+		return Ref{Bytes: end - pos, Hole: true}, err
 	}
-	data := e.buf[pos-e.base : limit-e.base]
-	data = data[:e.cutter.Next(data)]
-	return Ref{ID: e.hash.Chunk(data), Bytes: int64(len(data)), Chunks: 1}, nil
+	e.cut(pos, stop)
+	return e.give(), nil
+}
+
+// give returns the next of the chunks that were cut.
+func (e *elements) give() Ref {
+	ref := Ref{ID: e.ids[e.done], Bytes: int64(e.lens[e.done]), Chunks: 1}
+	e.done++
+	e.at += ref.Bytes
+	return ref
+}
+
+// cut cuts and hashes the chunk at pos, and those that follow it before stop or a hole, as far as the buffer tells.
+func (e *elements) cut(pos, stop int64) {
+	e.lens, e.done, e.at = e.lens[:0], 0, pos
+	for end := pos; ; {
+		limit := min(e.size, end+int64(e.cutter.max))
+		if hole := e.findHole(end, limit); hole >= 0 {
+			limit = min(limit, hole)
+		}
+		n := e.cutter.Next(e.buf[end-e.base : limit-e.base])
+		e.lens = append(e.lens, uint32(n))
+		end += int64(n)
+		if len(e.lens) == e.most || end >= min(stop, e.size) || !e.holds(end, int64(e.cutter.lookAhead())) || e.holeAt(end) {
+			break
+		}
+	}
+	e.hash.Chunks(e.ids, e.buf[pos-e.base:], e.lens)
+}
+
+// holeAt says whether a hole begins at pos. The buffer must hold what an element there takes.
+func (e *elements) holeAt(pos int64) bool {
+	return e.findHole(pos, min(e.size, pos+int64(e.cutter.max))) == pos
+}
+
+// holds says whether buf holds n bytes from pos on, or all up to the file's end.
+func (e *elements) holds(pos, n int64) bool {
+	return pos >= e.base && e.base+int64(len(e.buf)) >= min(pos+n, e.size)
 }
 
 // fill makes buf hold n bytes from pos on, or all up to the file's end.
 func (e *elements) fill(pos, n int64) error {
-	have := e.base + int64(len(e.buf))
-	if pos >= e.base && have >= min(pos+n, e.size) {
+	if e.holds(pos, n) {
 		return nil
 	}
+	e.lens, e.done = e.lens[:0], 0 // what was cut ahead lay in the buffer
 	kept := 0
-	if pos >= e.base && pos < have {
+	if pos >= e.base && pos < e.base+int64(len(e.buf)) {
 		kept = copy(e.buf[:cap(e.buf)], e.buf[pos-e.base:])
 	}
 	e.base = pos
