@@ -18,8 +18,8 @@ const (
 
 	unsentTime  = 50 * time.Millisecond // of the delivery rate, that may wait in the socket
 	leastUnsent = 16 << 10              // bytes; also while no rate is known
-	// mostUnsent is enough for BBR, which paces at three times the rate while it looks for the most that the path
-	// takes, and goes on looking for as long as the socket runs dry now and then.
+	// mostUnsent is some 30 ms of what BBR sends while it looks for the most that the path takes, at three times the
+	// rate: less runs dry before the next frame is made.
 	mostUnsent = 1 << 20
 	// nearUnsent is the same on the loopback: more falls out of the processor's cache.
 	nearUnsent = 128 << 10
