@@ -50,11 +50,13 @@ func (p *Planner) PlacedGroups() int { return p.placed }
 // Planned is how many seconds the planned operations take, those under way included.
 func (p *Planner) Planned() float64 { return p.plan.finish }
 
-// Likely are the groups of wanted files with a file's very name whose chunks it would be thought to hold with
-// at least the given probability, had nothing of it been read; few at most.
-func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
+// Reconsider compares a file that is being read, or was, with what is wanted by now: it may be the likeliest for what
+// was not wanted when it was seen. It gives the groups of wanted files with the file's very name whose chunks it would
+// be thought to hold with at least the given probability, had nothing of it been read; few at most.
+func (p *Planner) Reconsider(id FileID, atLeast float64) []GroupID {
 	f := p.files.at(uint32(id))
 	pairs := p.pairsNow(f)
+	p.settleHomes(uint32(id), &pairs, true)
 	var out []GroupID
 	for i := range int(pairs.n) {
 		if float64(pairs.p[i]) >= atLeast && p.namesakes(f, pairs.group[i]) {
@@ -62,13 +64,6 @@ func (p *Planner) Likely(id FileID, atLeast float64) []GroupID {
 		}
 	}
 	return out
-}
-
-// Reconsider compares a file that is being read, or was, with what is wanted by now: it may be the likeliest for what
-// was not wanted when it was seen.
-func (p *Planner) Reconsider(id FileID) {
-	pairs := p.pairsNow(p.files.at(uint32(id)))
-	p.settleRead(uint32(id), &pairs)
 }
 
 // PerByte is what a byte of reading and hashing costs on a device, in seconds.

@@ -74,7 +74,7 @@ func TestNamesakesAreMatchedAtOnce(t *testing.T) {
 	now := time.Unix(0, 0)
 	p, g, f := staleCopy(t, false)
 	p.Next(now) // the sweep has had its turn
-	if got := p.Likely(f, 0.5); !slices.Equal(got, []GroupID{g}) {
+	if got := p.Reconsider(f, 0.5); !slices.Equal(got, []GroupID{g}) {
 		t.Errorf("likely groups %v, want %d", got, g)
 	}
 	if op := hashNext(t, p, now); op.ID != uint32(f) {
@@ -85,10 +85,10 @@ func TestNamesakesAreMatchedAtOnce(t *testing.T) {
 // Only a file of the very name is likely, whatever its probability.
 func TestLikelyAsksForTheName(t *testing.T) {
 	p, _, f := staleCopy(t, true)
-	if got := p.Likely(f-1, 0); len(got) != 0 {
+	if got := p.Reconsider(f-1, 0); len(got) != 0 {
 		t.Errorf("another name: %v", got)
 	}
-	if got := p.Likely(f, 0.99); len(got) != 0 {
+	if got := p.Reconsider(f, 0.99); len(got) != 0 {
 		t.Errorf("too much is asked: %v", got)
 	}
 }

@@ -23,7 +23,7 @@ func (p *Planner) enqueueFile(id uint32) {
 	_, _, full := p.worth(f, viewAll)
 	p.steady[d.dev.index()].follow(p, d.dev)
 	p.insert(OpHash, d.dev, id, p.fileKey(d.dev, id, f, full), &f.state, &f.key)
-	p.settleHomes(id, &f.pairs)
+	p.settleHomes(id, &f.pairs, false)
 	if cpc := float32(ratio(p.hashCost(f), full)); d.best == 0 || cpc < d.best {
 		d.best = cpc
 	}

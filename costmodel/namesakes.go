@@ -96,7 +96,7 @@ func (p *Planner) noteRead(g, id uint32) {
 		return
 	}
 	pairs := p.pairsNow(f)
-	p.settleRead(id, &pairs)
+	p.settleHomes(id, &pairs, true)
 	if gr, prob := p.groups.list.at(g), pairs.of(g); prob > gr.readProb {
 		gr.read, gr.readProb = id+1, prob
 	}

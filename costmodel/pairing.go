@@ -25,19 +25,6 @@ type pairs struct {
 	n     uint8
 }
 
-// settleRead is settleHomes for a file that has been read, or is: it makes way for one as likely that still waits.
-func (p *Planner) settleRead(id uint32, of *pairs) {
-	for i := range int(of.n) {
-		g := p.groups.list.at(of.group[i])
-		if g.home == 0 {
-			p.placed++
-		}
-		if g.home == 0 || of.p[i] > g.prob {
-			g.home, g.prob = id+1, of.p[i]
-		}
-	}
-}
-
 // of is the probability of a group; 0 if it is none of the likeliest.
 func (ps *pairs) of(g uint32) float32 {
 	for i := range int(ps.n) {
@@ -91,14 +78,15 @@ func (p *Planner) match(f *file, n *Name) {
 	}
 }
 
-// settleHomes notes a file with those of its groups that no other file was likelier to have.
-func (p *Planner) settleHomes(id uint32, of *pairs) {
+// settleHomes notes a file with those of its groups that no other file was likelier to have. One that was read, or is,
+// makes way for one as likely that still waits.
+func (p *Planner) settleHomes(id uint32, of *pairs, read bool) {
 	for i := range int(of.n) {
 		g := p.groups.list.at(of.group[i])
 		if g.home == 0 {
 			p.placed++
 		}
-		if g.home == 0 || of.p[i] >= g.prob {
+		if g.home == 0 || of.p[i] > g.prob || !read && of.p[i] == g.prob {
 			g.home, g.prob = id+1, of.p[i]
 		}
 	}

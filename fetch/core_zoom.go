@@ -367,8 +367,7 @@ func (c *Core) compareWhole(op costmodel.Op, ev Event) {
 	if !ev.Failed || ev.Found > 0 || op.Offset > 0 || ev.Units == 0 || ev.Units > maxWholeFile {
 		return
 	}
-	s.planner.Reconsider(costmodel.FileID(op.ID))
-	for _, id := range s.planner.Likely(costmodel.FileID(op.ID), wholeFileProb) {
+	for _, id := range s.planner.Reconsider(costmodel.FileID(op.ID), wholeFileProb) {
 		if int(id) < len(s.byID) {
 			s.compareWith(s.byID[id], ev.ID)
 		}

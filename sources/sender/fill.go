@@ -25,9 +25,6 @@ func (s *session) fill(ctx context.Context) error {
 		if did {
 			continue
 		}
-		if err := f.s.inTurn(f.s.flush); err != nil {
-			return err
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
