@@ -28,6 +28,11 @@ type Config struct {
 	// Remember is how many hashed chunks Recall knows of at most, at about 50 bytes each; zero or negative: none.
 	Remember int
 	Reader   Reader // how files are read; nil: by system calls
+	// Follows says what the files that are hashed are expected to hold; nil: nothing is expected.
+	Follows recipe.Follows
+	// Processors is how many goroutines hash at once, unless more operations than that are under way; zero or
+	// negative: as many as run at once.
+	Processors int
 }
 
 func (c Config) withDefaults() Config {
@@ -49,6 +54,9 @@ func (c Config) withDefaults() Config {
 	if c.Reader == nil {
 		c.Reader = kernel{}
 	}
+	if c.Processors <= 0 {
+		c.Processors = processors()
+	}
 	c.Buffers = max(c.Buffers, 4*batchSize(c.Profile))
 	return c
 }
@@ -69,7 +77,8 @@ type Disk struct {
 	memory  *memory // nil: none
 	count   counters
 	devices devices
-	readers sync.Pool // *recipe.ElementReader
+	readers sync.Pool    // *recipe.ElementReader
+	hashing atomic.Int64 // goroutines that hash
 	buffers buffers
 	starts  sync.RWMutex // held for writing while Close forbids new operations
 	running sync.WaitGroup
@@ -322,6 +331,17 @@ func (b *buffers) get(o *operation) ([]byte, error) {
 }
 
 func (b *buffers) put(buf []byte) { b.free <- buf }
+
+// claimProcessors takes one processor, and up to most-1 more that hash nothing.
+func (d *Disk) claimProcessors(most int) (n int, release func()) {
+	n = 1
+	used := d.hashing.Add(1)
+	for n < most && used < int64(d.cfg.Processors) {
+		used = d.hashing.Add(1)
+		n++
+	}
+	return n, func() { d.hashing.Add(-int64(n)) }
+}
 
 // processors is how many goroutines can hash at once.
 func processors() int { return runtime.GOMAXPROCS(0) }

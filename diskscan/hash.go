@@ -29,24 +29,6 @@ type Chunk struct {
 	Len    int
 }
 
-// Found is a run of wanted chunks from one file, hashed in the buffer that holds them.
-type Found struct {
-	File   File
-	Chunks []Chunk // by offset; not necessarily neighbours in the file
-	Data   []byte  // their bytes, one after the other, in the order of Chunks
-	// Indexed: the index named the chunks; else they were found by hashing the file.
-	Indexed bool
-
-	buf  []byte
-	pool *buffers
-}
-
-// Release gives the buffer back. It must be called once; Data may not be used afterwards.
-func (f *Found) Release() {
-	f.pool.put(f.buf)
-	f.Data, f.buf = nil, nil
-}
-
 // Want says whether a chunk is still wanted. It is called from several goroutines.
 type Want func(id recipe.ID) bool
 
@@ -128,6 +110,7 @@ func (s *slice) run() error {
 	if ferr := s.batch.flush(); err == nil {
 		err = ferr
 	}
+	s.res.Found, s.res.FoundBytes = s.batch.found.chunks, s.batch.found.bytes
 	s.finish(err)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		s.res.Done, s.res.Changed, err = true, true, nil
@@ -145,7 +128,7 @@ func (s *slice) begin(st *unix.Stat_t) {
 		s.at.stamp = now
 	}
 	s.res.Changed = !s.at.stamp.sameContent(now)
-	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink, res: &s.res}
+	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink}
 }
 
 // length is how much the slice reads at most.
@@ -194,28 +177,46 @@ const sliceTime = 500 * time.Millisecond
 
 // cut goes through the elements of the slice.
 func (s *slice) cut(st *unix.Stat_t) error {
-	reader := s.d.readers.Get().(*recipe.ElementReader)
-	defer s.d.readers.Put(reader)
+	own := s.d.readers.Get().(*recipe.ElementReader)
+	defer s.d.readers.Put(own)
+	defer own.Open(nil, 0, recipe.Position{})
 	src := &source{o: s.o, from: s.d.cfg.Reader, fd: s.fd, sparse: st.Blocks*512 < st.Size}
-	reader.Open(src, st.Size, s.at.Position)
-	defer reader.Open(nil, 0, recipe.Position{})
-	defer func() { s.advance(reader.Position(), st.Size) }()
 	late := time.Now().Add(sliceTime)
-	for reader.Position().Offset < s.stop && (reader.Position().Offset == s.at.Offset || time.Now().Before(late)) {
-		off := reader.Position().Offset
-		ref, data, err := reader.Next(s.stop)
+	deal := func(e element) (bool, error) {
+		err := s.element(e)
+		return time.Now().Before(late), err
+	}
+	span := own.Span() / int64(s.d.cfg.Profile.Max) * int64(s.d.cfg.Profile.Max)
+	workers, release := s.d.claimProcessors(int(min((s.stop-s.at.Offset)/span, maxStrands)))
+	defer release()
+	var at recipe.Position
+	var err error
+	if workers == 1 || s.stop-s.at.Offset > maxStrands*span {
+		at, err = s.cutAlone(own, src, st.Size, deal)
+	} else {
+		all := startStrands(s, src, st.Size, workers, span)
+		at, err = all.join(own, deal)
+		all.stop()
+	}
+	s.advance(at, st.Size)
+	return err
+}
+
+// cutAlone deals with one element after the other.
+func (s *slice) cutAlone(own *recipe.ElementReader, src *source, size int64, deal func(element) (bool, error)) (recipe.Position, error) {
+	own.Open(src, size, s.at.Position)
+	own.Expect(s.d.cfg.Follows)
+	for more := true; more && own.Position().Offset < s.stop; {
+		e := element{off: own.Position().Offset}
+		var err error
+		if e.ref, e.data, err = own.Next(s.stop); err == nil {
+			more, err = deal(e)
+		}
 		if err != nil {
-			return err
-		}
-		if ref.Hole {
-			s.res.Holes += ref.Bytes
-			continue
-		}
-		if err := s.chunk(Chunk{ID: ref.ID, Offset: off, Len: len(data)}, data); err != nil {
-			return err
+			return own.Position(), err
 		}
 	}
-	return nil
+	return own.Position(), nil
 }
 
 // advance notes how far the slice came.
@@ -229,9 +230,14 @@ func (s *slice) advance(at recipe.Position, size int64) {
 	s.d.count.hashBytes.Add(s.res.Bytes)
 }
 
-// chunk deals with one chunk.
-func (s *slice) chunk(c Chunk, data []byte) error {
+// element deals with one element.
+func (s *slice) element(e element) error {
+	if e.ref.Hole {
+		s.res.Holes += e.ref.Bytes
+		return nil
+	}
 	s.res.Chunks++
+	c := Chunk{ID: e.ref.ID, Offset: e.off, Len: len(e.data)}
 	if s.d.index != nil || s.d.memory != nil {
 		s.seen = append(s.seen, c)
 	}
@@ -241,7 +247,7 @@ func (s *slice) chunk(c Chunk, data []byte) error {
 		}
 		return nil
 	}
-	return s.batch.add(c, data)
+	return s.batch.add(c, e.data)
 }
 
 // finish looks at the file once more and tells the index what it is.
@@ -297,64 +303,4 @@ func (s *source) NextData(off int64) (int64, error) {
 		return 0, io.EOF
 	}
 	return n, err
-}
-
-// batchBytes is how much is handed over at once, if there is so much.
-const batchBytes = 256 << 10
-
-// batchSize is the size of a buffer: any chunk of the profile fits.
-func batchSize(p recipe.Profile) int64 { return max(batchBytes, int64(p.Max)) }
-
-// batch collects chunks until they are handed over.
-type batch struct {
-	d    *Disk
-	o    *operation
-	file File
-	sink Sink
-	res  *HashResult
-	next *Found
-	run  bool // the chunks are of a run of the index
-}
-
-// add copies a chunk into the batch. Data may be reused afterwards.
-func (b *batch) add(c Chunk, data []byte) error {
-	if b.next != nil && len(b.next.Data)+len(data) > cap(b.next.buf) {
-		if err := b.flush(); err != nil {
-			return err
-		}
-	}
-	if b.next == nil {
-		buf, err := b.d.buffers.get(b.o)
-		if err != nil {
-			return err
-		}
-		b.next = &Found{File: b.file, Data: buf, Indexed: b.run, buf: buf, pool: &b.d.buffers}
-	}
-	b.next.Chunks = append(b.next.Chunks, c)
-	b.next.Data = append(b.next.Data, data...)
-	return nil
-}
-
-// flush hands over what was collected.
-func (b *batch) flush() error {
-	f := b.next
-	if f == nil {
-		return nil
-	}
-	b.next = nil
-	n, size := len(f.Chunks), len(f.Data)
-	told := false
-	err := b.o.tell(func() {
-		told = true
-		b.sink(f)
-	})
-	if !told {
-		f.Release()
-		return err
-	}
-	b.res.Found += n
-	b.res.FoundBytes += int64(size)
-	b.d.count.found.Add(int64(n))
-	b.d.count.foundBytes.Add(int64(size))
-	return err
 }

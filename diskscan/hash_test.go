@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,11 +35,7 @@ func TestHashCutsAsTheBuilder(t *testing.T) {
 		if !slices.Equal(c.chunks, want) {
 			t.Errorf("slice %d: %d chunks, want %d", slice, len(c.chunks), len(want))
 		}
-		for _, ch := range c.chunks {
-			if !bytes.Equal(c.data[ch.ID], data[ch.Offset:ch.Offset+int64(ch.Len)]) {
-				t.Errorf("slice %d: wrong bytes at %d", slice, ch.Offset)
-			}
-		}
+		checkBytes(t, &c, data)
 		sum := int64(0)
 		for _, r := range results {
 			sum += r.Bytes
@@ -49,6 +47,90 @@ func TestHashCutsAsTheBuilder(t *testing.T) {
 			t.Errorf("slice %d: %d bytes, stats %+v", slice, sum, d.Stats())
 		}
 	}
+}
+
+// checkBytes compares what was handed over with where it says that it lay.
+func checkBytes(t *testing.T, c *collector, data []byte) {
+	t.Helper()
+	for _, ch := range c.chunks {
+		if !bytes.Equal(c.data[ch.ID], data[ch.Offset:ch.Offset+int64(ch.Len)]) {
+			t.Errorf("wrong bytes at %d", ch.Offset)
+		}
+	}
+}
+
+// However many processors cut a slice, and whatever is expected of it, they find the elements that one finds.
+func TestHashOnManyProcessors(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for round := range 3 {
+		dir := t.TempDir()
+		data := patchwork(r, 10<<20)
+		write(t, filepath.Join(dir, "f"), data)
+		edited := slices.Clone(data)
+		for range 20 {
+			copy(edited[r.IntN(len(edited)-5000):], noise(fmt.Sprint(r.Uint64()), 5000))
+		}
+		all := refsOf(t, data)
+		cfg := Config{Slice: []int64{3 << 20, 8 << 20, 16 << 20}[round], Processors: 1}
+		want := sumOf(hashAll(t, open(t, ScopeConfig{Roots: []string{dir}}, cfg), fileAt("f"), anything, new(collector).take))
+		for name, follows := range map[string]recipe.Follows{"nothing": nil, "itself": followers(all), "another version": followers(refsOf(t, edited))} {
+			for _, n := range []int{1, 2, 7} {
+				cfg.Processors, cfg.Follows = n, follows
+				d := open(t, ScopeConfig{Roots: []string{dir}}, cfg)
+				var c collector
+				got := sumOf(hashAll(t, d, fileAt("f"), anything, c.take))
+				if got != want {
+					t.Errorf("round %d on %d processors, expecting %s: chunks, bytes and holes %v, want %v", round, n, name, got, want)
+				}
+				if !slices.Equal(c.chunks, all) {
+					t.Errorf("round %d on %d processors, expecting %s: other chunks than the builder's", round, n, name)
+				}
+				checkBytes(t, &c, data)
+			}
+		}
+	}
+}
+
+// followers expects of a file what the chunks of another are.
+func followers(chunks []Chunk) recipe.Follows {
+	next := map[recipe.ID]recipe.Expected{}
+	adjoin := func(i int) bool {
+		return i < len(chunks) && chunks[i-1].Offset+int64(chunks[i-1].Len) == chunks[i].Offset
+	}
+	for i := 1; i < len(chunks); i++ {
+		if adjoin(i) {
+			next[chunks[i-1].ID] = recipe.Expected{ID: chunks[i].ID, Len: uint32(chunks[i].Len), Last: !adjoin(i + 1)}
+		}
+	}
+	return func(id recipe.ID) (recipe.Expected, bool) {
+		x, ok := next[id]
+		return x, ok
+	}
+}
+
+// sumOf adds up slices: chunks, bytes, and bytes of holes. Where a slice ends may depend on the time that it took.
+func sumOf(slices []HashResult) (sum [3]int64) {
+	for _, r := range slices {
+		sum[0], sum[1], sum[2] = sum[0]+int64(r.Chunks), sum[1]+r.Bytes, sum[2]+r.Holes
+	}
+	return sum
+}
+
+// patchwork is data with stretches of noise, of zeros, and of one byte, which has no cuts but by length.
+func patchwork(r *rand.Rand, size int) []byte {
+	var data []byte
+	for i := 0; len(data) < size; i++ {
+		n := 1 + r.IntN(3<<20)
+		switch r.IntN(4) {
+		case 0:
+			data = append(data, make([]byte, n)...)
+		case 1:
+			data = append(data, bytes.Repeat([]byte{7}, n)...)
+		default:
+			data = append(data, noise(fmt.Sprint(r.Uint64(), i), n)...)
+		}
+	}
+	return data[:size]
 }
 
 func TestHashGivesWhatIsWanted(t *testing.T) {

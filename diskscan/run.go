@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
 )
 
 // ReadResult is what reading one run gave.
@@ -27,10 +31,9 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	start := time.Now()
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
-		p := &pass{d: d, o: o, run: &r, want: want}
-		p.batch = batch{d: d, o: o, file: r.File, sink: sink, res: &p.found, run: true}
+		p := &pass{d: d, o: o, run: &r, want: want, sink: sink, rest: r.Chunks}
 		err := p.read()
-		p.res.Found, p.res.FoundBytes = p.found.Found, p.found.FoundBytes
+		p.res.Found, p.res.FoundBytes = p.found.chunks, p.found.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
 	})
 	res.Cost = time.Since(start)
@@ -45,14 +48,16 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 
 // pass is one Read under way.
 type pass struct {
-	d     *Disk
-	o     *operation
-	run   *Run
-	want  Want
-	batch batch
-	found HashResult
+	d    *Disk
+	o    *operation
+	run  *Run
+	want Want
+	sink Sink
+
+	mu    sync.Mutex // of all below; several goroutines read
+	rest  []Chunk    // of the run, that nobody has taken
+	found tally
 	res   ReadResult
-	chunk []byte // what is being hashed
 }
 
 func (p *pass) read() error {
@@ -72,39 +77,131 @@ func (p *pass) read() error {
 	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end)
 	err = p.readChunks(fd)
 	drop(fd, spans, end)
-	return errors.Join(err, p.batch.flush())
+	return err
 }
 
-// readChunks goes through the chunks of the run.
+// minShare is how much of a run is worth a goroutine.
+const minShare = 1 << 20
+
+// readChunks goes through the chunks of the run, on all processors that hash nothing.
 func (p *pass) readChunks(fd int) error {
-	for _, c := range p.run.Chunks {
-		if err := p.o.step(); err != nil {
+	n, release := p.d.claimProcessors(int(p.run.Len / minShare))
+	defer release()
+	var g errgroup.Group
+	for range n {
+		g.Go(func() error { return p.share(fd) })
+	}
+	return g.Wait()
+}
+
+// share reads groups of chunks until none is left.
+func (p *pass) share(fd int) error {
+	for {
+		group := p.take()
+		if len(group) == 0 {
+			return nil
+		}
+		if err := p.readGroup(fd, group); err != nil {
 			return err
 		}
+	}
+}
+
+// take is the next wanted chunks, as many as a buffer holds; none at the end.
+func (p *pass) take() (group []Chunk) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for size := 0; len(p.rest) > 0; p.rest = p.rest[1:] {
+		c := p.rest[0]
 		if p.want != nil && !p.want(c.ID) {
 			continue
 		}
-		if cap(p.chunk) < c.Len {
-			p.chunk = make([]byte, c.Len)
-		}
-		data := p.chunk[:c.Len]
-		n, err := p.d.cfg.Reader.ReadAt(fd, data, c.Offset)
-		p.res.Read += int64(n)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if err != nil || p.d.cfg.Hash.Chunk(data) != c.ID || c.Len > p.d.buffers.size {
+		if c.Len > p.d.buffers.size {
 			p.stale()
 			continue
 		}
-		if err := p.batch.add(c, data); err != nil {
+		if size += c.Len; size > p.d.buffers.size {
+			break
+		}
+		group = append(group, c)
+	}
+	return group
+}
+
+// readGroup reads and hashes chunks, and hands over those that are what they should be.
+func (p *pass) readGroup(fd int, group []Chunk) error {
+	buf, err := p.d.buffers.get(p.o)
+	if err != nil {
+		return err
+	}
+	f := &Found{File: p.run.File, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
+	if err := p.fill(fd, f, group); err != nil || len(f.Chunks) == 0 {
+		f.Release()
+		return err
+	}
+	var sum tally
+	err = p.d.handOver(p.o, p.sink, f, &sum)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.found.chunks += sum.chunks
+	p.found.bytes += sum.bytes
+	return err
+}
+
+// fill reads chunks into a buffer, and leaves there what matches.
+func (p *pass) fill(fd int, f *Found, group []Chunk) error {
+	lens := make([]uint32, len(group))
+	for i := 0; i < len(group); {
+		n := i
+		for ; n < len(group) && (n == i || group[n].Offset == group[n-1].Offset+int64(group[n-1].Len)); n++ {
+			lens[n] = uint32(group[n].Len)
+		}
+		if err := p.fillStretch(fd, f, group[i:n]); err != nil {
 			return err
+		}
+		i = n
+	}
+	ids := make([]recipe.ID, len(group))
+	p.d.cfg.Hash.Chunks(ids, f.Data, lens)
+	data := f.Data
+	f.Data = f.Data[:0]
+	for i, c := range group {
+		if ids[i] == c.ID {
+			f.Chunks = append(f.Chunks, c)
+			f.Data = append(f.Data, data[:c.Len]...)
+		}
+		data = data[c.Len:]
+	}
+	if n := len(group) - len(f.Chunks); n > 0 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for range n {
+			p.stale()
 		}
 	}
 	return nil
 }
 
-// stale notes that the run was wrong, and makes the index forget the file if the run came from there.
+// fillStretch reads chunks that are neighbours. What the file has no more is zeros.
+func (p *pass) fillStretch(fd int, f *Found, chunks []Chunk) error {
+	if err := p.o.step(); err != nil {
+		return err
+	}
+	last := chunks[len(chunks)-1]
+	at, off := len(f.Data), chunks[0].Offset
+	f.Data = f.Data[:at+int(last.Offset-off)+last.Len]
+	n, err := p.d.cfg.Reader.ReadAt(fd, f.Data[at:], off)
+	clear(f.Data[at+n:])
+	p.mu.Lock()
+	p.res.Read += int64(n)
+	p.mu.Unlock()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// stale notes that a chunk was another, and makes the index forget the file if the run came from there.
 func (p *pass) stale() {
 	p.res.Stale++
 	if !p.res.Changed && p.run.id != 0 {

@@ -71,7 +71,9 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 	for _, r := range scope.Refused() {
 		t.cfg.detail("not searched: %s: %v", r.Path, r.Err)
 	}
-	disk, err := diskscan.New(diskscan.Config{Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash, Remember: maxRemembered})
+	disk, err := diskscan.New(diskscan.Config{
+		Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash, Remember: maxRemembered, Follows: t.win.follows,
+	})
 	if err != nil {
 		scope.Close()
 		closeIndex(index)

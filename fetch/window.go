@@ -47,6 +47,8 @@ type window struct {
 	open  int           // cost of the places of slots not claimed
 	max   int           // most of it before the planner waits
 	room  chan struct{} // gets a token when open falls below max
+
+	lately [maxLately]int // numbers of slots that were settled, by latelyKey
 }
 
 func newWindow(limit int) *window {
@@ -202,6 +204,7 @@ func (w *window) settle(s *slot, number int) {
 	if w.byID[s.want.ID] == number {
 		delete(w.byID, s.want.ID)
 	}
+	w.lately[latelyKey(s.want.ID)] = number
 	w.open -= s.cost()
 	for _, p := range s.more {
 		w.open -= p.cost()

@@ -41,6 +41,7 @@ type elements struct {
 	ids  []ID     // theirs
 	done int      // of them, that were given out
 	at   int64    // where the next of them begins
+	cast forecast
 }
 
 // cutAhead is how many chunks are hashed together: enough to fill the lanes of a processor.
@@ -60,10 +61,11 @@ func newElements(c *Cutter, h Hash, ahead int) *elements {
 // lookAhead is how many bytes must be known to cut one element.
 func (c *Cutter) lookAhead() int { return c.max + MinHole }
 
-// open starts at offset pos of a file.
+// open starts at offset pos of a file of which nothing is expected.
 func (e *elements) open(src io.ReaderAt, size, pos int64) {
 	e.src, e.size = src, size
 	e.buf, e.base = e.buf[:0], pos
+	e.expect(nil)
 	e.rescan(pos)
 }
 
@@ -81,7 +83,11 @@ func (e *elements) next(pos, stop int64) (Ref, error) {
 	if err := e.fill(pos, int64(e.cutter.lookAhead())); err != nil {
 		return Ref{}, err
 	}
+	if e.guess(pos, stop) {
+		return e.give(), nil
+	}
 	if e.holeAt(pos) {
+		e.cast.known = false
 		end, err := e.holeEnd(min(stop, e.size))
 		return Ref{Bytes: end - pos, Hole: true}, err
 	}
@@ -94,6 +100,7 @@ func (e *elements) give() Ref {
 	ref := Ref{ID: e.ids[e.done], Bytes: int64(e.lens[e.done]), Chunks: 1}
 	e.done++
 	e.at += ref.Bytes
+	e.cast.prev, e.cast.known = ref.ID, true
 	return ref
 }
 
@@ -108,11 +115,12 @@ func (e *elements) cut(pos, stop int64) {
 		n := e.cutter.Next(e.buf[end-e.base : limit-e.base])
 		e.lens = append(e.lens, uint32(n))
 		end += int64(n)
-		if len(e.lens) == e.most || end >= min(stop, e.size) || !e.holds(end, int64(e.cutter.lookAhead())) || e.holeAt(end) {
+		if len(e.lens) >= e.cast.ahead || end >= min(stop, e.size) || !e.holds(end, int64(e.cutter.lookAhead())) || e.holeAt(end) {
 			break
 		}
 	}
 	e.hash.Chunks(e.ids, e.buf[pos-e.base:], e.lens)
+	e.cast.ahead = min(2*e.cast.ahead, e.most)
 }
 
 // holeAt says whether a hole begins at pos. The buffer must hold what an element there takes.

@@ -35,10 +35,18 @@ func (r *ElementReader) Open(src io.ReaderAt, size int64, at Position) {
 	r.e.open(src, size, at.Offset)
 }
 
+// Expect says what the chunks of the file are expected to be, until the next Open. What is found does not depend on it,
+// but for a stretch behind a chunk that ends at a hole elsewhere and not here.
+func (r *ElementReader) Expect(f Follows) { r.e.expect(f) }
+
+// Span is how many bytes can be cut from a position where the reader was opened while all that it showed of
+// them stays valid, if Next is called with a stop no farther.
+func (r *ElementReader) Span() int64 { return int64(cap(r.e.buf) - r.e.cutter.lookAhead()) }
+
 // Position is where the next element begins.
 func (r *ElementReader) Position() Position { return r.at }
 
-// Next returns the next element and, for a chunk, its bytes, which are valid until the next call.
+// Next returns the next element and, for a chunk, its bytes, which are valid until the next call (but see Span).
 // A hole is cut off at the first multiple of HoleAlign from stop on, and goes on with the next call.
 // At the end of the file the error is io.EOF; a file that is shorter than its size is io.ErrUnexpectedEOF.
 func (r *ElementReader) Next(stop int64) (Ref, []byte, error) {
@@ -61,6 +69,7 @@ func (r *ElementReader) Next(stop int64) (Ref, []byte, error) {
 // cut returns the element at pos: what is left of a hole, or a new one.
 func (r *ElementReader) cut(pos, stop int64) (Ref, error) {
 	if r.at.InHole {
+		r.e.cast.known = false
 		r.e.rescan(pos)
 		end, err := r.e.holeEnd(stop)
 		if err != nil || end > pos {
