@@ -9,8 +9,8 @@
 //     program's, searching gets a third of the time.
 //  3. Network: a source may be asked while less is outstanding than twice what its path holds, as
 //     measured from what arrives (Path).
-//  4. CPU: planning gets a fiftieth of the time, and searching gives way to a network that keeps all
-//     cores busy.
+//  4. CPU: planning gets a fiftieth of the time. Where a fast network keeps all cores busy, searching
+//     gives way to it, or it to the search, by which of them takes more of the processor for a byte.
 //  5. Worth: a disk operation goes ahead only if it is cheaper than the network for each useful byte,
 //     or brings its chunks before the network would come to them, or ends before the network can bring
 //     anything. So the search starves by itself

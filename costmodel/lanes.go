@@ -290,7 +290,7 @@ func (p *Planner) hashed(op Op, r Result) {
 	p.learn(op, r)
 	f := p.files.at(op.ID)
 	f.hashed += sliceDone(op, r)
-	if r.Found > 0 {
+	if r.Found+r.Late > 0 {
 		f.hits = min(f.hits+1, 200)
 	} else {
 		f.misses = min(f.misses+1, 200)

@@ -65,7 +65,7 @@ func (c *learnClass) raises(p float64) bool {
 	return mean(p, c.hits, c.tries) > mean(p, c.usedHits, c.usedTries)
 }
 
-// learn takes in the first slice of a file: what it brought of the group that it was most like, against
+// learn takes in the first slice of a file: what it had of the group that it was most like, against
 // what is still wanted of that.
 func (p *Planner) learn(op Op, r Result) {
 	f := p.files.at(op.ID)
@@ -80,10 +80,11 @@ func (p *Planner) learn(op Op, r Result) {
 	}
 	part := float64(op.Len) / float64(max(1, f.size))
 	missed := part * float64(max(0, p.groups.list.at(f.pairs.group[best]).chunks))
-	if could := float64(r.Found) + missed; could >= 1 {
-		p.luck.saw(float64(r.Found) / could)
+	had := float64(r.Found + r.Late)
+	if could := had + missed; could >= 1 {
+		p.luck.saw(had / could)
 		guess := float64(f.pairs.p[best])
-		if p.learned.saw(guess, float64(r.Found)/could) {
+		if p.learned.saw(guess, had/could) {
 			p.raise.begin(classOf(guess), p.files.n)
 		}
 	}

@@ -44,6 +44,7 @@ type Result struct {
 	Seconds   float64
 	Units     int64 // bytes read (holes are not), entries listed or ids looked up
 	Found     int   // wanted chunks found; OpCheck: ids found
+	Late      int   // OpHash: chunks found that have come another way
 	Residency Residency
 	Failed    bool // it can't be read any further; it is not tried again
 }

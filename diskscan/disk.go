@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
@@ -345,3 +346,23 @@ func (d *Disk) claimProcessors(most int) (n int, release func()) {
 
 // processors is how many goroutines can hash at once.
 func processors() int { return runtime.GOMAXPROCS(0) }
+
+// onThread runs work on one thread, and tells what it took of the processor; 0 if the system does not tell.
+func onThread(work func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, ok := threadTime()
+	work()
+	after, ok2 := threadTime()
+	if !ok || !ok2 {
+		return 0
+	}
+	return after - before
+}
+
+// threadTime is how much of the processor the thread has had.
+func threadTime() (time.Duration, bool) {
+	var t unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano()), err == nil
+}

@@ -47,7 +47,9 @@ type HashResult struct {
 	Chunks     int
 	Found      int // chunks handed over
 	FoundBytes int64
-	Changed    bool  // the file changed since its hashing began
+	Known      int  // chunks that were not wanted, of which Config.Follows knows what follows
+	Changed    bool // the file changed since its hashing began
+	CPU        time.Duration
 	Late       []Run // chunks of the slice that came to be wanted after it had passed them; see Config.Remember
 	Cost       time.Duration
 }
@@ -63,7 +65,8 @@ func (d *Disk) Hash(ctx context.Context, f File, from HashState, want Want, sink
 	var res HashResult
 	err := d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
 		s := &slice{d: d, o: o, file: f, at: from, want: want, sink: sink}
-		err := s.run()
+		var err error
+		s.res.CPU += onThread(func() { err = s.run() })
 		return errors.Join(err, o.tell(func() { res = s.res }))
 	})
 	res.Cost = time.Since(start)
@@ -196,7 +199,7 @@ func (s *slice) cut(st *unix.Stat_t) error {
 	} else {
 		all := startStrands(s, src, st.Size, workers, span)
 		at, err = all.join(own, deal)
-		all.stop()
+		s.res.CPU += all.stop()
 	}
 	s.advance(at, st.Size)
 	return err

@@ -3,6 +3,7 @@ package diskscan
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dfetch/recipe"
 )
@@ -21,6 +22,7 @@ type strands struct {
 	room chan struct{} // a token for each that may be taken and not be joined
 	quit chan struct{} // closed when nobody waits for more
 	wg   sync.WaitGroup
+	cpu  atomic.Int64 // nanoseconds of the goroutines that have ended
 }
 
 // maxStrands bounds the strands of a slice. A longer one is cut alone.
@@ -50,7 +52,7 @@ func startStrands(s *slice, src *source, size int64, workers int, span int64) *s
 		t.all = append(t.all, strand{start: at, stop: min(at+span, s.stop), done: make(chan struct{})})
 	}
 	for range workers {
-		t.wg.Go(t.work)
+		t.wg.Go(func() { t.cpu.Add(int64(onThread(t.work))) })
 	}
 	return t
 }
@@ -160,11 +162,12 @@ func (t *strands) free(d *strand) {
 	d.reader, d.elements = nil, nil
 }
 
-// stop ends the goroutines.
-func (t *strands) stop() {
+// stop ends the goroutines, and tells what they took of the processor.
+func (t *strands) stop() time.Duration {
 	close(t.quit)
 	t.wg.Wait()
 	for i := range t.all {
 		t.free(&t.all[i])
 	}
+	return time.Duration(t.cpu.Load())
 }

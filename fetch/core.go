@@ -83,6 +83,7 @@ type Core struct {
 	wanted      int   // chunks neither done nor lost
 	unasked     int   // of them, never asked for
 	wantedBytes int64 // their lengths
+	brought     backpressure.Counts
 	disk        *backpressure.Disk
 	cpu         *backpressure.CPU
 	requestAt   time.Time // when the disk may take more requests; zero if it may now
@@ -201,6 +202,7 @@ func (c *Core) arrived(now time.Time, ev Event) {
 		c.answer(s, ch, bit)
 		s.bad = 0
 		s.path.Arrived(now, ch.bytes())
+		c.brought.Received += ch.bytes()
 	})
 	c.done(ev.Ranges)
 	s.endLeases(ev.Ranges)
@@ -217,6 +219,10 @@ func backlogged(w *backpressure.WriterSample, outstanding int64) bool {
 func (c *Core) found(now time.Time, rs []Range) {
 	if c.search != nil {
 		c.search.progress, c.search.gain = now, now
+		c.each(rs, func(ch *chunk) {
+			c.brought.Found += int64(ch.len)
+			c.search.passed(ch.group, ch.ordinal+1)
+		})
 	}
 	c.done(rs)
 	c.trim()

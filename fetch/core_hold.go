@@ -123,7 +123,7 @@ func (s *search) worthHolding(g *group) bool {
 // patience is how long nothing may come from the disk before what it was to bring is asked of the network
 // all the same: the operations under way may be slower than was thought.
 func (s *search) patience() time.Duration {
-	if s.planner.Lucky() {
+	if s.trusting() {
 		return trustPause
 	}
 	cost := 0.0
@@ -139,7 +139,7 @@ func (s *search) heldUntil() time.Time {
 		return time.Time{}
 	}
 	from := s.progress
-	if s.planner.Lucky() {
+	if s.trusting() {
 		from = s.gain // what is trusted has to bring something
 	}
 	return from.Add(s.hold.patience)

@@ -132,7 +132,9 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 	}
 	c.pickAgain(bit, limit, &bytes, take)
 	if c.search != nil {
+		c.pickPassed(now, limit, &bytes, take)
 		c.pickOrdered(now, limit, &bytes, take)
+		c.pickBehind(now, limit, &bytes, take)
 	}
 	at, holding := &c.fresh, c.search.holding(now)
 	if holding {

@@ -13,7 +13,7 @@ func (c *Core) machine(now time.Time, ev Event) {
 		c.disk.Writeback(ev.Writeback)
 	}
 	if ev.CPU != nil {
-		c.cpu.Sample(now, *ev.CPU)
+		c.cpu.Sample(now, *ev.CPU, c.brought, c.netRate(now))
 	}
 	if ev.Writer != nil {
 		c.disk.Writer(now, *ev.Writer)
@@ -35,13 +35,4 @@ func (c *Core) mayRequest(now time.Time) bool {
 	v := c.disk.Allow(now, backpressure.Sender)
 	c.requestAt = v.Again
 	return v.Allow
-}
-
-// maySearch says whether the disk and the processor can take an operation of the search. rate is the
-// network's.
-func (c *Core) maySearch(now time.Time, w backpressure.Work, rate float64) backpressure.Verdict {
-	if v := c.disk.Allow(now, w); !v.Allow {
-		return v
-	}
-	return c.cpu.AllowSearch(now, rate)
 }

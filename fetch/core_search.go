@@ -32,6 +32,7 @@ type search struct {
 	expected      int64     // chunks of the newest group that are not planned yet
 	expectedBytes int64     // their lengths
 	hold          hold
+	behind        behind
 	barren        int       // directories listed in a row that placed no wanted file
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
@@ -92,6 +93,10 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvStated:
 		s.stated(now, ev)
 	case EvHashed:
+		c.cpu.Hashed(ev.Spent, ev.Units)
+		if ev.Late > 0 && int(ev.Group) < len(s.groups) {
+			s.passed(ev.Group, ev.First)
+		}
 		if r, ok := s.take(costmodel.OpHash, ev.ID); ok {
 			c.compareWhole(r.op, ev)
 			s.end(now, r, ev)
@@ -272,7 +277,7 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 func (s *search) end(now time.Time, r running, ev Event) {
 	s.progress = now
 	s.batchEnded(now, r, time.Duration(ev.Seconds*float64(time.Second)))
-	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Failed: ev.Failed}
+	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Late: ev.Late, Failed: ev.Failed}
 	if ev.Cached {
 		res.Residency = costmodel.Cached
 	}
@@ -352,8 +357,7 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 	if c.cfg.NoPressure {
 		return s.nextAnyhow(now, c.cfg.SearchDepth)
 	}
-	if v := c.maySearch(now, backpressure.Read, rate); !v.Allow {
-		s.refused = s.refused || v.Reason == backpressure.ReasonBusy
+	if v := c.disk.Allow(now, backpressure.Read); !v.Allow {
 		return costmodel.Op{}, v.Again, false
 	}
 	op, again, ok := s.best(now)
@@ -376,7 +380,11 @@ func (s *search) next(now time.Time, c *Core, rate float64) (costmodel.Op, time.
 
 // worthIt weighs an operation against the network, which brings rate bytes a second.
 func (s *search) worthIt(now time.Time, c *Core, op costmodel.Op, rate float64) backpressure.Verdict {
-	v := s.worth.Allow(now, s.offer(now, c, op, rate))
+	o := s.offer(now, c, op, rate)
+	v := c.cpu.AllowSearch(now, o)
+	if v.Allow {
+		v = s.worth.Allow(now, o)
+	}
 	s.refused = !v.Allow
 	return v
 }
@@ -473,7 +481,12 @@ func (c *Core) order(now time.Time) {
 // pickOrdered takes chunks that were never asked for, in the order of the groups.
 func (c *Core) pickOrdered(now time.Time, limit int64, bytes *int64, take func(*chunk)) {
 	s := c.search
+	followed := s.followed()
 	for s.pos < len(s.order) && *bytes < limit {
+		if followed && s.order[s.pos] == s.behind.group {
+			s.pos++
+			continue
+		}
 		g := &s.groups[s.order[s.pos]]
 		i := c.find(g.first)
 		for ; i < len(c.chunks) && c.chunks[i].ordinal < g.end && *bytes < limit; i++ {

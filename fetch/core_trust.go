@@ -16,23 +16,35 @@ import (
 
 // Bounds of trust.
 const (
-	surely     = 0.9                    // probability of what counts as certain
-	aheadOf    = 2                      // times that the disk must be faster than the network
-	trustPause = 250 * time.Millisecond // without a chunk from the disk ends it
-	mostBarren = 64                     // directories in a row that show nothing wanted end it for files not seen yet
+	surely      = 0.9                    // probability of what counts as certain
+	likely      = 0.5                    // the same where the processor does better without the network
+	aheadOf     = 2                      // times that the disk must be faster than the network
+	aheadBehind = 4                      // and so many times more for a file that the network can take from its end
+	trustPause  = 250 * time.Millisecond // without a chunk from the disk ends it
+	mostBarren  = 64                     // directories in a row that show nothing wanted end it for files not seen yet
 )
 
 // trust is what is known, since the last decision, of what is trusted to the search.
 type trust struct {
+	sure     float64 // probability of what counts as certain
 	later    float64 // seconds for the files that wait behind the plan
+	certain  bool    // one that the network could take from its end
 	lists    bool    // directories wait to be listed, and are worth it
 	unplaced int     // groups for which no file has been seen
 }
 
 // trusts says whether a group that a plan brings with probability p, after some seconds, is left to the search.
 func (s *search) trusts(g *group, p, seconds float64) bool {
-	return seconds < s.hold.ahead && (p >= surely || p > 0 && s.planner.Lucky() && s.planner.Namesake(g.id))
+	if s.behind.on && s.groups[s.behind.group].id == g.id {
+		sure := p >= s.hold.sure && seconds < s.hold.ahead/aheadBehind
+		s.hold.certain = s.hold.certain || sure
+		return sure
+	}
+	return seconds < s.hold.ahead && (p >= s.hold.sure || p > 0 && s.planner.Lucky() && s.planner.Namesake(g.id))
 }
+
+// trusting says whether the search is trusted with more than the next few operations.
+func (s *search) trusting() bool { return s.planner.Lucky() || s.hold.certain }
 
 // trustsLater is trusts for a group of which the plan knows nothing.
 func (s *search) trustsLater(g *group) bool {
@@ -51,9 +63,13 @@ func (c *Core) setBounds(now time.Time) {
 	s := c.search
 	later := s.hold.later
 	h := &s.hold
-	*h = hold{decided: len(s.groups), drain: c.leastDrain()}
+	*h = hold{decided: len(s.groups), drain: c.leastDrain(), trust: trust{sure: surely}}
 	h.longest = c.longestHold(h.drain)
 	rate := c.netRate(now)
+	if c.cpu.SearchAlone() {
+		h.ahead, h.sure = math.Inf(1), likely
+		return
+	}
 	if rate <= 0 || h.longest == 0 {
 		return
 	}
@@ -86,6 +102,6 @@ func (s *search) listingWorth(now time.Time, c *Core, rate float64) (costmodel.O
 	if !ok || math.IsInf(op.CPC, 1) {
 		return op, false
 	}
-	worth := s.worth
-	return op, worth.Allow(now, s.offer(now, c, op, rate)).Allow
+	worth, o := s.worth, s.offer(now, c, op, rate)
+	return op, c.cpu.AllowSearch(now, o).Allow && worth.Allow(now, o).Allow
 }

@@ -41,6 +41,8 @@ type simFile struct {
 	mtime int64
 	holds []int
 	chunk int64 // bytes a chunk
+	// number is that of the wanted file whose version it is.
+	number uint32
 }
 
 // time is what looking at everything takes.
@@ -105,9 +107,12 @@ func (w *world) hash(id uint32, count int64) {
 	w.d.next[id] = from + n
 	seconds := float64(n) / w.d.rate
 	w.disk(seconds, func() {
-		found := 0
+		found, late := 0, lateChunks{}
 		for c := from / f.chunk; c < (from+n)/f.chunk && int(c) < len(f.holds); c++ {
 			o := f.holds[c]
+			if o >= 0 && w.got[uint64(o)] > 0 {
+				late.add(uint64(o), f.number)
+			}
 			if o < 0 || w.got[uint64(o)] > 0 {
 				continue
 			}
@@ -115,7 +120,9 @@ func (w *world) hash(id uint32, count int64) {
 			w.got[uint64(o)]++
 			w.core.Step(w.now, Event{Kind: EvFound, Ranges: []Range{{uint64(o), 1}}})
 		}
-		w.core.Step(w.now, Event{Kind: EvHashed, ID: id, Seconds: seconds, Units: n, Found: found, Failed: from+n >= f.size})
+		ev := Event{Kind: EvHashed, ID: id, Seconds: seconds, Units: n, Found: found, Failed: from+n >= f.size}
+		late.tell(&ev)
+		w.core.Step(w.now, ev)
 	})
 }
 
@@ -157,7 +164,7 @@ func (w *world) addFile(chunks int, has func() bool) {
 	number, first := len(*old), len(w.lens)
 	lens := lensOf(chunks, simChunk)
 	w.lens = append(w.lens, lens...)
-	f := simFile{name: fmt.Sprintf("part%d.dat", number), size: sum(lens), mtime: 2e18, chunk: simChunk}
+	f := simFile{name: fmt.Sprintf("part%d.dat", number), size: sum(lens), mtime: 2e18, chunk: simChunk, number: uint32(number)}
 	w.core.Step(w.now, Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new"}, Name: f.name, Size: f.size, MTime: 1e18}})
 	w.core.Step(w.now, Event{Kind: EvPlanned, First: uint64(first), Lens: lens, Group: uint32(number)})
 	for c := range chunks {

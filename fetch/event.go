@@ -111,6 +111,8 @@ type Event struct {
 	Seconds   float64     `json:"sec,omitempty"`   // what the operation took
 	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed without the holes
 	Found     int         `json:"found,omitempty"` // wanted chunks in the slice
+	Late      int         `json:"late,omitempty"`  // EvHashed: chunks in it that have come another way, the last one of Group and right before First
+	Spent     float64     `json:"spent,omitempty"` // EvHashed: seconds of the processor
 	Cached    bool        `json:"cached,omitempty"`
 	Failed    bool        `json:"failed,omitempty"` // it can't be read any further
 

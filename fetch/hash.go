@@ -2,9 +2,11 @@ package fetch
 
 import (
 	"strings"
+	"sync"
 	"time"
 
 	"dfetch/diskscan"
+	"dfetch/recipe"
 )
 
 // hashFlush is after how long the loop is told of what a batch has come to, though it goes on.
@@ -68,8 +70,10 @@ func (h *hashing) file(id uint32, n int64) {
 	s.mu.Unlock()
 	tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
 	f.next.Slice = n
-	res, err := s.disk.Hash(s.ctx, f.file, f.next, s.loop.win.wantsID, func(found *diskscan.Found) { h.note(s.take(found, tr)...) })
-	late := s.numberRuns(EvRecalled, res.Late)
+	var late lateChunks
+	wants := func(id recipe.ID) bool { return s.loop.win.wantsOr(id, late.add) }
+	res, err := s.disk.Hash(s.ctx, f.file, f.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr)...) })
+	recalled := s.numberRuns(EvRecalled, res.Late)
 	if res.Done && len(res.Late) == 0 {
 		tr.end(res.Size)
 	}
@@ -79,13 +83,39 @@ func (h *hashing) file(id uint32, n int64) {
 	if err == nil && res.Done && !res.Changed && !f.early && len(res.Late) == 0 && len(tr.events) == 0 {
 		s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
 	}
-	if len(late.Runs) > 0 {
-		h.note(late)
+	if len(recalled.Runs) > 0 {
+		h.note(recalled)
 	}
-	h.note(append(tr.events, Event{
-		Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late),
+	done := Event{
+		Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late), Spent: res.CPU.Seconds(),
 		Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
-	})...)
+	}
+	late.tell(&done)
+	h.note(append(tr.events, done)...)
+}
+
+// lateChunks are those of a slice that have come another way. The cutter asks for each once or twice. An
+// operation that was left alone may still ask.
+type lateChunks struct {
+	mu    sync.Mutex
+	n     int
+	group uint32 // of the last one
+	end   uint64 // the ordinal behind it
+}
+
+func (l *lateChunks) add(ord uint64, group uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ord >= l.end {
+		l.n, l.group, l.end = l.n+1, group, ord+1
+	}
+}
+
+// tell notes in an event what there was.
+func (l *lateChunks) tell(ev *Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ev.Late, ev.Group, ev.First = l.n, l.group, l.end
 }
 
 // take writes chunks that were found to their places. It returns what the loop is to be told of them.

@@ -24,6 +24,20 @@ func (w *window) number(id recipe.ID) (int, bool) {
 
 func latelyKey(id recipe.ID) int { return int(binary.LittleEndian.Uint16(id[:])) % maxLately }
 
+// wantsOr says whether a chunk is open; if it was settled lately, it tells which it is.
+func (w *window) wantsOr(id recipe.ID, settled func(ord uint64, group uint32)) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.byID[id]; ok {
+		return true
+	}
+	if n, ok := w.number(id); ok {
+		s := &w.slots[n-w.base]
+		settled(s.want.Ordinal, s.group)
+	}
+	return false
+}
+
 // follows is which chunk follows another one in the file that needs it, as a recipe.Follows.
 func (w *window) follows(id recipe.ID) (recipe.Expected, bool) {
 	w.mu.Lock()
