@@ -44,6 +44,7 @@ var UnknownCPU = CPUSample{Idle: -1, Total: -1}
 func (c *CPU) Sample(now time.Time, s CPUSample, n Counts, rate float64) {
 	if s.Total < 0 || s.Idle < 0 {
 		c.sampled, c.idle = time.Time{}, average{}
+		c.shared.stop()
 		return
 	}
 	if !c.sampled.IsZero() {
@@ -54,10 +55,11 @@ func (c *CPU) Sample(now time.Time, s CPUSample, n Counts, rate float64) {
 		c.idle.add(idle / total)
 		c.shared.window(now, now.Sub(c.sampled).Seconds(), (total-idle)/100, n, c.full(rate), rate)
 	}
+	c.shared.counted = n
 	c.last, c.sampled = s, now
 }
 
-// Hashed takes in what hashing some bytes took of the processor, in seconds.
+// Hashed takes in what reading and hashing some bytes took of the processor, in seconds.
 func (c *CPU) Hashed(seconds float64, bytes int64) { c.shared.hashed(seconds, bytes) }
 
 // Planned tells that planning has ended and how long it took, 0 if that is not known yet. It may be

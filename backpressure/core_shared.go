@@ -51,7 +51,10 @@ type shared struct {
 	next          time.Time
 }
 
-// hashed takes in what hashing some bytes took of the processor.
+// stop forgets the window, as nothing is known of the cores.
+func (s *shared) stop() { s.alone, s.spent = false, 0 }
+
+// hashed takes in what reading and hashing some bytes took of the processor.
 func (s *shared) hashed(seconds float64, bytes int64) {
 	s.spent += seconds
 	if seconds > 0 && bytes > 0 {
@@ -74,7 +77,7 @@ func (s *shared) window(now time.Time, took, busy float64, n Counts, full bool, 
 	if received >= leastWindow {
 		s.network.add(max(0, busy-s.spent), float64(received))
 	}
-	s.spent, s.counted = 0, n
+	s.spent, s.counted = max(0, s.spent-busy), n // what is told at the end of a long slice belongs to several windows
 	if !s.alone {
 		s.alone = full && !now.Before(s.next) && found > 0 && cheaper*s.hashing() < s.network.perByte()
 		s.rate, s.bad = rate, 0

@@ -64,7 +64,7 @@ func (c Config) withDefaults() Config {
 
 // Why an operation did not come to its end.
 var (
-	// ErrStalled: it made no progress for the stall time. Its goroutine and its slot stay taken.
+	// ErrStalled: it made no progress for the stall time. Its goroutines and its slot stay taken.
 	ErrStalled = errors.New("no progress")
 	// ErrClosed: the Disk is closed.
 	ErrClosed = errors.New("disk search is closed")

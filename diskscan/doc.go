@@ -7,13 +7,14 @@
 //     through these handles alone; no symlink is followed and no mount is crossed (scope.go).
 //  2. Stat lists one directory, a batch of entries at a time (stat.go).
 //  3. Hash reads one slice of a file, cuts it as a recipe's builder does, hands the chunks that are
-//     wanted to a callback, and tells the index what it saw (hash.go).
+//     wanted to a callback, and tells the index what it saw (hash.go). Processors that hash nothing else help
+//     (strand.go). Where a chunk is known, the one that Config.Follows names is looked for behind it first.
 //  4. Check looks ids up in the index, in one sorted sweep, and confirms the files of the hits by their
 //     metadata. The hits become runs: stretches of files to be read at one go (check.go, run.go).
 //  5. Read reads one run, hashes what it read and hands over what matches.
 //
 // Operations run on goroutines of their own, a few a device. An operation that does not come back, on a
-// mount that hangs, keeps its slot of that device and nothing else: its caller goes on when its
+// mount that hangs, keeps its slot of that device, and its processors count as taken: its caller goes on when its
 // context ends or the stall time is over.
 //
 // Bytes that are handed over were hashed in the buffer that is handed over. So a file that changes under the

@@ -47,7 +47,6 @@ type HashResult struct {
 	Chunks     int
 	Found      int // chunks handed over
 	FoundBytes int64
-	Known      int  // chunks that were not wanted, of which Config.Follows knows what follows
 	Changed    bool // the file changed since its hashing began
 	CPU        time.Duration
 	Late       []Run // chunks of the slice that came to be wanted after it had passed them; see Config.Remember
@@ -66,7 +65,8 @@ func (d *Disk) Hash(ctx context.Context, f File, from HashState, want Want, sink
 	err := d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
 		s := &slice{d: d, o: o, file: f, at: from, want: want, sink: sink}
 		var err error
-		s.res.CPU += onThread(func() { err = s.run() })
+		took := onThread(func() { err = s.run() })
+		s.res.CPU += took
 		return errors.Join(err, o.tell(func() { res = s.res }))
 	})
 	res.Cost = time.Since(start)
@@ -190,11 +190,15 @@ func (s *slice) cut(st *unix.Stat_t) error {
 		return time.Now().Before(late), err
 	}
 	span := own.Span() / int64(s.d.cfg.Profile.Max) * int64(s.d.cfg.Profile.Max)
-	workers, release := s.d.claimProcessors(int(min((s.stop-s.at.Offset)/span, maxStrands)))
+	strands := int(min((s.stop-s.at.Offset)/span, maxStrands+1))
+	if strands > maxStrands {
+		strands = 1
+	}
+	workers, release := s.d.claimProcessors(strands)
 	defer release()
 	var at recipe.Position
 	var err error
-	if workers == 1 || s.stop-s.at.Offset > maxStrands*span {
+	if workers == 1 {
 		at, err = s.cutAlone(own, src, st.Size, deal)
 	} else {
 		all := startStrands(s, src, st.Size, workers, span)

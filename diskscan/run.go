@@ -22,6 +22,7 @@ type ReadResult struct {
 	Stale      int   // chunks whose bytes were others
 	Changed    bool  // the file is not what it was
 	Cost       time.Duration
+	CPU        time.Duration
 }
 
 // Read reads the chunks of a run that are still wanted (nil: all), hashes them, and hands over those whose
@@ -32,7 +33,9 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
 		p := &pass{d: d, o: o, run: &r, want: want, sink: sink, rest: r.Chunks}
-		err := p.read()
+		var err error
+		took := onThread(func() { err = p.read() })
+		p.res.CPU += took
 		p.res.Found, p.res.FoundBytes = p.found.chunks, p.found.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
 	})
@@ -89,7 +92,13 @@ func (p *pass) readChunks(fd int) error {
 	defer release()
 	var g errgroup.Group
 	for range n {
-		g.Go(func() error { return p.share(fd) })
+		g.Go(func() (err error) {
+			took := onThread(func() { err = p.share(fd) })
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.res.CPU += took
+			return err
+		})
 	}
 	return g.Wait()
 }

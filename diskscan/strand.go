@@ -119,7 +119,7 @@ func (t *strands) joinOne(d *strand, at *recipe.Position, own *recipe.ElementRea
 		for len(rest) > 0 && rest[0].off < at.Offset {
 			rest = rest[1:]
 		}
-		if len(rest) > 0 && rest[0].off == at.Offset && (!at.InHole || at.Offset == t.s.at.Offset) {
+		if len(rest) > 0 && rest[0].off == at.Offset && (!at.InHole || rest[0].ref.Hole || at.Offset == t.s.at.Offset) {
 			return t.dealAll(d, rest, at, deal)
 		}
 		if !opened {

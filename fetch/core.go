@@ -133,7 +133,7 @@ func (c *Core) Step(now time.Time, ev Event) {
 	case EvDecided:
 		c.decided(now, ev)
 	case EvFound:
-		c.found(now, ev.Ranges)
+		c.found(now, ev)
 	case EvFailed:
 		c.failed(now, ev.Source, ev.Ranges, ev.Why)
 	default:
@@ -216,15 +216,17 @@ func backlogged(w *backpressure.WriterSample, outstanding int64) bool {
 }
 
 // found takes in chunks that the disk had.
-func (c *Core) found(now time.Time, rs []Range) {
+func (c *Core) found(now time.Time, ev Event) {
 	if c.search != nil {
 		c.search.progress, c.search.gain = now, now
-		c.each(rs, func(ch *chunk) {
+		c.each(ev.Ranges, func(ch *chunk) {
 			c.brought.Found += int64(ch.len)
-			c.search.passed(ch.group, ch.ordinal+1)
+			if ev.InOrder {
+				c.search.passed(ch.group, ch.ordinal+1)
+			}
 		})
 	}
-	c.done(rs)
+	c.done(ev.Ranges)
 	c.trim()
 }
 

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"slices"
 	"time"
 
 	"dfetch/costmodel"
@@ -11,42 +12,46 @@ import (
 // did not have, and after that goes from the file's end to meet the disk: in blocks, each of them forward, since a sender
 // reads backward badly.
 
-// behindBlock is the chunks of a block. Shorter files are asked for as they come.
-const behindBlock = 512
+// Bounds of what is taken from the end.
+const (
+	behindBlock = 512 // chunks of a block; files of less than two are asked for as they come
+	maxStrips   = 16  // of what was planned while another part was being taken
+)
 
 // behind is the file that the network takes from its end.
 type behind struct {
 	on     bool
 	group  uint32
-	passed uint64 // ordinal behind the last chunk that the disk brought
-	front  uint64 // ordinals before it were taken, as far as they can be
-	at     uint64 // next of the block
-	lo, hi uint64 // the block
-	end    uint64 // of the file, when the way down began there
-	took   bool   // something, on the way down
+	passed uint64  // ordinal behind the last chunk that the disk brought
+	front  uint64  // ordinals before it were taken, as far as they can be
+	at     uint64  // next of the block
+	stop   uint64  // its end
+	strips []strip // not taken yet, the last one first; as more is planned, there are more
+	end    uint64  // what is planned and in strips
 }
+
+// strip is a part of the file.
+type strip struct{ from, to uint64 }
 
 // passed notes that the disk has come to an ordinal of a group, in the order of the local file.
 func (s *search) passed(group uint32, ord uint64) {
 	b := &s.behind
-	if !b.on || b.group != group {
+	if b.group != group || !b.on {
+		if int(group) >= len(s.groups) || s.followed() {
+			return
+		}
 		g := &s.groups[group]
 		if !s.hashing() || !g.known || g.end-g.begin < 2*behindBlock {
 			return
 		}
-		*b = behind{on: true, group: group, front: g.begin}
+		*b = behind{on: true, group: group, front: g.begin, end: g.begin}
 	}
 	b.passed = max(b.passed, ord)
 }
 
 // hashing says whether a file is being hashed.
 func (s *search) hashing() bool {
-	for i := range s.running {
-		if s.running[i].op.Kind == costmodel.OpHash {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.running, func(r running) bool { return r.op.Kind == costmodel.OpHash })
 }
 
 // followed says whether a file is taken from its end at present: until the disk is through with it, even while it rests.
@@ -76,16 +81,9 @@ func (c *Core) pickBehind(now time.Time, limit int64, bytes *int64, take func(*c
 		return
 	}
 	b := &s.behind
-	if end := s.groups[b.group].end; b.took && end-b.passed > 2*(b.end-min(b.end, b.passed)) {
-		b.lo, b.at, b.hi = 0, 0, 0 // much more has been planned
-	}
-	for *bytes < limit {
-		if b.at >= b.hi && !b.below(s.groups[b.group].end) {
-			return
-		}
-		before := *bytes
-		b.at = c.takeFrom(now, max(b.at, b.passed), b.hi, limit, bytes, take)
-		b.took = b.took || *bytes > before
+	b.grow(s.groups[b.group].end)
+	for *bytes < limit && (b.at < b.stop || b.nextBlock()) {
+		b.at = c.takeFrom(now, max(b.at, b.passed), b.stop, limit, bytes, take)
 	}
 }
 
@@ -104,19 +102,30 @@ func (c *Core) takeFrom(now time.Time, from, to uint64, limit int64, bytes *int6
 	return to
 }
 
-// below goes on to the block below; when the disk is met, to what is the end by now. It says false if nothing is left.
-func (b *behind) below(end uint64) bool {
-	hi := b.lo
-	if hi <= b.passed {
-		if !b.took && b.end == end {
-			return false
+// grow takes in that the file is planned up to an ordinal.
+func (b *behind) grow(end uint64) {
+	if end <= b.end {
+		return
+	}
+	if n := len(b.strips); n > 0 && (b.strips[n-1].to == b.end || n == maxStrips) {
+		b.strips[n-1].to = end
+	} else {
+		b.strips = append(b.strips, strip{b.end, end})
+	}
+	b.end = end
+}
+
+// nextBlock goes on to the block below, or to the next strip. It says false if nothing is left.
+func (b *behind) nextBlock() bool {
+	for n := len(b.strips); n > 0; n = len(b.strips) {
+		last := &b.strips[n-1]
+		if from := max(last.from, b.passed); from < last.to {
+			b.stop = last.to
+			b.at = max(from, last.to-min(last.to, behindBlock))
+			last.to = b.at
+			return true
 		}
-		hi, b.took, b.end = end, false, end
+		b.strips = b.strips[:n-1]
 	}
-	if hi <= b.passed {
-		return false
-	}
-	b.hi, b.lo = hi, max(b.passed, hi-min(hi, behindBlock))
-	b.at = b.lo
-	return true
+	return false
 }

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -24,6 +25,40 @@ func TestDiskAndNetworkMeetInAFile(t *testing.T) {
 		bytes := float64(chunks * simChunk)
 		if both := bytes / (tt.network + tt.disk); took > tt.most*both {
 			t.Errorf("network %.0f MB/s, disk %.0f MB/s: %.2f s, both together %.2f s, the network alone %.2f s", tt.network/1e6, tt.disk/1e6, took, both, bytes/tt.network)
+		}
+	}
+}
+
+// However a file is planned while it is taken from its end, each chunk that the disk has not passed is taken.
+func TestBlocksFromTheEnd(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for round := range 200 {
+		b := behind{on: true}
+		end, again := uint64(0), 0
+		taken := map[uint64]bool{}
+		for {
+			if end < 20_000 && rng.IntN(3) > 0 {
+				end += rng.Uint64N(4000)
+			}
+			b.grow(end)
+			b.passed += rng.Uint64N(100)
+			if !b.nextBlock() && end >= 20_000 {
+				break
+			}
+			for ord := max(b.at, b.passed); ord < b.stop; ord++ {
+				if taken[ord] {
+					again++
+				}
+				taken[ord] = true
+			}
+		}
+		for ord := b.passed; ord < end; ord++ {
+			if !taken[ord] {
+				t.Fatalf("round %d: chunk %d of %d was not taken", round, ord, end)
+			}
+		}
+		if len(b.strips) > maxStrips || again > 4*behindBlock {
+			t.Errorf("round %d: %d strips, %d chunks were looked at again", round, len(b.strips), again)
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		s.stated(now, ev)
 	case EvHashed:
 		c.cpu.Hashed(ev.Spent, ev.Units)
-		if ev.Late > 0 && int(ev.Group) < len(s.groups) {
+		if ev.Late > 0 {
 			s.passed(ev.Group, ev.First)
 		}
 		if r, ok := s.take(costmodel.OpHash, ev.ID); ok {
@@ -111,6 +111,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		c.addRuns(now, ev)
 		s.ended(now, costmodel.OpCheck, ev)
 	case EvRead:
+		c.cpu.Hashed(ev.Spent, ev.Units)
 		if r, ok := s.take(costmodel.OpRead, ev.ID); ok {
 			s.end(now, r, ev)
 			c.release(r.op.ID)

@@ -21,6 +21,7 @@ const (
 	aheadOf     = 2                      // times that the disk must be faster than the network
 	aheadBehind = 4                      // and so many times more for a file that the network can take from its end
 	trustPause  = 250 * time.Millisecond // without a chunk from the disk ends it
+	slowedBy    = 1.5                    // times as long the search may seem to take while the network takes its processor
 	mostBarren  = 64                     // directories in a row that show nothing wanted end it for files not seen yet
 )
 
@@ -35,7 +36,7 @@ type trust struct {
 
 // trusts says whether a group that a plan brings with probability p, after some seconds, is left to the search.
 func (s *search) trusts(g *group, p, seconds float64) bool {
-	if s.behind.on && s.groups[s.behind.group].id == g.id {
+	if h := &s.hold; h.sure == surely && s.behind.on && s.groups[s.behind.group].id == g.id {
 		sure := p >= s.hold.sure && seconds < s.hold.ahead/aheadBehind
 		s.hold.certain = s.hold.certain || sure
 		return sure
@@ -66,14 +67,14 @@ func (c *Core) setBounds(now time.Time) {
 	*h = hold{decided: len(s.groups), drain: c.leastDrain(), trust: trust{sure: surely}}
 	h.longest = c.longestHold(h.drain)
 	rate := c.netRate(now)
-	if c.cpu.SearchAlone() {
-		h.ahead, h.sure = math.Inf(1), likely
+	alone := float64(c.wantedBytes) / rate
+	if c.cpu.SearchAlone() && rate > 0 {
+		h.ahead, h.sure, h.certain = slowedBy*alone, likely, true
 		return
 	}
 	if rate <= 0 || h.longest == 0 {
 		return
 	}
-	alone := float64(c.wantedBytes) / rate
 	if alone*s.planner.Lacking() < s.planner.Planned()+later {
 		h.ahead = alone / aheadOf
 	}

@@ -118,7 +118,7 @@ func (w *world) hash(id uint32, count int64) {
 			}
 			found++
 			w.got[uint64(o)]++
-			w.core.Step(w.now, Event{Kind: EvFound, Ranges: []Range{{uint64(o), 1}}})
+			w.core.Step(w.now, Event{Kind: EvFound, Ranges: []Range{{uint64(o), 1}}, InOrder: true})
 		}
 		ev := Event{Kind: EvHashed, ID: id, Seconds: seconds, Units: n, Found: found, Failed: from+n >= f.size}
 		late.tell(&ev)

@@ -97,7 +97,9 @@ type Event struct {
 
 	Starved bool `json:"dry,omitempty"` // EvArrived: as sources.Batch has it
 
-	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number
+	InOrder bool `json:"o,omitempty"` // EvFound: by hashing a file, in the order of its content
+
+	Group     uint32      `json:"g,omitempty"` // EvPlanned: the file's number; EvHashed: see Late
 	File      *WantedFile `json:"file,omitempty"`
 	ID        uint32      `json:"id,omitempty"`
 	Root      []string    `json:"root,omitempty"`

@@ -72,7 +72,7 @@ func (h *hashing) file(id uint32, n int64) {
 	f.next.Slice = n
 	var late lateChunks
 	wants := func(id recipe.ID) bool { return s.loop.win.wantsOr(id, late.add) }
-	res, err := s.disk.Hash(s.ctx, f.file, f.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr)...) })
+	res, err := s.disk.Hash(s.ctx, f.file, f.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr.found)...) })
 	recalled := s.numberRuns(EvRecalled, res.Late)
 	if res.Done && len(res.Late) == 0 {
 		tr.end(res.Size)
@@ -118,8 +118,9 @@ func (l *lateChunks) tell(ev *Event) {
 	ev.Late, ev.Group, ev.First = l.n, l.group, l.end
 }
 
-// take writes chunks that were found to their places. It returns what the loop is to be told of them.
-func (s *searcher) take(f *diskscan.Found, tr *trail) []Event {
+// take writes chunks that were found to their places, and notes where they were. It returns what the loop is to be told
+// of them.
+func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
 	defer f.Release()
 	var got []Range
 	data := f.Data
@@ -130,12 +131,12 @@ func (s *searcher) take(f *diskscan.Found, tr *trail) []Event {
 				return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
 			})
 			got = appendOrdinal(got, c.want.Ordinal)
-			tr.found(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
+			note(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 		}
 		data = data[ch.Len:]
 	}
 	if got == nil {
 		return nil
 	}
-	return []Event{{Kind: EvFound, Ranges: got}}
+	return []Event{{Kind: EvFound, Ranges: got, InOrder: !f.Indexed}}
 }

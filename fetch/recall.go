@@ -1,8 +1,10 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"dfetch/costmodel"
 	"dfetch/diskscan"
@@ -98,6 +100,7 @@ func (s *searcher) read(id uint32) {
 			ev.Seconds += res.Cost.Seconds()
 			ev.Units += r.Len + runCost
 			ev.Found += res.Found
+			ev.Spent += res.CPU.Seconds()
 			ev.Failed = ev.Failed || err != nil
 			cold += res.Cold
 			if errors.Is(err, context.Canceled) {
@@ -111,7 +114,14 @@ func (s *searcher) read(id uint32) {
 
 func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadResult, error) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
-	res, err := s.disk.Read(ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) { s.loop.mail.post(s.take(found, tr)...) })
+	var spots []spot // in any order: several goroutines read
+	res, err := s.disk.Read(ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) {
+		s.loop.mail.post(s.take(found, func(at spot) { spots = append(spots, at) })...)
+	})
+	slices.SortFunc(spots, func(a, b spot) int { return cmp.Compare(a.off, b.off) })
+	for _, at := range spots {
+		tr.found(at)
+	}
 	tr.end(r.File.Size)
 	s.loop.mail.post(tr.events...)
 	return res, err

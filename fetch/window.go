@@ -34,6 +34,7 @@ type slot struct {
 	near    *stretch       // where bytes like it lie on this machine; nil: not known
 	patch   *sources.Patch // what is missing of it when they were compared; nil: all of it
 	claimed bool           // its bytes are here or given up; no place can be added
+	own     bool           // this machine's disk brought them
 }
 
 // window holds the planned chunks that have not come. Slots are added in the order of their ordinals
@@ -193,7 +194,7 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 		return claimed{}, false
 	}
 	s := &w.slots[number-w.base]
-	s.claimed = true
+	s.claimed, s.own = true, true
 	c := claimed{want: s.want, place: s.place, more: s.more, group: s.group}
 	w.settle(s, number)
 	w.trim()

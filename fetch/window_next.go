@@ -24,7 +24,7 @@ func (w *window) number(id recipe.ID) (int, bool) {
 
 func latelyKey(id recipe.ID) int { return int(binary.LittleEndian.Uint16(id[:])) % maxLately }
 
-// wantsOr says whether a chunk is open; if it was settled lately, it tells which it is.
+// wantsOr says whether a chunk is open; if it was settled lately, and not by the disk, it tells which it is.
 func (w *window) wantsOr(id recipe.ID, settled func(ord uint64, group uint32)) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -32,8 +32,9 @@ func (w *window) wantsOr(id recipe.ID, settled func(ord uint64, group uint32)) b
 		return true
 	}
 	if n, ok := w.number(id); ok {
-		s := &w.slots[n-w.base]
-		settled(s.want.Ordinal, s.group)
+		if s := &w.slots[n-w.base]; !s.own {
+			settled(s.want.Ordinal, s.group)
+		}
 	}
 	return false
 }

@@ -74,7 +74,7 @@ func (e *elements) foresee(pos, stop int64) int64 {
 	for after := c.prev; len(c.ids) < c.chain && pos < min(stop, e.size); {
 		x, ok := c.follows(after)
 		end := pos + int64(x.Len)
-		if !ok || x.Len == 0 || int(x.Len) > e.cutter.max || end > e.size || !e.holds(pos, int64(x.Len)) || x.Last && end != e.size {
+		if !ok || int(x.Len) > e.cutter.max || int(x.Len) < e.cutter.min && !x.Last || x.Len == 0 || end > e.size || !e.holds(pos, int64(x.Len)) || x.Last && end != e.size {
 			break
 		}
 		c.ids, e.lens = append(c.ids, x.ID), append(e.lens, x.Len)

@@ -35,8 +35,9 @@ func (r *ElementReader) Open(src io.ReaderAt, size int64, at Position) {
 	r.e.open(src, size, at.Offset)
 }
 
-// Expect says what the chunks of the file are expected to be, until the next Open. What is found does not depend on it,
-// but for a stretch behind a chunk that ends at a hole elsewhere and not here.
+// Expect says what the chunks of the file are expected to be, until the next Open. The elements are those that Cut finds
+// as long as the expected chunks are such as Cut makes; an expected chunk that no builder would have made counts as an
+// element where its content lies.
 func (r *ElementReader) Expect(f Follows) { r.e.expect(f) }
 
 // Span is how many bytes can be cut from a position where the reader was opened while all that it showed of
