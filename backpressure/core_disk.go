@@ -102,7 +102,7 @@ func (d *Disk) SearchStarted() {
 	d.others.searchStarted()
 }
 
-// SearchEnded tells that one has ended, and how long it took.
+// SearchEnded tells that one has ended, and how long it kept the disk busy.
 func (d *Disk) SearchEnded(now time.Time, took time.Duration) {
 	d.searching = max(0, d.searching-1)
 	d.others.searchEnded(now, took)

@@ -82,8 +82,8 @@ func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate floa
 	}
 }
 
-// batchEnded takes in the end of one operation of a batch. The batch ends with its last one, which has taken as
-// long as all of them.
+// batchEnded takes in the end of one operation of a batch, and how long it kept the disk busy. The batch ends with its last
+// one, which has kept it as long as all of them.
 func (s *search) batchEnded(now time.Time, r running, took time.Duration) {
 	took += r.before
 	i := slices.IndexFunc(s.running, func(o running) bool { return o.batch == r.batch })

@@ -277,12 +277,20 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 // end takes in the end of an operation that is no longer among those under way.
 func (s *search) end(now time.Time, r running, ev Event) {
 	s.progress = now
-	s.batchEnded(now, r, time.Duration(ev.Seconds*float64(time.Second)))
+	s.batchEnded(now, r, diskTime(ev))
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Late: ev.Late, Failed: ev.Failed}
 	if ev.Cached {
 		res.Residency = costmodel.Cached
 	}
 	s.planner.Done(r.op, res)
+}
+
+// diskTime is how long an operation kept the disk busy: what lies in memory takes none of it.
+func diskTime(ev Event) time.Duration {
+	if ev.Cached {
+		return 0
+	}
+	return time.Duration(ev.Seconds * float64(time.Second))
 }
 
 // netRate is the rate of all sources together, or what bounds it before any was measured; negative

@@ -17,6 +17,7 @@ type simDisk struct {
 	free     time.Time
 	next     map[uint32]int64 // how far a file has been hashed
 	starts   []simOp
+	cached   bool // all files are in memory
 }
 
 // simOp is when the disk began with an operation, and how long it took.
@@ -120,7 +121,7 @@ func (w *world) hash(id uint32, count int64) {
 			w.got[uint64(o)]++
 			w.core.Step(w.now, Event{Kind: EvFound, Ranges: []Range{{uint64(o), 1}}, InOrder: true})
 		}
-		ev := Event{Kind: EvHashed, ID: id, Seconds: seconds, Units: n, Found: found, Failed: from+n >= f.size}
+		ev := Event{Kind: EvHashed, ID: id, Seconds: seconds, Units: n, Found: found, Cached: w.d.cached, Failed: from+n >= f.size}
 		late.tell(&ev)
 		w.core.Step(w.now, ev)
 	})

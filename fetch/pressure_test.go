@@ -70,6 +70,24 @@ func TestSearchLeavesABusyDisk(t *testing.T) {
 	}
 }
 
+// TestBusyDiskAndFilesInMemory: what lies in memory is searched as if the disk were idle.
+func TestBusyDiskAndFilesInMemory(t *testing.T) {
+	var took [2]time.Duration
+	for i, cached := range []bool{false, true} {
+		w := newWorld(1, CoreConfig{Search: true}, nil, &simSource{opens: true, rate: 2.5e6, rtt: 40 * time.Millisecond})
+		w.addDisk(&simDisk{statCost: 1e-4, rate: 400e6, cached: cached})
+		for range 20 {
+			w.addFile(4000, func() bool { return true })
+		}
+		w.watch(w.now, backpressure.DiskSample{})
+		took[i] = w.runPlanned(time.Hour, w.lens)
+		w.checkAll(t)
+	}
+	if 2*took[1] > took[0] {
+		t.Errorf("on a busy disk: files in memory %v, others %v", took[1], took[0])
+	}
+}
+
 // TestBusyDiskUnseen: where the kernel says nothing, a disk that gets ten times slower still does not
 // make the transfer slower than the network alone.
 func TestBusyDiskUnseen(t *testing.T) {
