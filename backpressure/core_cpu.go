@@ -109,6 +109,6 @@ func (c *CPU) AllowSearch(now time.Time, o Offer) Verdict {
 	return refuse(now, ReasonBusy, sampleWindow)
 }
 
-// SearchAlone says whether what the disk probably has is better left to it, however long it takes, as the
-// network's data would take more of a processor that is busy.
+// SearchAlone says whether what the disk probably has is better left to it, as the network's data would take more of a
+// processor that is busy.
 func (c *CPU) SearchAlone() bool { return c.shared.alone }

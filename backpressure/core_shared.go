@@ -77,7 +77,7 @@ func (s *shared) window(now time.Time, took, busy float64, n Counts, full bool, 
 	if received >= leastWindow {
 		s.network.add(max(0, busy-s.spent), float64(received))
 	}
-	s.spent, s.counted = max(0, s.spent-busy), n // what is told at the end of a long slice belongs to several windows
+	s.spent = max(0, s.spent-busy) // what is told at the end of a long slice belongs to several windows
 	if !s.alone {
 		s.alone = full && !now.Before(s.next) && found > 0 && cheaper*s.hashing() < s.network.perByte()
 		s.rate, s.bad = rate, 0

@@ -351,18 +351,17 @@ func processors() int { return runtime.GOMAXPROCS(0) }
 func onThread(work func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, ok := threadTime()
+	before := ThreadTime()
 	work()
-	after, ok2 := threadTime()
-	if !ok || !ok2 {
-		return 0
-	}
-	return after - before
+	return ThreadTime() - before
 }
 
-// threadTime is how much of the processor the thread has had.
-func threadTime() (time.Duration, bool) {
+// ThreadTime is the processor time of the thread that this runs on; 0 if it is not known. A goroutine that moved to
+// another thread between two calls gets a difference that means nothing.
+func ThreadTime() time.Duration {
 	var t unix.Timespec
-	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
-	return time.Duration(t.Nano()), err == nil
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }

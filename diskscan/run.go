@@ -91,7 +91,7 @@ func (p *pass) readChunks(fd int) error {
 	n, release := p.d.claimProcessors(int(p.run.Len / minShare))
 	defer release()
 	var g errgroup.Group
-	for range n {
+	for range n - 1 {
 		g.Go(func() (err error) {
 			took := onThread(func() { err = p.share(fd) })
 			p.mu.Lock()
@@ -100,7 +100,11 @@ func (p *pass) readChunks(fd int) error {
 			return err
 		})
 	}
-	return g.Wait()
+	err := p.share(fd)
+	if others := g.Wait(); err == nil {
+		err = others
+	}
+	return err
 }
 
 // share reads groups of chunks until none is left.

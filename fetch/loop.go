@@ -8,9 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dfetch/backpressure"
+	"dfetch/diskscan"
 	"dfetch/sources"
 )
 
@@ -141,27 +140,17 @@ const slowDecision = planPause / planParts
 
 // decide asks the core, and tells it how much of a processor that took: planning has a budget.
 func (l *loop) decide(now time.Time) ([]Action, time.Time) {
-	cpu := ThreadTime()
+	cpu := diskscan.ThreadTime()
 	actions, wake := l.rec.next(now)
 	end := time.Now()
 	took := end.Sub(now)
-	if spent := ThreadTime() - cpu; spent > 0 {
+	if spent := diskscan.ThreadTime() - cpu; spent > 0 {
 		took = min(took, spent) // others had the processor for the rest
 	}
 	if took >= slowDecision {
 		l.rec.step(end, Event{Kind: EvDecided, Seconds: took.Seconds()})
 	}
 	return actions, wake
-}
-
-// ThreadTime is the processor time of the thread that this runs on; 0 if it is not known. A goroutine that moved to
-// another thread between two calls gets a difference that means nothing.
-func ThreadTime() time.Duration {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
-		return 0
-	}
-	return time.Duration(t.Nano())
 }
 
 // sampleRTT is how often the sources' round trips are asked for.

@@ -20,7 +20,8 @@ const readAhead = 1 << 20 // bytes of a read; they stay in the processor's cache
 // elements cuts a file into its elements: holes, and chunks of the data between them.
 //
 // The element that begins at an offset depends on the offset and on the bytes from there on, and on nothing
-// before (what is expected there only spares the search for its end; see guess). A hole is a maximal run of zero blocks of HoleAlign bytes, MinHole bytes at least; the
+// before (what is expected there only spares the search for its end; see guess).
+// A hole is a maximal run of zero blocks of HoleAlign bytes, MinHole bytes at least; the
 // last block of the file may be short. No chunk reaches into a hole.
 type elements struct {
 	src    io.ReaderAt

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dfetch/costmodel/homes"
+	"dfetch/diskscan"
 	"dfetch/eval/proc"
 	"dfetch/eval/result"
 	"dfetch/fetch"
@@ -161,7 +162,7 @@ func judgeSearch(ctx context.Context, j *job, row homes.Row, trace string, r *re
 func timeDecisions(trace io.Reader) (fetch.Spent, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return fetch.TimeReplay(trace, fetch.ThreadTime)
+	return fetch.TimeReplay(trace, diskscan.ThreadTime)
 }
 
 // opened opens a trace for a function.
