@@ -27,17 +27,19 @@ func (c PathConfig) withDefaults() PathConfig {
 
 // Constants of a path's measurement and window.
 const (
-	shortestSpan = 20 * time.Millisecond // over which a rate is measured
-	steadyGain   = 2.0                   // times what the path holds that may be outstanding
-	openingGain  = 4.0                   // the same while the rate still rises
-	openingRoom  = 5                     // bytes that may be asked for at first, for each that came
-	rising       = 1.25                  // a measurement so many times the rate before counts as a rise
-	priorPath    = 1 << 20               // bytes a second of a path of which nothing is known
-	starvedGain  = 2.0                   // on the window, after a span in which it starved the source
-	maxBoost     = 16.0                  // of all such gains
-	boostDecay   = 0.95                  // on them, after any other span
-	farPath      = 40 * time.Millisecond // of a round trip for which Min is enough to begin with
-	maxFar       = 8                     // times Min to begin with on a longer one
+	shortestSpan = 20 * time.Millisecond  // over which a rate is measured
+	steadyGain   = 2.0                    // times what the path holds that may be outstanding
+	openingGain  = 4.0                    // the same while the rate still rises
+	openingRoom  = 5                      // bytes that may be asked for at first, for each that came
+	rising       = 1.25                   // a measurement so many times the rate before counts as a rise
+	mostRise     = 2.0                    // times the rate before that a measurement counts at most, once one was no rise
+	priorPath    = 1 << 20                // bytes a second of a path of which nothing is known
+	starvedGain  = 2.0                    // on the window, after a span in which it starved the source
+	maxBoost     = 16.0                   // of all such gains
+	boostDecay   = 0.97                   // on them, after any other span
+	farPath      = 40 * time.Millisecond  // of a round trip for which Min is enough to begin with
+	maxFar       = 8                      // times Min to begin with on a longer one
+	maxSilence   = 250 * time.Millisecond // that is made up for by what comes after it
 )
 
 // Path measures the path to a source and decides how much may be outstanding on it. Make it with
@@ -46,6 +48,9 @@ const (
 // The rate is that of spans of a round trip, 20 ms at least, in which something was outstanding: idle
 // time says nothing about the path. It follows a rise at once, so that the window opens as fast as the
 // path does, and a fall slowly.
+//
+// What comes in a bunch after a silence, since a packet was lost or the processor had no time, did not come
+// faster: it is counted as if it had come at the known rate, until the silence is used up (maxSilence of it).
 //
 // On a path that loses packets what comes after a lost one waits for it, so that the rate seems lower, and
 // more has to be outstanding, than the path would need. The source knows best whether it has enough to send:
@@ -57,14 +62,16 @@ type Path struct {
 	opening     bool          // the last measurement was a rise
 	opened      bool          // one was not
 	settled     bool          // one was not, although the source had enough to send
-	came        int64         // bytes that arrived until then
+	came        bool          // something has
 	outstanding int64
-	mark        time.Time     // up to when busy has been counted
+	mark        time.Time     // up to when busy and silence have been counted
 	busy        time.Duration // time with something outstanding, in the present span
-	bytes       int64         // that arrived in it
+	silence     time.Duration // the same that is not in busy, as what came took less at the known rate
+	bytes       int64         // that arrived in the present span
+	before      [2]int64      // the same of the two spans before
 	boost       float64       // times what the rate says that may be outstanding
-	refused     bool          // more was to be asked for in the span than might be outstanding
-	starved     bool          // and the source ran out of requests
+	refused     bool          // more is to be asked for than may be outstanding
+	starved     bool          // and the source ran out of requests in the span
 	gained      bool          // the boost rose after the span before
 }
 
@@ -95,7 +102,7 @@ func (p *Path) Outstanding() int64 { return p.outstanding }
 // Asked tells of n bytes that were asked for.
 func (p *Path) Asked(now time.Time, n int64) {
 	if p.outstanding == 0 {
-		p.mark = now
+		p.mark, p.silence = now, 0
 	}
 	p.outstanding += n
 }
@@ -105,30 +112,47 @@ func (p *Path) Answered(n int64) { p.outstanding = max(0, p.outstanding-n) }
 
 // Starved tells that the source had run out of requests, while its network would have taken more. If it was
 // the window that kept requests back, the window grows.
-func (p *Path) Starved() { p.starved = true }
+func (p *Path) Starved() { p.starved = p.starved || p.refused }
+
+// Satisfied tells that the window keeps nothing back at present, whatever Allow refused before.
+func (p *Path) Satisfied() { p.refused = false }
+
+// took is the time that n bytes that come now took.
+func (p *Path) took(now time.Time, n int64) time.Duration {
+	since := p.silence + now.Sub(p.mark)
+	p.mark, p.silence = now, 0
+	if p.rate == 0 {
+		return since
+	}
+	took := max(min(since, seconds(float64(n)/p.rate)), since-maxSilence)
+	p.silence = since - took
+	return took
+}
 
 // Arrived tells of n bytes that came.
 func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
-	if !p.settled {
-		p.came += n
-	}
-	p.busy += now.Sub(p.mark)
-	p.mark = now
+	p.came = true
+	p.busy += p.took(now, n)
 	if p.busy < max(p.rtt, shortestSpan) {
 		return
 	}
 	sample := float64(p.bytes) / p.busy.Seconds()
+	if p.settled {
+		sample = min(sample, mostRise*p.rate)
+	}
 	p.opening = sample > rising*p.rate
 	p.opened = p.opened || !p.opening
-	p.settled = p.settled || !p.opening && !(p.refused && p.starved)
+	p.settled = p.settled || !p.opening && !p.starved
 	if sample > p.rate {
+		p.boost = max(1, p.boost*p.rate/sample)
 		p.rate = sample
 	} else {
 		p.rate += alpha * (sample - p.rate)
 	}
 	p.adapt()
-	p.busy, p.bytes, p.refused, p.starved = 0, 0, false, false
+	p.before = [2]int64{p.bytes, p.before[0]}
+	p.busy, p.bytes, p.starved = 0, 0, false
 }
 
 // adapt sets the boost at the end of a span. Unless the rate rises, one span is waited for after a gain: what
@@ -137,7 +161,7 @@ func (p *Path) adapt() {
 	switch {
 	case p.gained:
 		p.gained = false
-	case p.refused && p.starved:
+	case p.starved:
 		p.boost, p.gained = min(p.boost*starvedGain, maxBoost), !p.opening
 	default:
 		p.boost = max(p.boost*boostDecay, 1)
@@ -146,8 +170,8 @@ func (p *Path) adapt() {
 
 // Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
-// the rate first ceases to rise of itself, each byte that arrives makes room for five more: measurements are too
-// late for a path that opens as TCP does.
+// the rate first ceases to rise of itself, each byte that came in this span and the two before makes room for five
+// more: measurements are too late for a path that opens as TCP does.
 func (p *Path) Want() int64 {
 	gain := steadyGain * p.boost
 	if p.opening {
@@ -156,14 +180,14 @@ func (p *Path) Want() int64 {
 	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
 	if !p.settled {
 		first := min(maxFar, max(1, p.rtt.Seconds()/farPath.Seconds()))
-		want = max(want, int64(first*float64(p.cfg.Min))+openingRoom*p.came)
+		want = max(want, int64(first*float64(p.cfg.Min))+openingRoom*(p.bytes+p.before[0]+p.before[1]))
 	}
 	return min(max(want, p.cfg.Min), p.cfg.Max)
 }
 
 // Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
 func (p *Path) Quiet(now time.Time) time.Duration {
-	if p.rate > 0 || p.came > 0 {
+	if p.rate > 0 || p.came {
 		return 0
 	}
 	if p.outstanding == 0 {

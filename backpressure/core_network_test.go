@@ -107,6 +107,7 @@ func TestStarvedSourceOpensTheWindow(t *testing.T) {
 		t.Errorf("the window is %d for bursts of 6 MB", got)
 	}
 	later := start.Add(time.Hour)
+	p.Satisfied()
 	for range 100 { // nothing more to ask for: no reason to open
 		p.Starved()
 		p.Asked(later, chunk)
@@ -206,5 +207,48 @@ func TestFinish(t *testing.T) {
 	p.Asked(start, 1<<20)
 	if got := p.Finish(1 << 20); got <= unknown {
 		t.Errorf("with a queue of 1 MiB: %v", got)
+	}
+}
+
+// What has piled up while the receiver stood still comes at once. It says nothing of the path.
+func TestABunchAfterASilenceIsNoRise(t *testing.T) {
+	const rate = 2.5e6
+	rtt := 40 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	steady(&p, rate, rtt, time.Second, time.Second)
+	now := p.mark
+	for range 5 {
+		piled := int64(rate / 2)
+		p.Asked(now, piled)
+		now = now.Add(500 * time.Millisecond)
+		for n := int64(0); n < piled; n += chunk { // ten times as fast as it came
+			now = now.Add(time.Duration(chunk / (10 * rate) * 1e9))
+			p.Answered(chunk)
+			p.Arrived(now, chunk)
+		}
+	}
+	if p.Rate() > 1.5*rate {
+		t.Errorf("measured %.0f bytes a second on a path of %.0f", p.Rate(), rate)
+	}
+}
+
+// The first windows of TCP come in bunches too, each twice the one before: that is a rise.
+func TestWindowsThatDoubleAreARise(t *testing.T) {
+	rtt := 100 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	now := start
+	for window := int64(chunk); window <= 64*chunk; window *= 2 {
+		p.Asked(now, p.Want()-p.Outstanding())
+		now = now.Add(rtt)
+		for n := int64(0); n < window; n += chunk {
+			if p.Outstanding() < chunk {
+				t.Fatalf("a window of %d bytes was not asked for", window)
+			}
+			p.Answered(chunk)
+			p.Arrived(now, chunk)
+		}
+	}
+	if got, want := p.Rate(), 64*chunk/rtt.Seconds(); got < want/2 {
+		t.Errorf("measured %.0f bytes a second after a round trip that brought %.0f", got, want)
 	}
 }

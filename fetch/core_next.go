@@ -88,6 +88,7 @@ func (c *Core) ask(now time.Time, id SourceID) bool {
 	ranges, chunks, bytes := c.pick(now, id, s.slice(c.cfg))
 	if chunks == 0 {
 		s.idle = true // until something is queued
+		s.path.Satisfied()
 		return c.anyBusy()
 	}
 	c.lease(now, id, ranges, chunks, bytes)
@@ -183,6 +184,7 @@ func (c *Core) expire(now time.Time) {
 	for i := range c.sources {
 		s := &c.sources[i]
 		s.idle = false
+		s.path.Satisfied()
 		for j := range s.leases {
 			l := &s.leases[j]
 			if l.expired || now.Before(l.deadline) {
