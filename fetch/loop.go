@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -140,11 +141,14 @@ const slowDecision = planPause / planParts
 
 // decide asks the core, and tells it how much of a processor that took: planning has a budget.
 func (l *loop) decide(now time.Time) ([]Action, time.Time) {
+	runtime.LockOSThread() // a thread's time says nothing of a goroutine that moves
 	cpu := diskscan.ThreadTime()
 	actions, wake := l.rec.next(now)
+	spent := diskscan.ThreadTime() - cpu
+	runtime.UnlockOSThread()
 	end := time.Now()
 	took := end.Sub(now)
-	if spent := diskscan.ThreadTime() - cpu; spent > 0 {
+	if spent > 0 {
 		took = min(took, spent) // others had the processor for the rest
 	}
 	if took >= slowDecision {
