@@ -28,6 +28,7 @@ func (c PathConfig) withDefaults() PathConfig {
 // Constants of a path's measurement and window.
 const (
 	shortestSpan = 20 * time.Millisecond  // over which a rate is measured
+	firstSpan    = 5 * time.Millisecond   // the same for the first one
 	steadyGain   = 2.0                    // times what the path holds that may be outstanding
 	openingGain  = 4.0                    // the same while the rate still rises
 	openingRoom  = 5                      // bytes that may be asked for at first, for each that came
@@ -134,7 +135,7 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
 	p.came = true
 	p.busy += p.took(now, n)
-	if p.busy < max(p.rtt, shortestSpan) {
+	if p.busy < p.span() {
 		return
 	}
 	sample := float64(p.bytes) / p.busy.Seconds()
@@ -155,6 +156,14 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	p.busy, p.bytes, p.starved = 0, 0, false
 }
 
+// span is the time over which the rate is measured next.
+func (p *Path) span() time.Duration {
+	if p.rate == 0 {
+		return max(p.rtt, firstSpan)
+	}
+	return max(p.rtt, shortestSpan)
+}
+
 // adapt sets the boost at the end of a span. Unless the rate rises, one span is waited for after a gain: what
 // comes in it was asked for before.
 func (p *Path) adapt() {
@@ -171,14 +180,14 @@ func (p *Path) adapt() {
 // Want is how many bytes may be outstanding: twice what the path and the allowed queue hold. While the
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
 // the rate first ceases to rise of itself, each byte that came in this span and the two before makes room for five
-// more: measurements are too late for a path that opens as TCP does.
+// more: measurements are too late for a path that opens as TCP does, unless it is so short that TCP opens within one.
 func (p *Path) Want() int64 {
 	gain := steadyGain * p.boost
 	if p.opening {
 		gain = max(gain, openingGain)
 	}
 	want := int64(gain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
-	if !p.settled {
+	if !p.settled && (p.rate == 0 || p.rtt >= firstSpan) {
 		first := min(maxFar, max(1, p.rtt.Seconds()/farPath.Seconds()))
 		want = max(want, int64(first*float64(p.cfg.Min))+openingRoom*(p.bytes+p.before[0]+p.before[1]))
 	}

@@ -64,14 +64,14 @@ func (s *search) followed() bool {
 	return b.on
 }
 
-// pickPassed takes what the disk has passed of the file that it goes through.
+// pickPassed takes what the disk has passed of the file that it goes through: the rest is left to it at times, that is not.
 func (c *Core) pickPassed(now time.Time, limit int64, bytes *int64, take func(*chunk)) {
 	s := c.search
 	if !s.followed() {
 		return
 	}
 	b := &s.behind
-	b.front = c.takeFrom(now, b.front, b.passed, limit, bytes, take)
+	b.front = c.takeFrom(now, b.front, b.passed, false, limit, bytes, take)
 }
 
 // pickBehind takes chunks from the end of the file that the disk goes through.
@@ -83,13 +83,12 @@ func (c *Core) pickBehind(now time.Time, limit int64, bytes *int64, take func(*c
 	b := &s.behind
 	b.grow(s.groups[b.group].end)
 	for *bytes < limit && (b.at < b.stop || b.nextBlock()) {
-		b.at = c.takeFrom(now, max(b.at, b.passed), b.stop, limit, bytes, take)
+		b.at = c.takeFrom(now, max(b.at, b.passed), b.stop, c.search.holding(now), limit, bytes, take)
 	}
 }
 
-// takeFrom takes chunks of the file from an ordinal on, and returns how far it came.
-func (c *Core) takeFrom(now time.Time, from, to uint64, limit int64, bytes *int64, take func(*chunk)) uint64 {
-	holding := c.search.holding(now)
+// takeFrom takes chunks of the file from an ordinal on, and returns how far it came. holding is as in heldBack.
+func (c *Core) takeFrom(now time.Time, from, to uint64, holding bool, limit int64, bytes *int64, take func(*chunk)) uint64 {
 	for i := c.find(from); i < len(c.chunks) && c.chunks[i].ordinal < to; i++ {
 		ch := &c.chunks[i]
 		if *bytes >= limit {

@@ -62,3 +62,20 @@ func TestBlocksFromTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// What a slow network has to bring is known once the disk has been through the file. It brings little else: each
+// chunk that the disk is about to find keeps it from what only it has.
+func TestASlowNetworkIsKeptForWhatTheDiskLacks(t *testing.T) {
+	const chunks, lacks = 12_000, 50
+	src := &simSource{rate: 12.5e6, rtt: 200 * time.Microsecond}
+	w := newWorld(1, CoreConfig{Search: true}, nil, src)
+	w.addDisk(&simDisk{statCost: 1e-4, rate: 1e9})
+	edits := 0
+	w.addFile(chunks, func() bool { edits++; return edits%lacks != 0 })
+	took := w.runPlanned(time.Hour, w.lens).Seconds()
+	w.checkAll(t)
+	disk, lacking := chunks*simChunk/1e9, chunks/lacks*simChunk/src.rate
+	if took > 1.4*max(disk, lacking) {
+		t.Errorf("%.2f s; the disk needs %.2f s, what it lacks %.2f s", took, disk, lacking)
+	}
+}

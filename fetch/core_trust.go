@@ -62,7 +62,6 @@ func (s *search) trustsLater(g *group) bool {
 // setBounds decides how long things may be held back.
 func (c *Core) setBounds(now time.Time) {
 	s := c.search
-	later := s.hold.later
 	h := &s.hold
 	*h = hold{decided: len(s.groups), drain: c.leastDrain(), trust: trust{sure: surely}}
 	h.longest = c.longestHold(h.drain)
@@ -75,9 +74,7 @@ func (c *Core) setBounds(now time.Time) {
 	if rate <= 0 || h.longest == 0 {
 		return
 	}
-	if alone*s.planner.Lacking() < s.planner.Planned()+later {
-		h.ahead = alone / aheadOf
-	}
+	h.ahead = alone / aheadOf
 	_, h.lists = s.listingWorth(now, c, rate)
 }
 
