@@ -1,8 +1,8 @@
 package costmodel
 
-// What a fine list costs: its entries are 10 bytes for about 1 KiB of the chunk, and a header.
+// What a fine list costs: its entries are 10 bytes for about 1 KiB of the chunk, its blocks 2 for 128, and a header.
 const (
-	fineShare  = 10.0 / 1024
+	fineShare  = 10.0/1024 + 2.0/128
 	fineHeader = 16
 	zoomGain   = 0.95 // a gain that is smaller than the error of the estimate is none
 )

@@ -31,7 +31,7 @@ func (l *loop) zoom(a Action) {
 		}
 		return
 	}
-	err := src.Zoom(wants, func(w sources.Want, fine []recipe.FineEntry, err error) {
+	err := src.Zoom(wants, func(w sources.Want, fine recipe.FineList, err error) {
 		if err != nil {
 			refuse([]Range{{w.Ordinal, 1}}, whyOf(err))
 			return
@@ -61,7 +61,7 @@ func without(rs []Range, wants []sources.Want) (rest []Range) {
 type answer struct {
 	source SourceID
 	want   sources.Want
-	fine   []recipe.FineEntry
+	fine   recipe.FineList
 }
 
 // maxCut bounds the stretches whose sub-chunks are kept.
@@ -71,7 +71,8 @@ const maxCut = 64
 //
 //  1. The stretch that belongs to the chunk is cut at fine grain, once for all of its chunks.
 //  2. Sub-chunks with the same length and sum are taken for the same.
-//  3. If nothing is missing, the chunk is put together and checked. Else the window learns by a patch what
+//  3. What is missing is looked at block by block (closer).
+//  4. If nothing is missing, the chunk is put together and checked. Else the window learns by a patch what
 //     is missing, and the core how much that is.
 //
 // Nothing that it says is trusted: a chunk counts when all of it has its id.
@@ -131,7 +132,7 @@ func (z *zoomer) compare(a answer) uint32 {
 	if at == nil || z.index(at) != nil {
 		return a.want.Len
 	}
-	m := match(a.fine, at)
+	m := z.closer(a.fine.Blocks, match(a.fine.Entries, at), at)
 	if m.length != a.want.Len || m.missing >= m.length/16*15 || len(m.spans) > sources.MaxSpans {
 		return a.want.Len
 	}
@@ -189,28 +190,35 @@ func match(fine []recipe.FineEntry, at *stretch) matched {
 	var m matched
 	for _, e := range fine {
 		n := uint32(e.Len)
-		off, ok := at.fine[e]
-		switch last := len(m.kept) - 1; {
-		case !ok:
+		if off, ok := at.fine[e]; ok {
+			m.keep(n, off)
+		} else {
 			m.miss(n)
-		case last >= 0 && m.kept[last].at+m.kept[last].len == m.length && m.kept[last].off+int64(m.kept[last].len) == off:
-			m.kept[last].len += n
-		default:
-			m.kept = append(m.kept, kept{at: m.length, len: n, off: off})
 		}
-		m.length += n
 	}
 	return m
 }
 
+// keep adds bytes to the end that the file has at an offset.
+func (m *matched) keep(n uint32, off int64) {
+	last := len(m.kept) - 1
+	if last >= 0 && m.kept[last].at+m.kept[last].len == m.length && m.kept[last].off+int64(m.kept[last].len) == off {
+		m.kept[last].len += n
+	} else {
+		m.kept = append(m.kept, kept{at: m.length, len: n, off: off})
+	}
+	m.length += n
+}
+
 // miss adds missing bytes to the end.
 func (m *matched) miss(n uint32) {
-	m.missing += n
 	if last := len(m.spans) - 1; last >= 0 && m.spans[last].Off+m.spans[last].Len == m.length {
 		m.spans[last].Len += n
-		return
+	} else {
+		m.spans = append(m.spans, sources.Span{Off: m.length, Len: n})
 	}
-	m.spans = append(m.spans, sources.Span{Off: m.length, Len: n})
+	m.missing += n
+	m.length += n
 }
 
 // fill copies what a file has into a chunk.

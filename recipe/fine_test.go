@@ -2,7 +2,9 @@ package recipe
 
 import (
 	"bytes"
+	"hash/crc32"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -49,6 +51,24 @@ func TestFineFallsInStep(t *testing.T) {
 	}
 	if found < len(list)-6 || found == 0 {
 		t.Fatalf("%d of %d entries were found", found, len(list))
+	}
+}
+
+// TestFineListCoversTheChunk: the entries are those of Fine, and each block has its sum.
+func TestFineListCoversTheChunk(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 9))
+	for _, size := range []int{0, 1, 127, 128, 129, 5000, 65_536} {
+		data := sampleData(rng, "random", size)
+		l := FineListOf(BLAKE3, data)
+		if !slices.Equal(l.Entries, Fine(BLAKE3, nil, data)) || l.Bytes() != int64(size) || len(l.Blocks) != FineBlocks(size) {
+			t.Fatalf("%d bytes: entries of %d, %d blocks", size, l.Bytes(), len(l.Blocks))
+		}
+		for i, sum := range l.Blocks {
+			from := i * FineBlock
+			if got := uint16(crc32.Checksum(data[from:min(from+FineBlock, size)], crc32.MakeTable(crc32.Castagnoli))); got != sum {
+				t.Fatalf("block %d of %d bytes: %04x, want %04x", i, size, sum, got)
+			}
+		}
 	}
 }
 

@@ -79,14 +79,14 @@ type Properties struct {
 	HoldsAll bool   // holds every chunk of the recipe
 }
 
-// Zoomer is a source that can give fine lists (recipe.FineEntry) of the chunks that it holds.
+// Zoomer is a source that can give fine lists (recipe.FineList) of the chunks that it holds.
 type Zoomer interface {
 	// Zoom asks for the fine lists of chunks, whose Patch is not looked at. It does not wait for the
 	// network. Each want is answered once: with its list, whose lengths sum up to the want's, or with
 	// an error as Sink.Fail has it. answer may be called from any goroutine, also before Zoom returns,
 	// and must not block; the list must not be modified. A list proves nothing of the chunk's bytes. After Close or Down Zoom fails with ErrClosed and answers nothing; when
 	// the source ends, what is not answered yet is answered with the reason, before Down.
-	Zoom(wants []Want, answer func(w Want, fine []recipe.FineEntry, err error)) error
+	Zoom(wants []Want, answer func(w Want, fine recipe.FineList, err error)) error
 }
 
 // Stats are measured. Zero means not known yet.

@@ -21,12 +21,12 @@ type Zooms struct {
 // zoom is one want that waits.
 type zoom struct {
 	want   Want
-	answer func(Want, []recipe.FineEntry, error)
+	answer func(Want, recipe.FineList, error)
 }
 
 // Ask notes wants. It returns the ordinals that nobody waited for before, in the order of wants. After End it
 // fails with ErrClosed and notes nothing.
-func (z *Zooms) Ask(wants []Want, answer func(Want, []recipe.FineEntry, error)) ([]Range, error) {
+func (z *Zooms) Ask(wants []Want, answer func(Want, recipe.FineList, error)) ([]Range, error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	if z.ended {
@@ -48,8 +48,8 @@ func (z *Zooms) Ask(wants []Want, answer func(Want, []recipe.FineEntry, error)) 
 
 // Answer gives those who wait for a chunk its list, or the reason why there is none. It fails with
 // ErrProtocol if nobody waits, or if the list's lengths do not sum up to the chunk's: then it
-// answers with that. Of the list, everybody gets the same slice.
-func (z *Zooms) Answer(ordinal uint64, fine []recipe.FineEntry, reason error) error {
+// answers with that. Of the list, everybody gets the same slices.
+func (z *Zooms) Answer(ordinal uint64, fine recipe.FineList, reason error) error {
 	z.mu.Lock()
 	all := z.waiting[ordinal]
 	delete(z.waiting, ordinal)
@@ -59,22 +59,14 @@ func (z *Zooms) Answer(ordinal uint64, fine []recipe.FineEntry, reason error) er
 	}
 	var fault error
 	for _, one := range all {
-		if n := fineBytes(fine); reason == nil && n != int64(one.want.Len) {
+		if n := fine.Bytes(); reason == nil && n != int64(one.want.Len) {
 			fault = fmt.Errorf("fine list of %d bytes for chunk %d of %d: %w", n, ordinal, one.want.Len, ErrProtocol)
-			one.answer(one.want, nil, fault)
+			one.answer(one.want, recipe.FineList{}, fault)
 			continue
 		}
 		one.answer(one.want, fine, reason)
 	}
 	return fault
-}
-
-func fineBytes(fine []recipe.FineEntry) int64 {
-	n := int64(0)
-	for _, e := range fine {
-		n += int64(e.Len)
-	}
-	return n
 }
 
 // Waiting says whether somebody waits.
@@ -92,7 +84,7 @@ func (z *Zooms) End(err error) {
 	z.mu.Unlock()
 	for _, ordinal := range slices.Sorted(maps.Keys(all)) {
 		for _, one := range all[ordinal] {
-			one.answer(one.want, nil, err)
+			one.answer(one.want, recipe.FineList{}, err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ type answers struct {
 
 func newAnswers() *answers { return &answers{lists: map[uint64]int{}, failed: map[uint64]error{}} }
 
-func (a *answers) answer(w Want, _ []recipe.FineEntry, err error) {
+func (a *answers) answer(w Want, _ recipe.FineList, err error) {
 	if err != nil {
 		a.failed[w.Ordinal] = err
 		return
@@ -34,8 +34,8 @@ func TestZoomsAnswerOnceEach(t *testing.T) {
 	if fresh, _ = z.Ask(wants[1:], a.answer); len(fresh) != 1 || fresh[0] != (Range{6, 1}) {
 		t.Fatalf("asked again: %v", fresh)
 	}
-	list := []recipe.FineEntry{{Len: 512}, {Len: 188}}
-	if err := errors.Join(z.Answer(2, list, nil), z.Answer(5, nil, ErrChanged)); err != nil {
+	list := recipe.FineList{Entries: []recipe.FineEntry{{Len: 512}, {Len: 188}}}
+	if err := errors.Join(z.Answer(2, list, nil), z.Answer(5, recipe.FineList{}, ErrChanged)); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Answer(6, list, nil); !errors.Is(err, ErrProtocol) || !errors.Is(a.failed[6], ErrProtocol) {

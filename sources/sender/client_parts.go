@@ -13,7 +13,7 @@ import (
 const _ = uint(wire.MaxPartSpans - sources.MaxSpans)
 
 // Zoom asks for fine lists. A server that has none answers as one that does not hold the chunks.
-func (c *Client) Zoom(wants []sources.Want, answer func(sources.Want, []recipe.FineEntry, error)) error {
+func (c *Client) Zoom(wants []sources.Want, answer func(sources.Want, recipe.FineList, error)) error {
 	if !c.fine {
 		return c.noZoom(wants, answer)
 	}
@@ -28,12 +28,12 @@ func (c *Client) Zoom(wants []sources.Want, answer func(sources.Want, []recipe.F
 	return nil
 }
 
-func (c *Client) noZoom(wants []sources.Want, answer func(sources.Want, []recipe.FineEntry, error)) error {
+func (c *Client) noZoom(wants []sources.Want, answer func(sources.Want, recipe.FineList, error)) error {
 	if c.ctx.Err() != nil {
 		return sources.ErrClosed
 	}
 	for _, w := range wants {
-		answer(w, nil, fmt.Errorf("sender %s has no fine lists: %w", c.cfg.Addr, sources.ErrNotHeld))
+		answer(w, recipe.FineList{}, fmt.Errorf("sender %s has no fine lists: %w", c.cfg.Addr, sources.ErrNotHeld))
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (c *Client) takeFine(body []byte) error {
 		if l.Code != 0 {
 			reason = fmt.Errorf("sender %s: fine list of chunk %d: %w", c.cfg.Addr, l.Ordinal, codeError(l.Code))
 		}
-		if err := c.zooms.Answer(l.Ordinal, l.Entries, reason); err != nil {
+		if err := c.zooms.Answer(l.Ordinal, l.FineList, reason); err != nil {
 			return err
 		}
 	}

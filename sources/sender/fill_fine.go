@@ -38,7 +38,7 @@ func (f *filler) fineStep(ctx context.Context) (bool, error) {
 			body = wire.AppendFineList(body, wire.FineList{Ordinal: ordinal, Code: codeOf(err)})
 			continue
 		}
-		body = wire.AppendFineList(body, wire.FineList{Ordinal: ordinal, Entries: list})
+		body = wire.AppendFineList(body, wire.FineList{Ordinal: ordinal, FineList: list})
 	}
 	if len(body) == 0 {
 		return false, nil
@@ -47,13 +47,14 @@ func (f *filler) fineStep(ctx context.Context) (bool, error) {
 }
 
 // fineList finds or makes the fine list of a chunk.
-func (f *filler) fineList(ctx context.Context, ordinal uint64) ([]recipe.FineEntry, error) {
+func (f *filler) fineList(ctx context.Context, ordinal uint64) (recipe.FineList, error) {
+	var none recipe.FineList
 	p, err := f.cursor.at(ctx, ordinal)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	if p.size > wire.MaxZoomChunk {
-		return nil, fmt.Errorf("chunk %d has %d bytes, fine lists are made of up to %d: %w", ordinal, p.size, wire.MaxZoomChunk, sources.ErrNotHeld)
+		return none, fmt.Errorf("chunk %d has %d bytes, fine lists are made of up to %d: %w", ordinal, p.size, wire.MaxZoomChunk, sources.ErrNotHeld)
 	}
 	if list, ok := f.s.srv.fine.Get(p.id); ok {
 		return list, nil
@@ -66,26 +67,27 @@ func (f *filler) fineList(ctx context.Context, ordinal uint64) ([]recipe.FineEnt
 }
 
 // makeFine reads a chunk and cuts it. The list that a server keeps is of the right bytes: they are hashed.
-func (f *filler) makeFine(ctx context.Context, p piece) ([]recipe.FineEntry, error) {
+func (f *filler) makeFine(ctx context.Context, p piece) (recipe.FineList, error) {
+	var none recipe.FineList
 	select {
 	case f.s.srv.fining <- struct{}{}:
 		defer func() { <-f.s.srv.fining }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return none, ctx.Err()
 	}
 	f.chunk = slices.Grow(f.chunk[:0], int(p.size))[:p.size]
 	if err := f.files.read(p.file, p.off, f.chunk); err != nil {
-		return nil, err
+		return none, err
 	}
 	hash := f.s.tree.root.Hash
 	if hash.Chunk(f.chunk) != p.id {
-		return nil, fmt.Errorf("%q at %d has other bytes: %w", p.file.path(), p.off, sources.ErrChanged)
+		return none, fmt.Errorf("%q at %d has other bytes: %w", p.file.path(), p.off, sources.ErrChanged)
 	}
-	return recipe.Fine(hash, nil, f.chunk), nil
+	return recipe.FineListOf(hash, f.chunk), nil
 }
 
 // fineSize is about what a list takes in the server's memory.
-func fineSize(list []recipe.FineEntry) int {
-	const entryCost, listCost = 10, 200
-	return listCost + len(list)*entryCost
+func fineSize(list recipe.FineList) int {
+	const entryCost, blockCost, listCost = 10, 2, 200
+	return listCost + len(list.Entries)*entryCost + len(list.Blocks)*blockCost
 }

@@ -123,7 +123,7 @@ func (l *liar) act(a sourcetest.Answer) bool {
 	case sourcetest.OpParts:
 		return l.parts(a)
 	case sourcetest.OpFine:
-		return l.fine(wire.FineList{Ordinal: a.Ordinal, Entries: a.Fine})
+		return l.fine(wire.FineList{Ordinal: a.Ordinal, FineList: a.Fine})
 	case sourcetest.OpNoFine:
 		return l.fine(wire.FineList{Ordinal: a.Ordinal, Code: wire.CodeNotHeld})
 	}

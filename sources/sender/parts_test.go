@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -31,16 +32,16 @@ func lacking(w sources.Want, data []byte, spans ...sources.Span) sources.Want {
 // zoomer collects answers.
 type zoomer struct {
 	mu     sync.Mutex
-	lists  map[uint64][]recipe.FineEntry
+	lists  map[uint64]recipe.FineList
 	failed map[uint64]error
 	change chan struct{}
 }
 
 func newZoomer() *zoomer {
-	return &zoomer{lists: map[uint64][]recipe.FineEntry{}, failed: map[uint64]error{}, change: make(chan struct{}, 1)}
+	return &zoomer{lists: map[uint64]recipe.FineList{}, failed: map[uint64]error{}, change: make(chan struct{}, 1)}
 }
 
-func (z *zoomer) answer(w sources.Want, list []recipe.FineEntry, err error) {
+func (z *zoomer) answer(w sources.Want, list recipe.FineList, err error) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.lists[w.Ordinal], z.failed[w.Ordinal] = list, err
@@ -152,12 +153,12 @@ func TestFineLists(t *testing.T) {
 		check(t, c.Zoom(w.wants, z.answer))
 		z.answered(t, len(w.wants))
 		for _, want := range w.wants {
-			list := recipe.Fine(recipe.BLAKE3, nil, w.data[want.Ordinal])
-			if got := z.lists[want.Ordinal]; z.failed[want.Ordinal] != nil || !slices.Equal(got, list) {
-				t.Fatalf("chunk %d: %d entries, want %d: %v", want.Ordinal, len(got), len(list), z.failed[want.Ordinal])
+			list := recipe.FineListOf(recipe.BLAKE3, w.data[want.Ordinal])
+			if got := z.lists[want.Ordinal]; z.failed[want.Ordinal] != nil || !reflect.DeepEqual(got, list) {
+				t.Fatalf("chunk %d: %d entries, want %d: %v", want.Ordinal, len(got.Entries), len(list.Entries), z.failed[want.Ordinal])
 			}
 		}
-		if n := c.Stats().ZoomBytes; n < int64(3<<20/1024*fineCost()) || n > int64(8<<20/1024*fineCost()) {
+		if n := c.Stats().ZoomBytes; n < int64(3<<10*fineCost()) || n > int64(8<<10*fineCost()) {
 			t.Errorf("fine lists of 4 MiB took %d bytes", n)
 		}
 		check(t, c.Close())
@@ -167,8 +168,8 @@ func TestFineLists(t *testing.T) {
 	}
 }
 
-// fineCost is the bytes of an entry on the wire.
-func fineCost() int { return 10 }
+// fineCost is about the bytes on the wire of a fine list of 1 KiB: an entry, and the sums of its blocks.
+func fineCost() int { return 10 + 2*1024/recipe.FineBlock }
 
 // TestZoomOfChangedFiles: no list is made of bytes that are not the chunk's, whatever the file's time says.
 func TestZoomOfChangedFiles(t *testing.T) {
@@ -293,8 +294,8 @@ func TestOutboxSplitsRequests(t *testing.T) {
 
 // TestFineListsHaveASize: the server's cache counts a list's entries and what lies beside them.
 func TestFineListsHaveASize(t *testing.T) {
-	c := recipe.NewRecent[[]recipe.FineEntry](10_000)
-	list := make([]recipe.FineEntry, 30)
+	c := recipe.NewRecent[recipe.FineList](10_000)
+	list := recipe.FineList{Entries: make([]recipe.FineEntry, 30), Blocks: make([]uint16, 240)}
 	kept := 0
 	for i := range byte(100) {
 		c.Add(recipe.ID{i}, list, fineSize(list))
@@ -304,7 +305,7 @@ func TestFineListsHaveASize(t *testing.T) {
 			kept++
 		}
 	}
-	if kept != 10_000/(200+300) {
+	if kept != 10_000/(200+300+480) {
 		t.Errorf("%d lists are kept", kept)
 	}
 }

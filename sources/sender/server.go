@@ -84,8 +84,8 @@ type Server struct {
 	total *rate.Limiter // nil without a limit
 	count counters
 
-	fine   *recipe.Recent[[]recipe.FineEntry] // by chunk; all clients share them
-	fining chan struct{}                      // held while a fine list is made
+	fine   *recipe.Recent[recipe.FineList] // by chunk; all clients share them
+	fining chan struct{}                   // held while a fine list is made
 
 	mu    sync.Mutex
 	trees map[recipe.ID]*served
@@ -105,7 +105,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		total: limiter(cfg.UploadLimit),
 		trees: make(map[recipe.ID]*served),
 
-		fine:   recipe.NewRecent[[]recipe.FineEntry](fineCache),
+		fine:   recipe.NewRecent[recipe.FineList](fineCache),
 		fining: make(chan struct{}, fineClients),
 	}, nil
 }

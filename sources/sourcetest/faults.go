@@ -44,7 +44,7 @@ type Answer struct {
 	Ordinal uint64
 	Data    []byte
 	Spans   []sources.Span
-	Fine    []recipe.FineEntry
+	Fine    recipe.FineList
 }
 
 // Peer is a far end that holds chunks and misbehaves. It is used by one goroutine.
@@ -158,9 +158,10 @@ func (p *Peer) answerFine(answers []Answer, ordinal uint64) []Answer {
 	if p.hit(p.faults.Refuse) {
 		return append(answers, Answer{Op: OpNoFine, Ordinal: ordinal})
 	}
-	a := Answer{Op: OpFine, Ordinal: ordinal, Fine: recipe.Fine(recipe.BLAKE3, nil, p.chunks.Data(ordinal))}
+	a := Answer{Op: OpFine, Ordinal: ordinal, Fine: recipe.FineListOf(recipe.BLAKE3, p.chunks.Data(ordinal))}
 	if p.hit(p.faults.Corrupt) {
-		a.Fine[p.rng.IntN(len(a.Fine))].Sum[0] ^= 1
+		a.Fine.Entries[p.rng.IntN(len(a.Fine.Entries))].Sum[0] ^= 1
+		a.Fine.Blocks[p.rng.IntN(len(a.Fine.Blocks))] ^= 1
 	}
 	return append(answers, a)
 }

@@ -85,9 +85,9 @@ func (f *Faulty) act(a Answer) error {
 	case OpRefuse:
 		f.ledger.Fail([]sources.Range{{First: a.Ordinal, Count: 1}}, sources.ErrNotHeld)
 	case OpNoFine:
-		return f.zooms.Answer(a.Ordinal, nil, sources.ErrNotHeld)
+		return f.zooms.Answer(a.Ordinal, recipe.FineList{}, sources.ErrNotHeld)
 	case OpFine:
-		f.count(&f.zoom, fineEntry*len(a.Fine))
+		f.count(&f.zoom, fineEntry*len(a.Fine.Entries)+fineBlock*len(a.Fine.Blocks))
 		return f.zooms.Answer(a.Ordinal, a.Fine, nil)
 	case OpStall:
 		if !f.pause(f.cfg.StallTimeout) {
@@ -116,8 +116,8 @@ func (f *Faulty) arrive(a Answer) {
 	f.ledger.Arrive(sources.Run{First: a.Ordinal, Lens: []uint32{uint32(len(a.Data))}, Buf: buf})
 }
 
-// fineEntry is what an entry of a fine list counts for, in bytes.
-const fineEntry = 10
+// What an entry and a block of a fine list count for, in bytes.
+const fineEntry, fineBlock = 10, 2
 
 func (f *Faulty) count(what *int64, n int) {
 	f.mu.Lock()
@@ -154,7 +154,7 @@ func (f *Faulty) Request(wants []sources.Want) error {
 }
 
 // Zoom asks for fine lists.
-func (f *Faulty) Zoom(wants []sources.Want, answer func(sources.Want, []recipe.FineEntry, error)) error {
+func (f *Faulty) Zoom(wants []sources.Want, answer func(sources.Want, recipe.FineList, error)) error {
 	fresh, err := f.zooms.Ask(wants, answer)
 	if err != nil {
 		return err

@@ -82,7 +82,7 @@ func (r *Recorder) Again(wants []sources.Want) {
 }
 
 // Fine takes the answer to a Zoom.
-func (r *Recorder) Fine(w sources.Want, fine []recipe.FineEntry, err error) {
+func (r *Recorder) Fine(w sources.Want, fine recipe.FineList, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.down) > 0 {
@@ -91,11 +91,8 @@ func (r *Recorder) Fine(w sources.Want, fine []recipe.FineEntry, err error) {
 	if _, twice := r.zoomed[w.Ordinal]; twice {
 		r.breach("chunk %d: zoom was answered twice", w.Ordinal)
 	}
-	n := uint32(0)
-	for _, e := range fine {
-		n += uint32(e.Len)
-	}
-	if err == nil && n != w.Len || err != nil && n > 0 {
+	n := fine.Bytes()
+	if err == nil && n != int64(w.Len) || err != nil && n > 0 {
 		r.breach("chunk %d: fine list of %d bytes for %d, %v", w.Ordinal, n, w.Len, err)
 	}
 	r.zoomed[w.Ordinal] = err

@@ -16,20 +16,21 @@ const (
 // FineList is the answer to a ZOOM for one chunk.
 type FineList struct {
 	Ordinal uint64
-	Code    Code // zero: Entries are the list
-	Entries []recipe.FineEntry
+	Code    Code // zero: there is a list
+	recipe.FineList
 }
 
 const (
 	fineSize   = len(recipe.FineEntry{}.Sum) + 2 // bytes of an entry
 	maxEntries = MaxZoomChunk / recipe.MinFine
+	maxBlocks  = MaxZoomChunk / recipe.FineBlock
 )
 
 // MaxFineList is the bytes of the longest answer for one chunk.
-const MaxFineList = 3*binary.MaxVarintLen64 + fineSize*maxEntries
+const MaxFineList = 3*binary.MaxVarintLen64 + fineSize*maxEntries + 2*maxBlocks
 
 // AppendFineList appends an answer to the body of a FINE frame: ordinal and code, and without a code the number
-// of entries, as uvarints, and the entries.
+// of entries, as uvarints, the entries, and the sums of the blocks, of which there are as many as the lengths say.
 func AppendFineList(dst []byte, l FineList) []byte {
 	dst = binary.AppendUvarint(dst, l.Ordinal)
 	dst = binary.AppendUvarint(dst, uint64(l.Code))
@@ -40,6 +41,9 @@ func AppendFineList(dst []byte, l FineList) []byte {
 	for _, e := range l.Entries {
 		dst = append(dst, e.Sum[:]...)
 		dst = binary.LittleEndian.AppendUint16(dst, e.Len)
+	}
+	for _, sum := range l.Blocks {
+		dst = binary.LittleEndian.AppendUint16(dst, sum)
 	}
 	return dst
 }
@@ -76,5 +80,23 @@ func (s *scanner) fineList() FineList {
 		p = p[2:]
 		s.bad = s.bad || e.Len > recipe.MaxFine || e.Len == 0 || (e.Len < recipe.MinFine && i < n-1)
 	}
+	l.Blocks = s.blocks(l.Bytes())
 	return l
+}
+
+// blocks takes the sums of a chunk of n bytes.
+func (s *scanner) blocks(n int64) []uint16 {
+	s.bad = s.bad || n > MaxZoomChunk
+	if s.bad {
+		return nil
+	}
+	sums := make([]uint16, recipe.FineBlocks(int(n)))
+	p := s.take(2 * len(sums))
+	if s.bad {
+		return nil
+	}
+	for i := range sums {
+		sums[i] = binary.LittleEndian.Uint16(p[2*i:])
+	}
+	return sums
 }

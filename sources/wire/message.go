@@ -45,7 +45,7 @@ type Welcome struct {
 // Features.
 const (
 	FeatureZstd uint64 = 1 // zstd payloads
-	FeatureFine uint64 = 2 // ZOOM and FINE, GET_PARTS and PARTS
+	FeatureFine uint64 = 4 // ZOOM and FINE, GET_PARTS and PARTS
 )
 
 // Error is the last frame of a connection.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"dfetch/recipe"
@@ -103,9 +104,9 @@ func someLists() []FineList {
 	data := make([]byte, 40_000)
 	rand.NewChaCha8([32]byte{1}).Read(data)
 	return []FineList{
-		{Ordinal: 1 << 40, Entries: recipe.Fine(recipe.BLAKE3, nil, data)},
+		{Ordinal: 1 << 40, FineList: recipe.FineListOf(recipe.BLAKE3, data)},
 		{Ordinal: 2, Code: CodeChanged},
-		{Ordinal: 0, Entries: recipe.Fine(recipe.BLAKE3, nil, data[:1])},
+		{Ordinal: 0, FineList: recipe.FineListOf(recipe.BLAKE3, data[:1])},
 	}
 }
 
@@ -122,7 +123,7 @@ func TestFineRoundTrip(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, lists) {
 		t.Fatalf("%d lists came back as %d: %v", len(lists), len(got), err)
 	}
-	longest := FineList{Ordinal: math.MaxUint64 - 1, Entries: make([]recipe.FineEntry, maxEntries)}
+	longest := FineList{Ordinal: math.MaxUint64 - 1, FineList: recipe.FineList{Entries: make([]recipe.FineEntry, maxEntries), Blocks: make([]uint16, maxBlocks)}}
 	if n := len(AppendFineList(nil, longest)); n > MaxFineList {
 		t.Fatalf("a list of %d bytes, at most %d were promised", n, MaxFineList)
 	}
@@ -134,6 +135,7 @@ func TestBadFineLists(t *testing.T) {
 		for _, n := range lens {
 			l.Entries = append(l.Entries, recipe.FineEntry{Len: n})
 		}
+		l.Blocks = make([]uint16, recipe.FineBlocks(int(l.Bytes())))
 		return AppendFineList(nil, l)
 	}
 	if _, err := DecodeFine(entry(512, 4096, 1)); err != nil {
@@ -146,6 +148,8 @@ func TestBadFineLists(t *testing.T) {
 		"too short":   entry(511, 512),
 		"too long":    entry(4097),
 		"cut":         entry(512)[:12],
+		"cut blocks":  entry(512)[:20],
+		"long chunk":  entry(slices.Repeat([]uint16{4096}, 257)...),
 		"many":        {1, 0, 0xff, 0xff, 3},
 		"large code":  {1, 0xff, 0xff, 7},
 		"only a code": {1},
