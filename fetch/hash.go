@@ -118,25 +118,43 @@ func (l *lateChunks) tell(ev *Event) {
 	ev.Late, ev.Group, ev.First = l.n, l.group, l.end
 }
 
-// take writes chunks that were found to their places, and notes where they were. It returns what the loop is to be told
-// of them.
+// take writes chunks that were found to their places and notes where they were. It returns what the loop is to be told of
+// them.
 func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
 	defer f.Release()
+	return s.settle(f, note)
+}
+
+// settle claims chunks that were found, and writes those that lie side by side together.
+func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 	var got []Range
-	data := f.Data
+	var run []claimed // whose bytes lie in f.Data from data on, one after the other
+	data, size := f.Data, 0
 	for _, ch := range f.Chunks {
-		if c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len)); ok {
-			s.loop.deliver("disk", []claimed{c}, data[:ch.Len])
-			s.loop.explain.brought([]claimed{c}, func(wanted string) Origin {
-				return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
-			})
-			got = appendOrdinal(got, c.want.Ordinal)
-			note(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
+		c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len))
+		if !ok {
+			s.bring(f, run, data[:size])
+			run, data, size = run[:0], data[size+ch.Len:], 0
+			continue
 		}
-		data = data[ch.Len:]
+		run, size = append(run, c), size+ch.Len
+		got = appendOrdinal(got, c.want.Ordinal)
+		note(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 	}
+	s.bring(f, run, data[:size])
 	if got == nil {
 		return nil
 	}
 	return []Event{{Kind: EvFound, Ranges: got, InOrder: !f.Indexed}}
+}
+
+// bring writes claimed chunks of what was found.
+func (s *searcher) bring(f *diskscan.Found, run []claimed, data []byte) {
+	if len(run) == 0 {
+		return
+	}
+	s.loop.deliver("disk", run, data)
+	s.loop.explain.brought(run, func(wanted string) Origin {
+		return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
+	})
 }

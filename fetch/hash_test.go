@@ -1,0 +1,49 @@
+package fetch
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"dfetch/diskscan"
+	"dfetch/recipe"
+	"dfetch/sources"
+)
+
+// TestFoundNeighboursAreWrittenTogether finds six chunks in one buffer, of which the third has come another way and the
+// last belongs to another file.
+func TestFoundNeighboursAreWrittenTogether(t *testing.T) {
+	type write struct {
+		file *pending
+		off  int64
+		data string
+	}
+	var writes []write
+	w := newWindow(100)
+	s := &searcher{loop: newLoop(nil, w, newCounters())}
+	s.loop.write = func(c claimed, data []byte) { writes = append(writes, write{c.file, c.off, string(data)}) }
+	one, two := &pending{path: "one"}, &pending{path: "two"}
+	var f diskscan.Found
+	for i, text := range []string{"aa", "bbb", "c", "dddd", "ee", "f"} {
+		id, at := recipe.ID{byte(i + 1)}, place{file: one, off: int64(len(f.Data))}
+		if i == 5 {
+			at = place{file: two}
+		}
+		w.add(sources.Want{Ordinal: uint64(i), ID: id, Len: uint32(len(text))}, at, 0)
+		f.Chunks = append(f.Chunks, diskscan.Chunk{ID: id, Offset: int64(len(f.Data)), Len: len(text)})
+		f.Data = append(f.Data, text...)
+	}
+	w.claimID(recipe.ID{3}, 1)
+	var spots []uint64
+	evs := s.settle(&f, func(at spot) { spots = append(spots, at.ordinal) })
+	want := []write{{one, 0, "aabbb"}, {one, 6, "ddddee"}, {two, 0, "f"}}
+	if !slices.Equal(writes, want) {
+		t.Errorf("writes %v, want %v", writes, want)
+	}
+	if len(evs) != 1 || !slices.Equal(evs[0].Ranges, []Range{{0, 2}, {3, 3}}) || !slices.Equal(spots, []uint64{0, 1, 3, 4, 5}) {
+		t.Errorf("events %+v, spots %v", evs, spots)
+	}
+	if !bytes.Equal(f.Data, []byte("aabbbcddddeef")) {
+		t.Errorf("the buffer became %q", f.Data)
+	}
+}
