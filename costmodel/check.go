@@ -43,10 +43,39 @@ func (p *Planner) checking() bool {
 	return slices.ContainsFunc(p.running, func(o Op) bool { return o.Kind == OpCheck })
 }
 
-// awaited says that a sweep is under way that may make hashing needless: so far at least as many ids were found as
-// not. A sweep is short, and reading a file beside it that its runs will name reads it twice.
+// awaited says that hashing is probably needless, which what is under way will show. Either a sweep is, and so far at least
+// as many ids were found as not: a sweep is short, and reading a file beside it that its runs will name reads it twice.
+// Or the runs that are being read have all that is wanted.
 func (p *Planner) awaited() bool {
-	return p.check.hits >= p.check.misses && p.checking()
+	return p.check.hits >= p.check.misses && p.checking() || p.runsHaveAll()
+}
+
+// runsHaveAll says whether the runs that are being read have at least as many chunks of each group as are wanted.
+func (p *Planner) runsHaveAll() bool {
+	rest := p.groups.chunks
+	p.covered = p.covered[:0]
+	for _, op := range p.running {
+		if op.Kind == OpRead {
+			for _, h := range p.runs.at(op.ID).hits {
+				p.cover(h)
+			}
+		}
+	}
+	for _, h := range p.covered {
+		rest -= min(int64(h.Chunks), int64(p.groups.list.at(uint32(h.Group)).chunks))
+	}
+	return rest <= 0 && len(p.covered) > 0
+}
+
+// cover counts what a run that is being read has of a group.
+func (p *Planner) cover(h Hit) {
+	for i := range p.covered {
+		if p.covered[i].Group == h.Group {
+			p.covered[i].Chunks += h.Chunks
+			return
+		}
+	}
+	p.covered = append(p.covered, h)
 }
 
 func (c *check) take(n int64) bool {

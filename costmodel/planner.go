@@ -35,6 +35,7 @@ type Planner struct {
 	place   place    // scratch: the directory in which files were compared last
 	found   []uint32 // scratch: sources that a file is compared with
 	aside   []item   // scratch: items passed over in Next
+	covered []Hit    // scratch: what the runs that are being read have
 }
 
 // lane is the queue of one kind of operation on one device.

@@ -374,6 +374,37 @@ func TestRunsComeFirst(t *testing.T) {
 	}
 }
 
+// While the runs that are being read have all that is wanted, nothing is hashed; once they lack something, or have ended, it
+// is.
+func TestRunsThatHaveAllMakeHashingNeedless(t *testing.T) {
+	hashes := func(p *Planner) bool {
+		op, ok := p.Next(start)
+		return ok && op.Kind == OpHash
+	}
+	p, g, d := wantOne(Config{}, "a", 64)
+	p.AddFile(d, "a-old", 1<<20, 1)
+	p.AddRun(0, 1<<19, []Hit{{g, 30}})
+	p.AddRun(0, 1<<19, []Hit{{g, 34}})
+	first := mustStart(t, p)
+	if p.runsHaveAll() {
+		t.Error("one of two runs has all")
+	}
+	second := mustStart(t, p)
+	if second.Kind != OpRead || hashes(p) {
+		t.Errorf("after %s: a file is hashed beside the runs", second.Kind)
+	}
+	s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, "a"), Size: 1 << 20})
+	p.Want(p.Group(s), 1, 1<<14)
+	if !hashes(p) {
+		t.Error("a chunk that no run has is not looked for")
+	}
+	p.Arrived(p.Group(s), 1, 1<<14)
+	p.Done(first, Result{Seconds: 1, Units: 1 << 19})
+	if !hashes(p) {
+		t.Error("what a run did not bring is not looked for")
+	}
+}
+
 // A file that left its lane and came back as it was, ten times, counts once in a plan.
 func TestPlanCountsEachOnce(t *testing.T) {
 	p, g, d := wantOne(Config{}, "a", 64)
