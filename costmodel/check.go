@@ -17,8 +17,9 @@ type check struct {
 	misses float64 // ids not found so far, and one
 }
 
-// checkOp is the next sweep, unless one is under way. Its price is the lookup's, for each id that will be found, and the best
-// read's that can follow.
+// checkOp is the next sweep and its rank, unless one is under way. Its price is the lookup's, for each id that will be found,
+// and the best read's that can follow. It goes first while the reads would be through before it is, so that they need not
+// wait for it.
 func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 	if dev != 0 || p.check.ids == 0 || p.checking() {
 		return Op{}, 0, false
@@ -29,7 +30,20 @@ func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 	cpc := cost/found + p.costs.Read(0).PerUnit*p.groups.chunkLen()
 	op := Op{Kind: OpCheck, Len: n, Cost: cost, CPC: cpc}
 	op.Useful = int64(cost / cpc * p.groups.chunkLen())
+	if p.check.hits >= p.check.misses && p.readsWaiting() < cost {
+		return op, 0, true
+	}
 	return op, cpc, true
+}
+
+// readsWaiting is how many seconds the runs take that are not being read yet.
+func (p *Planner) readsWaiting() (seconds float64) {
+	for d := range p.queues {
+		l := &p.queues[d][OpRead]
+		read := p.costs.Read(Device(d))
+		seconds += read.PerOp*float64(l.live) + read.PerUnit*l.units
+	}
+	return seconds
 }
 
 // checkLen is how many ids the next sweep looks up at most.

@@ -43,9 +43,18 @@ func (p *Planner) key(kind OpKind, dev Device, id uint32) float64 {
 		return p.fileKey(dev, id, f, full)
 	default:
 		r := p.runs.at(id)
-		return ratio(p.steady[dev.index()].perRead+float64(r.bytes), p.runFull(r))
+		return coarse(ratio(p.steady[dev.index()].perRead+float64(r.bytes), p.runFull(r)))
 	}
 }
+
+// coarse rounds a run's key, so that runs that are nearly as good as each other are read in their order, which is that of
+// the file.
+func coarse(key float64) float64 {
+	return math.Exp2(math.Ceil(math.Log2(key)*coarseSteps) / coarseSteps)
+}
+
+// coarseSteps is how many keys there are to each doubling.
+const coarseSteps = 4
 
 func (p *Planner) dirKey(dev Device, id uint32) float64 {
 	sum, top := p.nearness(id)

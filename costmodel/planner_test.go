@@ -26,8 +26,11 @@ func (p *Planner) best() float64 {
 		look(OpHash, p.files.n)
 	}
 	look(OpRead, p.runs.n)
-	if _, cpc, ok := p.checkOp(0); ok {
-		best = min(best, cpc)
+	if op, rank, ok := p.checkOp(0); ok {
+		if rank == 0 {
+			return op.CPC // it goes first, whatever it costs
+		}
+		best = min(best, op.CPC)
 	}
 	return best
 }
@@ -371,6 +374,48 @@ func TestRunsComeFirst(t *testing.T) {
 	p.AddRun(0, 1<<20, []Hit{{g, 64}})
 	if op := mustStart(t, p); op.Kind != OpRead || op.Useful < 900<<10 {
 		t.Errorf("got %+v", op)
+	}
+}
+
+// A sweep starts before the last run is read, so that there is something to read when that has ended. It waits for its turn
+// while there is enough to read, or while the index knows little.
+func TestSweepsRunAheadOfReads(t *testing.T) {
+	p, g, _ := wantOne(Config{}, "a", 64)
+	for _, r := range []Residency{Cold, Cached} {
+		p.costs.Calibrate(0, r, Rate{PerOp: 1}, Rate{PerUnit: 1e-9})
+	}
+	next := func(want OpKind, after string) Op {
+		t.Helper()
+		op, ok := p.Next(start)
+		if !ok || op.Kind != want || !p.Start(op) {
+			t.Errorf("%s: a %s, want a %s", after, op.Kind, want)
+		}
+		return op
+	}
+	p.AddCheck(200)
+	sweep := next(OpCheck, "at first")
+	p.AddRun(0, 1<<20, []Hit{{g, 50}})
+	p.Done(sweep, Result{Seconds: 10e-3, Units: 200, Found: 200})
+	p.AddCheck(100)
+	sweep = next(OpCheck, "with a run that is soon read")
+	p.AddRun(0, 64<<20, []Hit{{g, 4000}})
+	p.Done(sweep, Result{Seconds: 5e-3, Units: 100, Found: 100})
+	p.AddCheck(100)
+	next(OpRead, "with much to read")
+	next(OpCheck, "with little left to read")
+}
+
+// Runs that are nearly as good as each other are read in the order of their file.
+func TestRunsAreReadInOrder(t *testing.T) {
+	p, g, _ := wantOne(Config{}, "a", 4096)
+	for _, chunks := range []int{500, 530, 510, 520} {
+		p.AddRun(0, 8<<20, []Hit{{g, chunks}})
+	}
+	p.AddRun(0, 8<<20, []Hit{{g, 4000}})
+	for _, want := range []uint32{4, 0, 1, 2, 3} {
+		if op := mustStart(t, p); op.Kind != OpRead || op.ID != want {
+			t.Errorf("%s %d, want run %d", op.Kind, op.ID, want)
+		}
 	}
 }
 
