@@ -78,6 +78,7 @@ type Disk struct {
 	memory  *memory // nil: none
 	count   counters
 	devices devices
+	ahead   ahead
 	readers sync.Pool    // *recipe.ElementReader
 	hashing atomic.Int64 // goroutines that hash
 	buffers buffers
@@ -259,7 +260,8 @@ type devices struct {
 // device is one disk as the kernel numbers them.
 type device struct {
 	slots *semaphore.Weighted
-	share atomic.Int64 // slots that one operation takes
+	share atomic.Int64  // slots that one operation takes
+	inUse chan struct{} // holds a token while a run is read in a line
 	cost  atomic.Pointer[DeviceCost]
 }
 
@@ -274,7 +276,7 @@ func (ds *devices) get(dev uint64) *device {
 	}
 	d := ds.list[dev]
 	if d == nil {
-		d = &device{slots: semaphore.NewWeighted(deviceSlots)}
+		d = &device{slots: semaphore.NewWeighted(deviceSlots), inUse: make(chan struct{}, 1)}
 		d.share.Store(deviceSlots / defaultDepth)
 		ds.list[dev] = d
 	}

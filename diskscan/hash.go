@@ -153,7 +153,7 @@ func (s *slice) prepare(size int64) {
 	s.looked = max(s.at.looked, s.at.Offset)
 	s.cold = append(slices.Clone(s.at.cold), cold(s.fd, s.looked, beyond)...)
 	s.looked = max(s.looked, beyond)
-	s.d.cfg.Reader.Fetch(s.fd, s.at.Offset, s.stop)
+	s.d.cfg.Reader.Fetch(s.fd, s.at.Offset, s.stop, false)
 }
 
 // coldUpTo is how many of the pages before end are cold.

@@ -15,7 +15,7 @@ type spy struct {
 
 var errSpy = errors.New("the disk is broken")
 
-func (s *spy) Fetch(_ int, off, end int64) { s.fetched = append(s.fetched, [2]int64{off, end}) }
+func (s *spy) Fetch(_ int, off, end int64, _ bool) { s.fetched = append(s.fetched, [2]int64{off, end}) }
 
 func (s *spy) ReadAt(fd int, p []byte, off int64) (int, error) {
 	if s.failAt > 0 && off >= s.failAt {

@@ -56,6 +56,7 @@ type pass struct {
 	run  *Run
 	want Want
 	sink Sink
+	line *line // which the run is read in; nil: in any order
 
 	mu    sync.Mutex // of all below; several goroutines read
 	rest  []Chunk    // of the run, that nobody has taken
@@ -73,14 +74,31 @@ func (p *pass) read() error {
 		return err
 	}
 	defer unix.Close(fd)
-	readQuietly(fd)
 	end := p.run.Offset + p.run.Len
-	spans := cold(fd, p.run.Offset, end)
-	p.res.Cold = total(spans)
-	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end)
+	spans, err := p.prepare(fd, end)
+	if err != nil {
+		return err
+	}
 	err = p.readChunks(fd)
+	p.line.leave()
 	drop(fd, spans, end)
 	return err
+}
+
+// prepare finds out what of the run is not cached, and how the disk is to read it.
+func (p *pass) prepare(fd int, end int64) (spans []span, err error) {
+	if !p.run.isStream() {
+		readQuietly(fd)
+		spans = cold(fd, p.run.Offset, end)
+	} else if spans = p.d.ahead.look(fd, p.run); p.run.within(spans) < p.run.Len/2 {
+		readQuietly(fd)
+	} else {
+		readInOrder(fd)
+		p.line, err = p.d.devices.get(p.d.scope.Device(p.run.File.Dir)).enter(p.o, p.d.cfg.Stall)
+	}
+	p.res.Cold = p.run.within(spans)
+	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end, p.line != nil)
+	return spans, err
 }
 
 // minShare is how much of a run is worth a goroutine.
@@ -107,17 +125,42 @@ func (p *pass) readChunks(fd int) error {
 	return err
 }
 
-// share reads groups of chunks until none is left.
+// share reads groups of chunks until none is left, hashes them, and hands over those that are what they should be.
 func (p *pass) share(fd int) error {
 	for {
-		group := p.take()
-		if len(group) == 0 {
-			return nil
+		f, group, err := p.readNext(fd)
+		if f == nil {
+			return err
 		}
-		if err := p.readGroup(fd, group); err != nil {
+		if err == nil {
+			p.verify(f, group)
+		}
+		if err != nil || len(f.Chunks) == 0 {
+			f.Release()
+		} else {
+			err = p.deliver(f)
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// readNext reads the next wanted chunks; nil when none is left. What is read in a line is read by one goroutine at a time,
+// while the others hash and hand over.
+func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
+	defer p.line.turn()()
+	group := p.take()
+	if len(group) == 0 {
+		p.line.leave() // the next run may be read while this one is hashed
+		return nil, nil, nil
+	}
+	buf, err := p.d.buffers.get(p.o)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &Found{File: p.run.File, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
+	return f, group, p.fill(fd, f, group)
 }
 
 // take is the next wanted chunks, as many as a buffer holds; none at the end.
@@ -141,19 +184,10 @@ func (p *pass) take() (group []Chunk) {
 	return group
 }
 
-// readGroup reads and hashes chunks, and hands over those that are what they should be.
-func (p *pass) readGroup(fd int, group []Chunk) error {
-	buf, err := p.d.buffers.get(p.o)
-	if err != nil {
-		return err
-	}
-	f := &Found{File: p.run.File, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
-	if err := p.fill(fd, f, group); err != nil || len(f.Chunks) == 0 {
-		f.Release()
-		return err
-	}
+// deliver hands verified chunks over.
+func (p *pass) deliver(f *Found) error {
 	var sum tally
-	err = p.d.handOver(p.o, p.sink, f, &sum)
+	err := p.d.handOver(p.o, p.sink, f, &sum)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.found.chunks += sum.chunks
@@ -161,22 +195,28 @@ func (p *pass) readGroup(fd int, group []Chunk) error {
 	return err
 }
 
-// fill reads chunks into a buffer, and leaves there what matches.
+// fill reads chunks into a buffer.
 func (p *pass) fill(fd int, f *Found, group []Chunk) error {
-	lens := make([]uint32, len(group))
 	for i := 0; i < len(group); {
-		n := i
-		for ; n < len(group) && (n == i || group[n].Offset == group[n-1].Offset+int64(group[n-1].Len)); n++ {
-			lens[n] = uint32(group[n].Len)
+		n := i + 1
+		for ; n < len(group) && group[n].Offset == group[n-1].Offset+int64(group[n-1].Len); n++ {
 		}
 		if err := p.fillStretch(fd, f, group[i:n]); err != nil {
 			return err
 		}
 		i = n
 	}
-	ids := make([]recipe.ID, len(group))
-	p.d.cfg.Hash.Chunks(ids, f.Data, lens)
+	return nil
+}
+
+// verify leaves of the chunks in a buffer those that are what they should be.
+func (p *pass) verify(f *Found, group []Chunk) {
+	lens, ids := make([]uint32, len(group)), make([]recipe.ID, len(group))
+	for i, c := range group {
+		lens[i] = uint32(c.Len)
+	}
 	data := f.Data
+	p.d.cfg.Hash.Chunks(ids, data, lens)
 	f.Data = f.Data[:0]
 	for i, c := range group {
 		if ids[i] == c.ID {
@@ -192,7 +232,6 @@ func (p *pass) fill(fd int, f *Found, group []Chunk) error {
 			p.stale()
 		}
 	}
-	return nil
 }
 
 // fillStretch reads chunks that are neighbours. What the file has no more is zeros.

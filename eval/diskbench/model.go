@@ -86,7 +86,7 @@ func (m *model) took() time.Duration {
 }
 
 // Fetch implements diskscan.Reader.
-func (m *model) Fetch(fd int, off, end int64) {
+func (m *model) Fetch(fd int, off, end int64, _ bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	ino := inode(fd)
