@@ -145,7 +145,7 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 // Sizes of the table in memory that takes what is written. It is filled with zeros when the index is opened, so a
 // transfer, which writes little, has a small one.
 const (
-	minTable = 4 << 20
+	minTable = 1 << 20
 	maxTable = 16 << 20
 )
 
@@ -160,7 +160,7 @@ func (x *Index) tableSize(doubtful bool) int64 {
 // Sizes that concern the log of long values. No row is so long, but the log is there, and each opening makes its
 // file anew.
 const (
-	longValue = 256 << 10
+	longValue = 128 << 10
 	logSize   = 1<<20 + 1
 )
 
