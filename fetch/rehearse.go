@@ -116,6 +116,8 @@ func (t *transfer) rehearseSearch(ctx context.Context, feed *nodeFeed, search Se
 	alone := newTransfer(cfg)
 	defer alone.intake.Close()
 	alone.whole, alone.root = t.whole, t.root
+	alone.index = beginIndex(&cfg.Search, t.root)
+	defer alone.index.close()
 	alone.rec = newRecorder(CoreConfig{
 		Search: true, Index: search.hasIndex(), NoPressure: search.NoPressure, DiskOrder: search.Order, NetRate: p.Rate,
 	}, nil, alone.start)

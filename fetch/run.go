@@ -92,6 +92,7 @@ type transfer struct {
 	root   *recipe.Root // of the part that is wanted
 	tree   *tree.Tree
 	held   held
+	index  *openedIndex // nil without one
 
 	explain explainer
 	result  tree.Result
@@ -157,6 +158,8 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	if t.cfg.MaxSize > 0 && t.root.Counts.Bytes > t.cfg.MaxSize {
 		return fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, t.root.Counts.Bytes, t.cfg.MaxSize)
 	}
+	t.index = beginIndex(&t.cfg.Search, t.root)
+	defer t.index.close()
 	if cache, err = t.cacheFor(cache, raw); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ type searcher struct {
 	ctx    context.Context
 	disk   *diskscan.Disk
 	scope  *diskscan.Scope
-	index  *diskscan.Index // nil without one
+	index  *openedIndex // nil without one
 	loop   *loop
 	held   *held
 	zoom   *zoomer
@@ -59,7 +59,7 @@ type diskFile struct {
 	early bool
 }
 
-// startSearch opens what may be searched. The search lives until stop. place is the path in which the entries' paths
+// startSearch opens what may be searched. The search lives until stop, the index until its user closes it. place is the path in which the entries' paths
 // begin.
 func (t *transfer) startSearch(ctx context.Context, dest string, place []string) (*searcher, error) {
 	cfg := t.cfg.Search
@@ -76,10 +76,9 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 	})
 	if err != nil {
 		scope.Close()
-		closeIndex(index)
 		return nil, err
 	}
-	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
+	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
 	s.zoom = newZoomer(s, t.root.Hash)
 	starts := scope.Starts()
 	paths := [][]string{place}
@@ -133,7 +132,7 @@ func (s *searcher) stop() diskscan.Stats {
 	s.wg.Wait()
 	s.scope.Close()
 	stats := s.disk.Stats()
-	closeIndex(s.index)
+	s.index.release()
 	return stats
 }
 
@@ -146,13 +145,12 @@ func (c *SearchConfig) hasIndex() bool {
 	return err == nil
 }
 
-// openIndex opens the index, if there is one, and says which directories it may lead to.
+// openIndex waits for the index, if there is one, and says which directories it may lead to.
 func (t *transfer) openIndex(ctx context.Context) (*diskscan.Index, []string) {
-	cfg := &t.cfg.Search
-	if !cfg.hasIndex() {
+	x := t.index.get()
+	if x == nil {
 		return nil, nil
 	}
-	x := diskscan.OpenIndex(diskscan.IndexConfig{Dir: cfg.Index, Max: cfg.IndexMax, Profile: t.root.Profile, Hash: t.root.Hash})
 	if err := x.Note(); err != nil {
 		t.cfg.detail("index: %v", err)
 	}
@@ -161,12 +159,6 @@ func (t *transfer) openIndex(ctx context.Context) (*diskscan.Index, []string) {
 		t.cfg.detail("index: %v", err)
 	}
 	return x, roots
-}
-
-func closeIndex(x *diskscan.Index) {
-	if x != nil {
-		_ = x.Close() // what it could not write is looked up again another time
-	}
 }
 
 // stat lists a directory, in as many parts as it takes.
