@@ -64,6 +64,17 @@ func (d *Disk) Check(ctx context.Context, ids []recipe.ID) (Sweep, error) {
 // hits are chunks by the version of the file that they lie in.
 type hits map[fileID][]Chunk
 
+// ids are those of all chunks.
+func (h hits) ids() map[recipe.ID]bool {
+	ids := map[recipe.ID]bool{}
+	for _, chunks := range h {
+		for _, c := range chunks {
+			ids[c.ID] = true
+		}
+	}
+	return ids
+}
+
 // lookup asks the index, on a goroutine of its own since the index lies on a disk too.
 func (d *Disk) lookup(ctx context.Context, ids []recipe.ID) (h hits, err error) {
 	if d.index == nil || d.index.db == nil {
@@ -120,18 +131,16 @@ func (x *Index) find(txn *badger.Txn, id recipe.ID) (p place, ok bool) {
 // widen looks into the slice rows of the sparse files among the hits: what lies around the chunk that led
 // there. What these rows say of an id is a guess by its first bytes.
 func (x *Index) widen(o *operation, txn *badger.Txn, h hits, ids []recipe.ID) error {
-	found := map[recipe.ID]bool{}
-	for _, chunks := range h {
-		for _, c := range chunks {
-			found[c.ID] = true
-		}
-	}
+	var found map[recipe.ID]bool
 	rows := 0
 	for _, file := range sortedFiles(h) {
 		raw, err := read(txn, fileKey(file))
 		row, ok := decodeFile(raw)
 		if err != nil || !ok || !row.sparse {
 			continue
+		}
+		if found == nil {
+			found = h.ids()
 		}
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: slicePrefix(file), PrefetchValues: true, PrefetchSize: 16})
 		for it.Rewind(); it.Valid() && rows < maxBriefs && err == nil; it.Next() {

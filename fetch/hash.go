@@ -128,7 +128,7 @@ func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
 // settle claims chunks that were found, and writes those that lie side by side together.
 func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 	var got []Range
-	var run []claimed // whose bytes lie in f.Data from data on, one after the other
+	run := make([]claimed, 0, len(f.Chunks)) // whose bytes lie in f.Data from data on, one after the other
 	data, size := f.Data, 0
 	for _, ch := range f.Chunks {
 		c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len))
