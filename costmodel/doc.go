@@ -11,7 +11,8 @@
 //  4. What operations under way will probably bring is not counted again: a group's worth shrinks by
 //     Π(1−p) over them. A large file is hashed in slices, shorter ones on a slow device, and a
 //     slice without a hit lowers its p. While the index is asked, and has known half so far, nothing is
-//     hashed beside it.
+//     hashed beside it, nor while the runs that are being read have all that is wanted. The index is asked again
+//     before there is nothing left to read.
 //  5. Going through the operations in that order gives each group an expected time of arrival
 //     (Planner.Plan, Planner.ETA). What comes latest is best asked of the network first.
 //

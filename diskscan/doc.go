@@ -11,7 +11,8 @@
 //     (strand.go). Where a chunk is known, the one that Config.Follows names is looked for behind it first.
 //  4. Check looks ids up in the index, in one sorted sweep, and confirms the files of the hits by their
 //     metadata. The hits become runs: stretches of files to be read at one go (check.go, run.go).
-//  5. Read reads one run, hashes what it read and hands over what matches.
+//  5. Read reads one run, hashes what it read and hands over what matches. Of the long runs of which the page cache has
+//     little, one at a time of each device is read, in order, while the kernel reads ahead (stream.go).
 //
 // Operations run on goroutines of their own, a few a device. An operation that does not come back, on a
 // mount that hangs, keeps its slot of that device, and its processors count as taken: its caller goes on when its

@@ -94,11 +94,13 @@ func (p *pass) prepare(fd int, end int64) (spans []span, err error) {
 		readQuietly(fd)
 	} else {
 		readInOrder(fd)
-		p.line, err = p.d.devices.get(p.d.scope.Device(p.run.File.Dir)).enter(p.o, p.d.cfg.Stall)
+		if p.line, err = p.d.devices.get(p.d.scope.Device(p.run.File.Dir)).enter(p.o, p.d.cfg.Stall); err != nil {
+			return nil, err
+		}
 	}
 	p.res.Cold = p.run.within(spans)
 	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end, p.line != nil)
-	return spans, err
+	return spans, nil
 }
 
 // minShare is how much of a run is worth a goroutine.
