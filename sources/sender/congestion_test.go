@@ -12,16 +12,19 @@ func TestCongestion(t *testing.T) {
 		configured string
 		peer       net.Addr
 		want       string
+		governed   bool
 	}{
-		{"bbr", far, "bbr"},
-		{"bbr", &net.TCPAddr{IP: net.ParseIP("127.0.0.1")}, "cubic"},
-		{"bbr", &net.TCPAddr{IP: net.IPv6loopback}, "cubic"},
-		{"", &net.TCPAddr{IP: net.IPv6loopback}, ""},
-		{"bbr", &net.UnixAddr{}, "bbr"},
-		{"", far, ""},
+		{"bbr", far, "bbr", false},
+		{"bbr", &net.TCPAddr{IP: net.ParseIP("127.0.0.1")}, "cubic", false},
+		{"bbr", &net.TCPAddr{IP: net.IPv6loopback}, "cubic", false},
+		{AutoCongestion, &net.TCPAddr{IP: net.IPv6loopback}, "cubic", false},
+		{AutoCongestion, far, "bbr", true},
+		{"", &net.TCPAddr{IP: net.IPv6loopback}, "", false},
+		{"bbr", &net.UnixAddr{}, "bbr", false},
+		{"", far, "", false},
 	} {
-		if got := congestion(c.configured, c.peer); got != c.want {
-			t.Errorf("%q for %v: %q, want %q", c.configured, c.peer, got, c.want)
+		if got, governed := congestion(c.configured, c.peer); got != c.want || governed != c.governed {
+			t.Errorf("%q for %v: %q, governed %v, want %q, %v", c.configured, c.peer, got, governed, c.want, c.governed)
 		}
 	}
 }

@@ -39,9 +39,13 @@ type pacer struct {
 	tcp  wire.TCP
 	zstd bool // the client can read it
 
+	governed bool // the governor chooses the congestion control
+
 	mu     sync.Mutex
 	info   wire.TCPInfo
 	asked  time.Time
+	gov    governor
+	course course
 	most   int           // of unsent
 	unsent int           // bytes that may wait in the socket
 	tight  bool          // the kernel's rate is below slowRate
@@ -97,7 +101,9 @@ func (p *pacer) look(now time.Time) wire.TCPInfo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now.Sub(p.asked) >= askEvery {
-		p.take(p.tcp.Info())
+		info := p.tcp.Info()
+		p.steer(now, info)
+		p.take(info)
 		p.asked = now
 	}
 	return p.info
@@ -129,8 +135,36 @@ func (p *pacer) packs(now time.Time) bool {
 	return p.zstd && (p.tight || now.Before(p.slow))
 }
 
-// dry says whether the socket has nothing to send now, and could.
-func (p *pacer) dry() bool { return p.tcp.Info().Dry }
+// steer has the governor look at the connection, and does what it says.
+func (p *pacer) steer(now time.Time, info wire.TCPInfo) {
+	if !p.governed {
+		return
+	}
+	var b wire.BBRInfo
+	if !p.course.cubic {
+		b = p.tcp.BBR()
+	}
+	next := p.gov.look(now, info, b)
+	if next.cubic != p.course.cubic && !p.tcp.UseCongestion(next.congestion()) {
+		p.governed, next = false, course{}
+	}
+	if next.pace != p.course.pace {
+		p.tcp.LimitPace(next.pace)
+	}
+	p.course = next
+}
+
+// dry says whether the socket has nothing to send now, and the network would take more. Cubic's window says only how
+// much the path's queue takes: then the path is dry when it holds less than it could.
+func (p *pacer) dry() bool {
+	info := p.tcp.Info()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.course.cubic {
+		return p.gov.thirsty(info)
+	}
+	return info.Dry
+}
 
 // paceOf is what DATA and PARTS say of the connection.
 func paceOf(info wire.TCPInfo, starved bool) wire.Pace {

@@ -29,7 +29,7 @@ type ServerConfig struct {
 	IdleTimeout       time.Duration // a client that sends nothing, not even PING; 60 s
 	UploadLimit       int64         // bytes a second, all connections together; none
 	UploadLimitPerCon int64         // bytes a second, each connection; none
-	Congestion        string        // TCP congestion control but on the loopback, if the kernel has it; the system's
+	Congestion        string        // TCP congestion control but on the loopback, if the kernel has it, or AutoCongestion; the system's
 
 	// Log is told what goes wrong with a connection; nil is silence.
 	Log func(remote string, err error)
@@ -245,21 +245,24 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 		return web.serve(ctx, tc)
 	}
 	tcp := wire.TCPOf(conn)
-	if name := congestion(s.cfg.Congestion, conn.RemoteAddr()); name != "" {
-		tcp.UseCongestion(name)
-	}
+	name, governed := congestion(s.cfg.Congestion, conn.RemoteAddr())
+	governed = name != "" && tcp.UseCongestion(name) && governed
 	under.Buffer()
 	sess := newSession(s, conn, under, tc)
+	sess.pace.governed = governed
 	return sess.run(ctx)
 }
 
-// congestion is the congestion control for a peer. On the loopback nothing is lost, and pacing, as BBR does,
-// costs processor time and brings nothing.
-func congestion(configured string, peer net.Addr) string {
-	if configured != "" && loopback(peer) {
-		return "cubic"
+// congestion is the congestion control with which a connection to a peer begins, and whether a governor may
+// change it. On the loopback nothing is lost, and pacing, as BBR does, costs processor time and brings nothing.
+func congestion(configured string, peer net.Addr) (name string, governed bool) {
+	switch {
+	case configured != "" && loopback(peer):
+		return cubic, false
+	case configured == AutoCongestion:
+		return bbr, true
 	}
-	return configured
+	return configured, false
 }
 
 // loopback says whether a peer is on this machine.

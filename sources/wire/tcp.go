@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"net"
 	"syscall"
 	"time"
@@ -12,8 +13,23 @@ import (
 type TCPInfo struct {
 	Rate   uint64 // delivery rate, bytes a second
 	MinRTT time.Duration
-	Unsent uint32 // bytes that wait in the socket
-	Dry    bool   // nothing waits, and the network would take more
+	RTT    time.Duration // as it is lately
+	Unsent uint32        // bytes that wait in the socket
+	Dry    bool          // nothing waits, and the network would take more
+
+	Segment uint32 // bytes of a full packet
+	Window  uint32 // packets that congestion control allows on their way
+	Flying  uint32 // packets on their way
+	Sent    uint32 // packets with data that were ever sent
+	Resent  uint32 // those of them that were sent again
+	Arrived uint32 // packets with data that ever arrived
+}
+
+// BBRInfo is what BBR knows of its path. Zero is not known.
+type BBRInfo struct {
+	Rate   uint64 // the most that arrived lately, bytes a second
+	MinRTT time.Duration
+	Gain   float64 // times the rate that it sends at now
 }
 
 // TCP asks the kernel about one connection. The zero TCP, and one that is not TCP, know nothing.
@@ -40,13 +56,51 @@ func (t TCP) LimitUnsent(n int) {
 }
 
 // UseCongestion sets the congestion control of the connection, as far as the kernel has it and
-// allows it; else the system's stays.
-func (t TCP) UseCongestion(name string) {
-	if t.raw != nil {
-		_ = t.raw.Control(func(fd uintptr) {
-			_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
-		})
+// allows it; else the one that it had stays, and false comes back.
+func (t TCP) UseCongestion(name string) bool {
+	if t.raw == nil {
+		return false
 	}
+	err := unix.ENOPROTOOPT
+	fault := t.raw.Control(func(fd uintptr) {
+		err, _ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name).(unix.Errno)
+	})
+	return fault == nil && err == 0
+}
+
+// LimitPace keeps the connection from sending faster than this many bytes a second; 0 lifts the limit.
+func (t TCP) LimitPace(rate uint64) {
+	if t.raw == nil {
+		return
+	}
+	pace := int(min(rate, math.MaxInt32))
+	if rate == 0 {
+		pace = -1 // none, to the kernel
+	}
+	_ = t.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, pace)
+	})
+}
+
+// BBR asks the kernel what BBR knows. It may be called only while that is the connection's congestion control.
+func (t TCP) BBR() BBRInfo {
+	var info BBRInfo
+	if t.raw == nil {
+		return info
+	}
+	_ = t.raw.Control(func(fd uintptr) {
+		k, err := unix.GetsockoptTCPCCBBRInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_CC_INFO)
+		if err != nil {
+			return
+		}
+		const one = 256 // the kernel's gains are fractions of this
+		info = BBRInfo{
+			Rate:   uint64(k.Bw_hi)<<32 | uint64(k.Bw_lo),
+			MinRTT: time.Duration(k.Min_rtt) * time.Microsecond,
+			Gain:   float64(k.Pacing_gain) / one,
+		}
+	})
+	return info
 }
 
 // Info asks the kernel.
@@ -60,7 +114,11 @@ func (t TCP) Info() TCPInfo {
 		if err != nil {
 			return
 		}
-		info = TCPInfo{Rate: k.Delivery_rate, Unsent: k.Notsent_bytes}
+		info = TCPInfo{
+			Rate: k.Delivery_rate, RTT: time.Duration(k.Rtt) * time.Microsecond, Unsent: k.Notsent_bytes,
+			Segment: k.Snd_mss, Window: k.Snd_cwnd, Flying: k.Unacked,
+			Sent: k.Data_segs_out, Resent: k.Total_retrans, Arrived: k.Delivered,
+		}
 		info.Dry = k.Notsent_bytes == 0 && k.Unacked < k.Snd_cwnd
 		if k.Min_rtt != ^uint32(0) {
 			info.MinRTT = time.Duration(k.Min_rtt) * time.Microsecond
