@@ -70,7 +70,7 @@ func (c *Core) bestSource(now time.Time) (SourceID, bool) {
 	for i := range c.sources {
 		s := &c.sources[i]
 		want := s.slice(c.cfg)
-		if !s.askable() || s.idle || !s.path.Allow(now, want).Allow || c.inflight+want > c.cfg.MaxInflight {
+		if !s.askable() || s.idle || !s.path.Allow(now, want-s.coming(want)).Allow || c.inflight+want > c.cfg.MaxInflight {
 			continue
 		}
 		if t := s.path.Finish(want); !found || t < bestTime {
@@ -82,16 +82,25 @@ func (c *Core) bestSource(now time.Time) (SourceID, bool) {
 
 func (s *source) askable() bool { return s.up && !s.dropped }
 
+// coming is how much of the outstanding bytes may have come already, beyond a slice: those of a long chunk that is
+// next to arrive. It counts as outstanding until it is whole, and alone may fill a small window.
+func (s *source) coming(slice int64) int64 {
+	if len(s.leases) == 0 || s.leases[0].left > 1 {
+		return 0
+	}
+	return max(0, s.leases[0].last-slice)
+}
+
 // ask leases the next chunks to a source. It says false when no source could be given anything.
 func (c *Core) ask(now time.Time, id SourceID) bool {
 	s := &c.sources[id]
-	ranges, chunks, bytes := c.pick(now, id, s.slice(c.cfg))
-	if chunks == 0 {
+	p := c.pick(now, id, s.slice(c.cfg))
+	if p.chunks == 0 {
 		s.idle = true // until something is queued
 		s.path.Satisfied()
 		return c.anyBusy()
 	}
-	c.lease(now, id, ranges, chunks, bytes)
+	c.lease(now, id, p)
 	return true
 }
 
@@ -105,21 +114,37 @@ func (c *Core) anyBusy() bool {
 	return false
 }
 
-func (c *Core) lease(now time.Time, id SourceID, ranges []Range, chunks, bytes int64) {
+// picked is chunks for one request.
+type picked struct {
+	ranges        []Range
+	chunks, bytes int64
+	last          int64 // bytes of the last one
+}
+
+func (p *picked) add(ch *chunk) {
+	p.ranges = appendOrdinal(p.ranges, ch.ordinal)
+	p.chunks++
+	p.last = ch.bytes()
+	p.bytes += p.last
+}
+
+func (c *Core) lease(now time.Time, id SourceID, p picked) {
 	s := &c.sources[id]
-	s.path.Asked(now, bytes)
-	c.inflight += bytes
+	s.path.Asked(now, p.bytes)
+	c.inflight += p.bytes
 	if c.cfg.MaxRate > 0 {
-		c.tokens -= float64(bytes)
+		c.tokens -= float64(p.bytes)
 	}
 	expect := s.path.Finish(0)
-	s.leases = append(s.leases, lease{ranges: ranges, left: chunks, deadline: now.Add(max(4*expect, c.cfg.MinLease))})
-	c.actions = append(c.actions, Action{Kind: ActRequest, Source: id, Ranges: ranges})
+	s.leases = append(s.leases, lease{
+		ranges: p.ranges, left: p.chunks, last: p.last, deadline: now.Add(max(4*expect, c.cfg.MinLease)),
+	})
+	c.actions = append(c.actions, Action{Kind: ActRequest, Source: id, Ranges: p.ranges})
 }
 
 // pick marks up to limit bytes of chunks as held by a source: those that came back first, then the
 // never asked in recipe order. One chunk is always taken if there is one. Those that are held back are left.
-func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, chunks, bytes int64) {
+func (c *Core) pick(now time.Time, id SourceID, limit int64) (p picked) {
 	bit := uint64(1) << id
 	take := func(ch *chunk) {
 		ch.held |= bit
@@ -127,27 +152,25 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (ranges []Range, ch
 			ch.asked = true
 			c.unasked--
 		}
-		ranges = appendOrdinal(ranges, ch.ordinal)
-		chunks++
-		bytes += ch.bytes()
+		p.add(ch)
 	}
-	c.pickAgain(bit, limit, &bytes, take)
+	c.pickAgain(bit, limit, &p.bytes, take)
 	if c.search != nil {
-		c.pickPassed(now, limit, &bytes, take)
-		c.pickOrdered(now, limit, &bytes, take)
-		c.pickBehind(now, limit, &bytes, take)
+		c.pickPassed(now, limit, &p.bytes, take)
+		c.pickOrdered(now, limit, &p.bytes, take)
+		c.pickBehind(now, limit, &p.bytes, take)
 	}
 	at, holding := &c.fresh, c.search.holding(now)
 	if holding {
 		c.scan = max(c.scan, c.fresh)
 		at = &c.scan
 	}
-	for ; *at < len(c.chunks) && bytes < limit; *at++ {
+	for ; *at < len(c.chunks) && p.bytes < limit; *at++ {
 		if ch := &c.chunks[*at]; ch.fresh() && !c.heldBack(now, ch, holding) {
 			take(ch)
 		}
 	}
-	return ranges, chunks, bytes
+	return p
 }
 
 // pickAgain takes chunks of the queue of those that were asked before, up to the limit, and drops the settled
@@ -237,19 +260,16 @@ func (c *Core) slowest(id SourceID) *source {
 
 func (c *Core) duplicate(now time.Time, id SourceID, rs []Range) {
 	bit := uint64(1) << id
-	var ranges []Range
-	var chunks, bytes int64
+	var p picked
 	limit := c.sources[id].slice(c.cfg)
 	c.each(rs, func(ch *chunk) {
-		if ch.state == chunkWanted && (ch.held|ch.tried)&bit == 0 && bytes < limit {
+		if ch.state == chunkWanted && (ch.held|ch.tried)&bit == 0 && p.bytes < limit {
 			ch.held |= bit
-			ranges = appendOrdinal(ranges, ch.ordinal)
-			chunks++
-			bytes += ch.bytes()
+			p.add(ch)
 		}
 	})
-	if chunks > 0 {
-		c.lease(now, id, ranges, chunks, bytes)
+	if p.chunks > 0 {
+		c.lease(now, id, p)
 	}
 }
 

@@ -31,6 +31,7 @@ type source struct {
 type lease struct {
 	ranges   []Range
 	left     int64 // chunks not answered
+	last     int64 // bytes of the last chunk
 	deadline time.Time
 	expired  bool
 }

@@ -233,3 +233,22 @@ func BenchmarkCore(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/65536, "ns/chunk")
 }
+
+// A chunk counts as outstanding until it is whole. One that fills a small window alone does not let a slow path run dry.
+func TestLongChunksKeepASlowPathBusy(t *testing.T) {
+	const rate, rtt = 193e3, 140 * time.Millisecond
+	lens, total := make([]uint32, 200), 0
+	for i := range lens {
+		lens[i] = 8 << 10
+		if i%5 == 0 {
+			lens[i] = 64 << 10
+		}
+		total += int(lens[i])
+	}
+	w := newWorld(1, CoreConfig{}, lens, &simSource{rate: rate, rtt: rtt})
+	took := w.run(time.Hour)
+	w.checkAll(t)
+	if least := time.Duration(float64(total)/rate*1e9) + rtt; took > least+rtt {
+		t.Errorf("the transfer took %v, the path needs %v", took, least)
+	}
+}
