@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,5 +91,84 @@ func TestEarlyRequestIsRefused(t *testing.T) {
 	cfg.Early = make([]NodesRequest, 1)
 	if _, err := Dial(t.Context(), cfg); err == nil {
 		t.Fatal("an early request of no nodes was taken")
+	}
+}
+
+// counted counts what arrives at a connection, by the writes of the other end.
+type counted struct {
+	net.Conn
+	reads *atomic.Int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.reads.Add(1)
+	}
+	return n, err
+}
+
+// TestEarlyNodesShareAPacketWithWelcome: what a path takes in its first round trip is counted in packets.
+func TestEarlyNodesShareAPacketWithWelcome(t *testing.T) {
+	w := smallWorld(t)
+	synctest.Test(t, func(t *testing.T) {
+		var reads atomic.Int64
+		early := []NodesRequest{fromRoot(w, true, false), fromRoot(w, false, true)}
+		count := func(c net.Conn) net.Conn { return counted{c, &reads} }
+		c := earlyRig(t, w, 10*time.Millisecond, 0, ServerConfig{}, nil, count, early)
+		for _, req := range early {
+			check(t, c.Nodes(t.Context(), req, func(recipe.Kind, recipe.ID, []byte) error { return nil }))
+		}
+		// One is the server's part of the handshake. A node of a few KiB may go ahead of others.
+		if n := reads.Load() - 1; n > 2 {
+			t.Errorf("WELCOME and few nodes came in %d writes", n)
+		}
+	})
+}
+
+// TestTakenGoesWithWhatFollows: TAKEN costs no frame of its own while few requests wait for it.
+func TestTakenGoesWithWhatFollows(t *testing.T) {
+	r := serveWorld(t, smallWorld(t), ServerConfig{})
+	conn, reader := rude(t, r, true)
+	expect := func(want wire.Type) {
+		t.Helper()
+		if typ, _, err := reader.Next(); err != nil || typ != want {
+			t.Fatalf("frame %d, %v, want %d", typ, err, want)
+		}
+	}
+	for i := range uint64(3 * wire.MaxGets) {
+		_, err := conn.Write(wire.AppendMessage(nil, wire.TypeGet, wire.Ordinals{Ranges: []uint64{i, 1}}))
+		check(t, err)
+		if i > 0 {
+			expect(wire.TypeTaken)
+		}
+		expect(wire.TypeData)
+		_, err = conn.Write(wire.AppendFrame(nil, wire.TypePing, make([]byte, 8)))
+		check(t, err)
+		expect(wire.TypePong)
+	}
+}
+
+// TestTakenComesForCanceledRequests: nothing follows that it could go with.
+func TestTakenComesForCanceledRequests(t *testing.T) {
+	r := serveWorld(t, smallWorld(t), ServerConfig{})
+	conn, reader := rude(t, r, false)
+	// In one record, which the server takes before it answers.
+	p := wire.AppendMessage(nil, wire.TypeHello, wire.Hello{Versions: []uint16{wire.Version}, Recipe: r.w.ID(), Token: testToken})
+	for i := range uint64(mostTaken) {
+		p = wire.AppendMessage(p, wire.TypeGet, wire.Ordinals{Ranges: []uint64{i, 1}})
+	}
+	p = wire.AppendMessage(p, wire.TypeCancel, wire.Ordinals{Ranges: []uint64{0, mostTaken}})
+	_, err := conn.Write(p)
+	check(t, err)
+	for _, want := range []wire.Type{wire.TypeWelcome, wire.TypeTaken} {
+		if typ, _, err := reader.Next(); err != nil || typ != want {
+			t.Fatalf("frame %d, %v, want %d", typ, err, want)
+		}
+	}
+	body, err := reader.Control()
+	check(t, err)
+	if n, err := wire.DecodeTaken(body); err != nil || n != mostTaken {
+		t.Errorf("%d requests taken, %v, want %d", n, err, mostTaken)
 	}
 }

@@ -8,6 +8,10 @@ import (
 	"dfetch/sources/wire"
 )
 
+// mostTaken is how many requests may be done without the client's knowing. What it asks for with the rest of its credit
+// brings it TAKEN.
+const mostTaken = wire.MaxGets / 2
+
 // fill turns requests into frames and sends them: nodes first, then fine lists, then chunks and parts of chunks
 // in the order of the requests.
 func (s *session) fill(ctx context.Context) error {
@@ -45,6 +49,8 @@ type filler struct {
 
 	starved bool // there was nothing to do, nor to send, before the request at the front: the next DATA tells it
 
+	taken uint32 // requests that are done and that the client has not been told of
+
 	pieces []piece  // of the run being made
 	lens   []uint32 // theirs
 	head   []byte   // of the frame
@@ -55,13 +61,15 @@ type filler struct {
 }
 
 // step does one piece of work; false if there is none. Nodes and fine lists go ahead of chunks: they are
-// small, and more can be asked for when they are there.
+// small, and more can be asked for when they are there. TAKEN goes with what is sent next, unless much of the client's
+// credit would wait for that.
 func (f *filler) step(ctx context.Context) (bool, error) {
-	if taken := f.s.dropDone(); taken > 0 {
-		return true, f.s.put(ctx, &frame{bytes: wire.AppendTaken(nil, taken)})
-	}
+	f.taken += f.s.dropDone()
 	if did, err := f.s.nodeStep(ctx); did || err != nil {
 		return did, err
+	}
+	if err := f.s.inTurn(f.s.flush); err != nil {
+		return false, err
 	}
 	if did, err := f.fineStep(ctx); did || err != nil {
 		return did, err
@@ -72,7 +80,20 @@ func (f *filler) step(ctx context.Context) (bool, error) {
 	if r, ok := f.s.front(); ok {
 		return true, f.run(ctx, r)
 	}
+	if f.taken >= mostTaken {
+		return true, f.s.put(ctx, &frame{bytes: f.begin()})
+	}
 	return false, nil
+}
+
+// begin is the start of what is sent next: TAKEN, if there is something to tell.
+func (f *filler) begin() []byte {
+	head := f.head[:0]
+	if f.taken > 0 {
+		head = wire.AppendTaken(head, f.taken)
+	}
+	f.taken = 0
+	return head
 }
 
 // claim takes up to n ordinals from first on off the front, unless they were canceled meanwhile.
@@ -180,7 +201,7 @@ func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom
 		}
 	}
-	f.head = wire.AppendData(f.head[:0], d, f.lens[:n], payload)
+	f.head = wire.AppendData(f.begin(), d, f.lens[:n], payload)
 	f.s.srv.count.chunks.Add(int64(n))
 	return f.seal(buf, payload, size)
 }

@@ -43,7 +43,7 @@ func (f *filler) fineStep(ctx context.Context) (bool, error) {
 	if len(body) == 0 {
 		return false, nil
 	}
-	return true, f.s.put(ctx, &frame{bytes: wire.AppendFrame(nil, wire.TypeFine, body)})
+	return true, f.s.put(ctx, &frame{bytes: wire.AppendFrame(f.begin(), wire.TypeFine, body)})
 }
 
 // fineList finds or makes the fine list of a chunk.

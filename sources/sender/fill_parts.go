@@ -88,7 +88,7 @@ func (f *filler) partsFrame(parts []wire.Part, size int, buf *sources.Buffer) *f
 			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom
 		}
 	}
-	f.head = wire.AppendPartsFrame(f.head[:0], d, f.table, payload)
+	f.head = wire.AppendPartsFrame(f.begin(), d, f.table, payload)
 	f.s.srv.count.chunks.Add(int64(len(parts)))
 	return f.seal(buf, payload, size)
 }

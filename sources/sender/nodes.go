@@ -69,7 +69,7 @@ func (s *session) nodeStep(ctx context.Context) (bool, error) {
 	s.mu.Lock()
 	job.room -= int64(len(raw))
 	s.mu.Unlock()
-	return true, s.put(ctx, &frame{bytes: encodeNode(job.seq, ref, raw)})
+	return true, s.put(ctx, &frame{bytes: encodeNode(job.seq, ref, raw), more: true})
 }
 
 // nextJob is the oldest job that can go on.
@@ -100,5 +100,5 @@ func (s *session) endJob(ctx context.Context, job *nodeJob, fault error) error {
 	if errors.Is(fault, recipe.ErrNotFound) {
 		end.Code = wire.CodeNotHeld
 	}
-	return s.put(ctx, &frame{bytes: wire.AppendMessage(nil, wire.TypeNodesEnd, end)})
+	return s.put(ctx, &frame{bytes: wire.AppendMessage(nil, wire.TypeNodesEnd, end), more: true})
 }

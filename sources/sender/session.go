@@ -18,12 +18,16 @@ import (
 	"dfetch/sources/wire"
 )
 
-const maxControl = 256 << 10 // bytes of answers that a client lets lie
+const (
+	maxControl = 256 << 10 // bytes of answers that a client lets lie
+	maxWaiting = 16 << 10  // bytes of frames that wait for more of their kind
+)
 
 // session is the server's side of one connection. Three goroutines share it: read takes the client's
 // frames, fill turns requests into frames and sends them, answer sends what must not wait for requests.
-// No frame waits between being made and being sent: what waits can't be canceled, and a frame that another
-// goroutine sends has to come out of another processor's cache. The network has the socket's queue
+// No frame with chunks waits between being made and being sent: what waits can't be canceled, and a frame that another
+// goroutine sends has to come out of another processor's cache. WELCOME and nodes wait for one another, as a path that has
+// just begun takes few packets. The network has the socket's queue
 // to go on with while the next frame is made.
 type session struct {
 	srv   *Server
@@ -60,6 +64,7 @@ type frame struct {
 	bytes []byte
 	data  *sources.Buffer // holds bytes; nil for control
 	raw   int             // bytes of chunks in it
+	more  bool            // it may wait until fill has nothing of its kind left: small frames share packets
 }
 
 func (f *frame) release() {
@@ -91,8 +96,9 @@ func (s *session) run(ctx context.Context) error {
 	// A goroutine that ends ends the others: the socket is closed under them.
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
-	g.Go(func() error { return s.read(r) })
-	g.Go(func() error { return s.fill(ctx) })
+	early := make(chan struct{})
+	g.Go(func() error { return s.read(r, early) })
+	g.Go(func() error { <-early; return s.fill(ctx) })
 	g.Go(func() error { return s.answer(ctx) })
 	err := g.Wait()
 	if errors.Is(err, io.EOF) || errors.Is(err, errLeft) {
@@ -104,7 +110,8 @@ func (s *session) run(ctx context.Context) error {
 // errLeft means that the client closed the connection between two frames.
 var errLeft = errors.New("client left")
 
-// hello answers the client's first frame. Nothing is done for a client before its token was checked.
+// hello answers the client's first frame. Nothing is done for a client before its token was checked. The answer goes out
+// when fill has looked for requests that came with the frame.
 func (s *session) hello(r *wire.Reader) error {
 	t, _, err := r.Next()
 	if err != nil {
@@ -129,9 +136,10 @@ func (s *session) hello(r *wire.Reader) error {
 		return s.refuse(wire.CodeRefused, "unknown recipe or wrong token")
 	}
 	s.pace.zstd = h.Features&wire.FeatureZstd != 0
-	return s.send(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
+	_, err = s.tls.Write(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
 		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: h.Features & features,
 	}))
+	return err
 }
 
 func speaks(versions []uint16) bool {
@@ -156,22 +164,36 @@ func (s *session) send(p []byte) error {
 	return s.under.Flush()
 }
 
-// read takes the client's frames.
-func (s *session) read(r *wire.Reader) error {
-	for {
-		_ = s.conn.SetReadDeadline(time.Now().Add(s.srv.cfg.IdleTimeout))
-		t, _, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return errLeft
-		}
-		if err == nil {
-			err = s.take(t, r)
-		}
-		if err != nil {
-			_ = s.say(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: wire.CodeProtocol, Text: err.Error()}))
+// read takes the client's frames. It closes early when it has taken those that lay here at its start.
+func (s *session) read(r *wire.Reader, early chan struct{}) error {
+	for r.Ready() {
+		if err := s.readFrame(r); err != nil {
+			close(early)
 			return err
 		}
 	}
+	close(early)
+	for {
+		if err := s.readFrame(r); err != nil {
+			return err
+		}
+	}
+}
+
+// readFrame takes one frame.
+func (s *session) readFrame(r *wire.Reader) error {
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.srv.cfg.IdleTimeout))
+	t, _, err := r.Next()
+	if errors.Is(err, io.EOF) {
+		return errLeft
+	}
+	if err == nil {
+		err = s.take(t, r)
+	}
+	if err != nil {
+		_ = s.say(wire.AppendMessage(nil, wire.TypeError, wire.Error{Code: wire.CodeProtocol, Text: err.Error()}))
+	}
+	return err
 }
 
 // take acts on one frame.
@@ -263,6 +285,9 @@ func (s *session) sendFrame(f *frame) error {
 	}
 	if _, err := s.tls.Write(f.bytes); err != nil {
 		return fmt.Errorf("write: %w", err)
+	}
+	if f.more && s.under.Buffered() < maxWaiting {
+		return nil
 	}
 	return s.flush()
 }

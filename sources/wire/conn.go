@@ -64,6 +64,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Buffered is how many bytes wait for Flush.
+func (c *Conn) Buffered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.wbuf)
+}
+
 // Flush sends what is buffered.
 func (c *Conn) Flush() error {
 	c.mu.Lock()

@@ -93,6 +93,16 @@ func (r *Reader) Next() (Type, int, error) {
 	}
 }
 
+// Ready says whether the next frame lies here whole, so that reading it does not wait. It may be called between frames.
+func (r *Reader) Ready() bool {
+	have := r.r.Buffered() - r.left
+	if have < headerSize {
+		return false
+	}
+	p, err := r.r.Peek(r.left + headerSize)
+	return err == nil && uint64(have) >= headerSize+uint64(binary.LittleEndian.Uint32(p[r.left+1:]))
+}
+
 // limit is the largest body of a type.
 func (r *Reader) limit(t Type) (n int, known bool) {
 	switch t {

@@ -378,3 +378,53 @@ func TestConnReadsInAnySteps(t *testing.T) {
 		t.Fatalf("%d bytes of %d came, %d were counted", len(got), len(data), in)
 	}
 }
+
+// slowReader gives what it has and says how often it was asked.
+type slowReader struct {
+	data  []byte
+	asked int
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	r.asked++
+	n := copy(p, r.data)
+	r.data = r.data[n:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func TestReaderIsReadyForWholeFrames(t *testing.T) {
+	ping := AppendFrame(nil, TypePing, make([]byte, 8))
+	for _, c := range []struct {
+		name  string
+		after []byte // the first PING
+		body  bool   // of it was read
+		want  bool
+	}{
+		{"nothing", nil, true, false},
+		{"half a header", ping[:3], true, false},
+		{"half a body", ping[:9], true, false},
+		{"a frame", ping, true, true},
+		{"a frame, body before it not read", ping, false, true},
+		{"half a frame, body before it not read", ping[:9], false, false},
+		{"a frame and more", append(ping[:len(ping):len(ping)], 1, 2), true, true},
+	} {
+		src := &slowReader{data: append(ping[:len(ping):len(ping)], c.after...)}
+		r := NewReader(src, 0)
+		if r.Ready() {
+			t.Errorf("%s: ready before anything was read", c.name)
+		}
+		_, _, err := r.Next()
+		if err == nil && c.body {
+			_, err = r.Control()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Ready(); got != c.want || src.asked != 1 {
+			t.Errorf("%s: ready %v, want %v; asked %d times", c.name, got, c.want, src.asked)
+		}
+	}
+}
