@@ -61,11 +61,11 @@ func (t TCP) UseCongestion(name string) bool {
 	if t.raw == nil {
 		return false
 	}
-	err := unix.ENOPROTOOPT
-	fault := t.raw.Control(func(fd uintptr) {
-		err, _ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name).(unix.Errno)
+	var fault error
+	err := t.raw.Control(func(fd uintptr) {
+		fault = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 	})
-	return fault == nil && err == 0
+	return err == nil && fault == nil
 }
 
 // LimitPace keeps the connection from sending faster than this many bytes a second; 0 lifts the limit.
