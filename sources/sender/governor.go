@@ -151,7 +151,8 @@ func (g *governor) hold(now time.Time, info wire.TCPInfo, b wire.BBRInfo) uint64
 	g.rtt = max(g.rtt, info.RTT)
 	queued := float64(g.rtt) > spare*float64(info.MinRTT)
 	if g.held == 0 && queued && since >= flatRounds*info.RTT {
-		g.held = uint64(float64(info.Arrived-g.arrived) * float64(info.Segment) / since.Seconds())
+		mean := float64(info.Arrived-g.arrived) * float64(info.Segment) / since.Seconds()
+		g.held = max(uint64(mean), min(b.Rate, info.Rate))
 	}
 	return g.held
 }

@@ -187,6 +187,16 @@ func TestBBRIsHeldWhereNothingMoreArrives(t *testing.T) {
 		t.Errorf("held to %d when BBR had seen it", c.pace)
 	}
 
+	// A lost packet held the rest back for a while: the path is as fast as it was seen to be.
+	gap := full()
+	gap.info.Rate = uint64(rate)
+	gap.rate = 0
+	gap.run(2*rtt, 0)
+	gap.rate = rate
+	if got := float64(gap.run(flatRounds*2*rtt, 0).pace) / rate; got < 0.99 || got > 1.01 {
+		t.Errorf("held to %.2f of the rate after a gap", got)
+	}
+
 	empty := full()
 	empty.info.RTT = rtt
 	if c := empty.run(2*time.Second, 0); c.pace != 0 {
