@@ -26,8 +26,9 @@ const (
 	// betweenLosses times the square of the packets that a path holds is how many packets go by between two losses if
 	// a window of twice what it holds is kept up: Reno's window is the root of 1.5 times that number.
 	betweenLosses = 4 / 1.5
-	narrowFor     = time.Second // too small a window lasts at least that long before BBR is back
-	moreCaution   = 4           // times the packets without loss that are asked for, after each return to BBR
+	narrowFor     = 500 * time.Millisecond // too small a window lasts at least that long before BBR is back, and narrowRounds
+	narrowRounds  = 4                      // round trips
+	moreCaution   = 4                      // times the packets without loss that are asked for, after each return to BBR
 
 	// Cubic fills any queue. So that what is asked for can still be canceled, others' packets get through, and nothing is
 	// lost by it, the queue is kept about this long, by sending a little less than the path's rate or a little more.
@@ -111,7 +112,7 @@ func (g *governor) watch(now time.Time, info wire.TCPInfo) {
 		g.narrow = time.Time{}
 	case g.narrow.IsZero():
 		g.narrow = now
-	case now.Sub(g.narrow) >= max(narrowFor, flatRounds*info.RTT):
+	case now.Sub(g.narrow) >= max(narrowFor, narrowRounds*info.RTT):
 		g.cubic, g.since = false, info.Sent
 		g.caution = moreCaution * max(1, g.caution)
 		g.best = 0

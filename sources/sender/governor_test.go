@@ -106,7 +106,7 @@ func TestBBRIsBackWhereCubicLeavesThePathIdle(t *testing.T) {
 	d.run(narrowFor/2, 0)
 	d.info.Window = wide
 	if c := d.run(time.Minute, 0); !c.cubic {
-		t.Error("BBR after half a second in which cubic's window was small")
+		t.Error("BBR after a moment in which cubic's window was small")
 	}
 	d.info.Window = 4
 	if got, back := d.until(false, time.Minute, 0); !back || got > 2*narrowFor {
