@@ -9,6 +9,6 @@
 //     goes up as it is.
 //  3. What is left of each piece is its hash.
 //
-// This needs AVX-512. Elsewhere, and for pieces that are too few to fill the lanes, github.com/zeebo/blake3
-// computes the same.
+// This needs AVX-512, or AVX2, which takes eight at a time. Elsewhere, and for pieces that are too few to fill the
+// lanes, github.com/zeebo/blake3 computes the same.
 package blake3

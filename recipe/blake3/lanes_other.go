@@ -2,7 +2,5 @@
 
 package blake3
 
-// wide says that there is no compress16 for this processor.
-const wide = false
-
-func compress16(*[width]hash, *lanes, int) { panic("blake3: not on this processor") }
+// compressors says that there are none for this processor.
+var compressors []compressor

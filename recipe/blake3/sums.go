@@ -32,7 +32,7 @@ func Sum256(data []byte) (sum [32]byte) {
 func Sums[H ~[32]byte](out []H, data []byte, lens []uint32) {
 	for len(lens) > 0 {
 		n, leaves, size := group(lens)
-		if !wide || leaves <= fewLeaves {
+		if compress == nil || leaves <= fewLeaves {
 			sumEach(out[:n], data[:size], lens[:n])
 		} else {
 			sumGroup(out[:n], data[:size], lens[:n], leaves)

@@ -16,9 +16,20 @@ func noise(seed uint64, n int) []byte {
 	return data
 }
 
+// eachCompressor runs a test with each compressor that this processor has, and with none.
+func eachCompressor(t *testing.T, test func(t *testing.T)) {
+	defer func(c compressor) { compress = c }(compress)
+	for i, c := range append([]compressor{nil}, compressors...) {
+		compress = c
+		t.Run(fmt.Sprint(i), test)
+	}
+}
+
 // TestEveryLength compares each length up to some leaves, and some around powers of two, with the
 // other implementation.
-func TestEveryLength(t *testing.T) {
+func TestEveryLength(t *testing.T) { eachCompressor(t, testEveryLength) }
+
+func testEveryLength(t *testing.T) {
 	data := noise(1, 1<<20+1)
 	check := func(n int) {
 		if got, want := Sum256(data[:n]), blake3.Sum256(data[:n]); got != want {
@@ -36,7 +47,9 @@ func TestEveryLength(t *testing.T) {
 }
 
 // TestSums hashes pieces of random lengths together and compares with each one's own.
-func TestSums(t *testing.T) {
+func TestSums(t *testing.T) { eachCompressor(t, testSums) }
+
+func testSums(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	data := noise(2, 4<<20)
 	for round := range 200 {

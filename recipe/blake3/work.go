@@ -13,7 +13,21 @@ const (
 	root       = 8
 )
 
-// lanes are the inputs of compress16. The assembler code knows where each field lies.
+// compressor compresses up to blocks blocks of each of the lanes that are used, and stores their chaining values in
+// the order of the lanes. blocks is at least one, and every lane's input has as many, used or not.
+type compressor func(out *[width]hash, l *lanes, used, blocks int)
+
+// compress is the compressor in use; nil if there is none.
+var compress = best(compressors)
+
+func best(found []compressor) compressor {
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0]
+}
+
+// lanes are the inputs of a compressor. The assembler code knows where each field lies.
 type lanes struct {
 	in      [width]unsafe.Pointer // the lane's blocks, one after the other
 	counter [width]uint32
@@ -149,7 +163,7 @@ func (w *work) flush() {
 	for i := w.used; i < width; i++ {
 		w.lanes.in[i], w.lanes.blocks[i] = w.lanes.in[0], 0
 	}
-	compress16(&w.sums, &w.lanes, w.most)
+	compress(&w.sums, &w.lanes, w.used, w.most)
 	for i := range w.used {
 		*w.to[i] = w.sums[i]
 	}
