@@ -2,7 +2,7 @@ package fetch
 
 import (
 	"context"
-	"slices"
+	"encoding/binary"
 	"sort"
 	"sync"
 
@@ -41,19 +41,19 @@ type slot struct {
 // by the planner and settled in any order by the sources.
 type window struct {
 	mu    sync.Mutex
-	slots []slot
-	head  int // slots[:head] are claimed
-	base  int // number of the slot slots[0], counted from the start
-	byID  map[recipe.ID]int
-	open  int           // cost of the places of slots not claimed
-	max   int           // most of it before the planner waits
-	room  chan struct{} // gets a token when open falls below max
+	slots slots
+	head  int            // the first of them that is not claimed
+	base  int            // number of the first of them, counted from the start
+	byID  map[uint64]int // number of the open slot whose id begins so; the last of several
+	open  int            // cost of the places of slots not claimed
+	max   int            // most of it before the planner waits
+	room  chan struct{}  // gets a token when open falls below max
 
 	lately [maxLately]int // numbers of slots that were settled, by latelyKey
 }
 
 func newWindow(limit int) *window {
-	return &window{byID: make(map[recipe.ID]int), max: limit, room: make(chan struct{}, 1)}
+	return &window{byID: make(map[uint64]int), max: limit, room: make(chan struct{}, 1)}
 }
 
 func (w *window) full() bool {
@@ -81,25 +81,37 @@ func (w *window) waitRoom(ctx context.Context) error {
 func (w *window) add(want sources.Want, at place, group uint32) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n, ok := w.byID[want.ID]; ok {
-		if s := &w.slots[n-w.base]; !s.claimed && s.want.Len == want.Len {
-			s.more = append(s.more, at)
-			w.open += at.cost()
-			return false
-		}
+	if s, _ := w.openSlot(want.ID); s != nil && s.want.Len == want.Len {
+		s.more = append(s.more, at)
+		w.open += at.cost()
+		return false
 	}
-	w.byID[want.ID] = w.base + len(w.slots)
-	if len(w.slots) == cap(w.slots) {
-		w.slots = slices.Grow(w.slots, max(1024, len(w.slots))) // append grows less, and copies more often
-	}
-	w.slots = append(w.slots, slot{want: want, place: at, group: group})
+	w.byID[idKey(want.ID)] = w.base + w.slots.len()
+	w.slots.add(slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true
 }
 
+// idKey is what byID knows of an id.
+func idKey(id recipe.ID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
+
+// openSlot is the slot of an open chunk, and its number; nil if nobody waits for it. Of several chunks whose ids begin
+// with the same eight bytes it finds the last.
+func (w *window) openSlot(id recipe.ID) (*slot, int) {
+	number, ok := w.byID[idKey(id)]
+	if !ok {
+		return nil, 0
+	}
+	s := w.slots.at(number - w.base)
+	if s.want.ID != id {
+		return nil, 0
+	}
+	return s, number
+}
+
 // find is the index in w.slots of an ordinal, or of the next higher one.
 func (w *window) find(ord uint64) int {
-	return sort.Search(len(w.slots), func(i int) bool { return w.slots[i].want.Ordinal >= ord })
+	return sort.Search(w.slots.len(), func(i int) bool { return w.slots.at(i).want.Ordinal >= ord })
 }
 
 // wants turns ranges into the wants that they stand for, with the patches that are known.
@@ -109,9 +121,9 @@ func (w *window) wants(rs []Range) []sources.Want {
 	var out []sources.Want
 	for _, r := range rs {
 		end := r.First + uint64(r.Count)
-		for i := w.find(r.First); i < len(w.slots) && w.slots[i].want.Ordinal < end; i++ {
-			want := w.slots[i].want
-			want.Patch = w.slots[i].patch
+		for i := w.find(r.First); i < w.slots.len() && w.slots.at(i).want.Ordinal < end; i++ {
+			want := w.slots.at(i).want
+			want.Patch = w.slots.at(i).patch
 			out = append(out, want)
 		}
 	}
@@ -134,14 +146,14 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 	defer w.mu.Unlock()
 	i := 0
 	for k, want := range wants {
-		if k == 0 || i >= len(w.slots) || w.slots[i].want.Ordinal != want.Ordinal {
+		if k == 0 || i >= w.slots.len() || w.slots.at(i).want.Ordinal != want.Ordinal {
 			i = w.find(want.Ordinal)
 		}
-		if i >= len(w.slots) || w.slots[i].want.Ordinal != want.Ordinal || w.slots[i].claimed {
+		if i >= w.slots.len() || w.slots.at(i).want.Ordinal != want.Ordinal || w.slots.at(i).claimed {
 			out = append(out, claimed{want: want, dup: true})
 			continue
 		}
-		s := &w.slots[i]
+		s := w.slots.at(i)
 		s.claimed = true
 		out = append(out, claimed{want: s.want, place: s.place, more: s.more, group: s.group, own: want.Len - uint32(want.Bytes())})
 		w.settle(s, w.base+i)
@@ -155,19 +167,18 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 func (w *window) wantsID(id recipe.ID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, ok := w.byID[id]
-	return ok
+	s, _ := w.openSlot(id)
+	return s != nil
 }
 
 // placeOf is the ordinal of an open chunk and the number of its file.
 func (w *window) placeOf(id recipe.ID) (ordinal uint64, group uint32, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	number, ok := w.byID[id]
-	if !ok {
+	s, _ := w.openSlot(id)
+	if s == nil {
 		return 0, 0, false
 	}
-	s := &w.slots[number-w.base]
 	return s.want.Ordinal, s.group, true
 }
 
@@ -176,9 +187,9 @@ func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	from = max(from, w.base)
-	next = min(from+n, w.base+len(w.slots))
-	for _, s := range w.slots[min(from-w.base, len(w.slots)):max(next-w.base, 0)] {
-		if !s.claimed {
+	next = min(from+n, w.base+w.slots.len())
+	for i := from - w.base; i < next-w.base; i++ {
+		if s := w.slots.at(i); !s.claimed {
 			ids = append(ids, s.want.ID)
 		}
 	}
@@ -189,11 +200,10 @@ func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
 func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	number, ok := w.byID[id]
-	if !ok || w.slots[number-w.base].want.Len != n {
+	s, number := w.openSlot(id)
+	if s == nil || s.want.Len != n {
 		return claimed{}, false
 	}
-	s := &w.slots[number-w.base]
 	s.claimed, s.own = true, true
 	c := claimed{want: s.want, place: s.place, more: s.more, group: s.group}
 	w.settle(s, number)
@@ -202,8 +212,8 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 }
 
 func (w *window) settle(s *slot, number int) {
-	if w.byID[s.want.ID] == number {
-		delete(w.byID, s.want.ID)
+	if key := idKey(s.want.ID); w.byID[key] == number {
+		delete(w.byID, key)
 	}
 	w.lately[latelyKey(s.want.ID)] = number
 	w.open -= s.cost()
@@ -219,19 +229,16 @@ func (w *window) settle(s *slot, number int) {
 	}
 }
 
-// trim cuts claimed slots off the front once they are half of the slice.
+// trim cuts claimed slots off the front, but for those that number may look for.
 func (w *window) trim() {
-	for w.head < len(w.slots) && w.slots[w.head].claimed {
+	for w.head < w.slots.len() && w.slots.at(w.head).claimed {
 		w.head++
 	}
-	if w.head < 4096 || w.head < len(w.slots)/2 {
-		return
+	for w.head >= maxLately+slotBlock {
+		w.slots.cut()
+		w.base += slotBlock
+		w.head -= slotBlock
 	}
-	n := copy(w.slots, w.slots[w.head:])
-	clear(w.slots[n:])
-	w.slots = w.slots[:n]
-	w.base += w.head
-	w.head = 0
 }
 
 // settledOf are the ordinals of planned chunks among some ranges that nobody waits for any more.
@@ -242,8 +249,8 @@ func (w *window) settledOf(rs []Range) (out []Range) {
 		end := r.First + uint64(r.Count)
 		i := w.find(r.First)
 		for ord := r.First; ord < end; ord++ {
-			if i < len(w.slots) && w.slots[i].want.Ordinal == ord {
-				open := !w.slots[i].claimed
+			if i < w.slots.len() && w.slots.at(i).want.Ordinal == ord {
+				open := !w.slots.at(i).claimed
 				i++
 				if open {
 					continue

@@ -32,8 +32,8 @@ func (w *window) gapAfter(ord uint64, group uint32, known func(recipe.ID) bool) 
 
 // gapFrom collects open slots from index i on, in steps of step.
 func (w *window) gapFrom(i, step int, group uint32, known func(recipe.ID) bool) (g gap, ok bool) {
-	for ; i >= 0 && i < len(w.slots) && g.count < maxGap; i += step {
-		s := &w.slots[i]
+	for ; i >= 0 && i < w.slots.len() && g.count < maxGap; i += step {
+		s := w.slots.at(i)
 		if s.claimed || s.group != group || known(s.want.ID) {
 			break
 		}
@@ -102,8 +102,8 @@ func (w *window) eachOpen(rs []Range, f func(*slot)) {
 	defer w.mu.Unlock()
 	for _, r := range rs {
 		end := r.First + uint64(r.Count)
-		for i := w.find(r.First); i < len(w.slots) && w.slots[i].want.Ordinal < end; i++ {
-			if s := &w.slots[i]; !s.claimed {
+		for i := w.find(r.First); i < w.slots.len() && w.slots.at(i).want.Ordinal < end; i++ {
+			if s := w.slots.at(i); !s.claimed {
 				f(s)
 			}
 		}

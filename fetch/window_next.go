@@ -12,11 +12,11 @@ const maxLately = 4096
 
 // number is the number of the slot of a chunk that is open or was settled lately.
 func (w *window) number(id recipe.ID) (int, bool) {
-	if n, ok := w.byID[id]; ok {
+	if s, n := w.openSlot(id); s != nil {
 		return n, true
 	}
 	n := w.lately[latelyKey(id)]
-	if i := n - w.base; i < 0 || i >= len(w.slots) || w.slots[i].want.ID != id {
+	if i := n - w.base; i < 0 || i >= w.slots.len() || w.slots.at(i).want.ID != id {
 		return 0, false
 	}
 	return n, true
@@ -28,11 +28,11 @@ func latelyKey(id recipe.ID) int { return int(binary.LittleEndian.Uint16(id[:]))
 func (w *window) wantsOr(id recipe.ID, settled func(ord uint64, group uint32)) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, ok := w.byID[id]; ok {
+	if s, _ := w.openSlot(id); s != nil {
 		return true
 	}
 	if n, ok := w.number(id); ok {
-		if s := &w.slots[n-w.base]; !s.own {
+		if s := w.slots.at(n - w.base); !s.own {
 			settled(s.want.Ordinal, s.group)
 		}
 	}
@@ -47,16 +47,16 @@ func (w *window) follows(id recipe.ID) (recipe.Expected, bool) {
 	if !ok || !w.adjoin(n+1) {
 		return recipe.Expected{}, false
 	}
-	want := w.slots[n+1-w.base].want
+	want := w.slots.at(n + 1 - w.base).want
 	return recipe.Expected{ID: want.ID, Len: want.Len, Last: !w.adjoin(n + 2)}, true
 }
 
 // adjoin says whether the chunk of a slot begins where the one before it ends.
 func (w *window) adjoin(number int) bool {
 	i := number - w.base
-	if i < 1 || i >= len(w.slots) {
+	if i < 1 || i >= w.slots.len() {
 		return false
 	}
-	a, b := &w.slots[i-1], &w.slots[i]
+	a, b := w.slots.at(i-1), w.slots.at(i)
 	return a.group == b.group && a.want.Ordinal+1 == b.want.Ordinal && a.off+int64(a.want.Len) == b.off
 }

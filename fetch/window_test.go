@@ -1,0 +1,73 @@
+package fetch
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"dfetch/recipe"
+	"dfetch/sources"
+)
+
+// idOf is an id that begins with one number and goes on with another.
+func idOf(begin, rest uint64) (id recipe.ID) {
+	binary.LittleEndian.PutUint64(id[:], begin)
+	binary.LittleEndian.PutUint64(id[8:], rest)
+	return id
+}
+
+func openWant(ord uint64, id recipe.ID) sources.Want {
+	return sources.Want{Ordinal: ord, ID: id, Len: 100}
+}
+
+// TestWindowSameBeginning has two chunks whose ids begin alike: the window takes neither for the other.
+func TestWindowSameBeginning(t *testing.T) {
+	w := newWindow(maxWindow)
+	a, b := openWant(0, idOf(7, 1)), openWant(1, idOf(7, 2))
+	if !w.add(a, place{}, 0) || !w.add(b, place{}, 0) {
+		t.Fatal("a chunk counts as another one")
+	}
+	if w.wantsID(idOf(7, 3)) {
+		t.Error("a chunk is wanted that nobody asked for")
+	}
+	if c, ok := w.claimID(b.ID, 100); !ok || c.want.Ordinal != 1 {
+		t.Errorf("the second chunk by its id: %v %v, want ordinal 1", c.want, ok)
+	}
+	if got := w.claim([]sources.Want{a}, nil); len(got) != 1 || got[0].dup || got[0].want.ID != a.ID {
+		t.Errorf("the first chunk by its ordinal: %+v", got)
+	}
+	if w.open != 0 || len(w.byID) != 0 {
+		t.Errorf("%d places open and %d ids known, want none", w.open, len(w.byID))
+	}
+}
+
+// TestWindowCuts claims chunks in order: what is kept is bounded, and what was settled lately and what is open is found.
+func TestWindowCuts(t *testing.T) {
+	const n, open = 20 * slotBlock, 100
+	w := newWindow(maxWindow)
+	for i := range uint64(n) {
+		w.add(openWant(i, idOf(i, i)), place{off: int64(i) * 100}, 0)
+	}
+	for i := range uint64(n - open) {
+		if got := w.claim([]sources.Want{openWant(i, idOf(i, i))}, nil); got[0].dup || got[0].off != int64(i)*100 {
+			t.Fatalf("chunk %d: %+v", i, got[0])
+		}
+	}
+	if most := maxLately + slotBlock + open; w.slots.len() > most {
+		t.Errorf("%d slots are kept, want at most %d", w.slots.len(), most)
+	}
+	last := uint64(n - open - 1)
+	for _, i := range []uint64{last, last - maxLately + 1} {
+		if next, ok := w.follows(idOf(i, i)); !ok || next.ID != idOf(i+1, i+1) {
+			t.Errorf("behind chunk %d, which was settled lately: %v %v", i, next, ok)
+		}
+	}
+	for i := last + 1; i < n; i++ {
+		if c, ok := w.claimID(idOf(i, i), 100); !ok || c.want.Ordinal != i || c.off != int64(i)*100 {
+			t.Fatalf("open chunk %d: %+v %v", i, c, ok)
+		}
+	}
+	w.add(openWant(n, idOf(n, n)), place{}, 0)
+	if s := w.slots.at(w.slots.len() - 1); s.claimed || s.own || s.more != nil {
+		t.Errorf("a new slot has what another one left: %+v", s)
+	}
+}
