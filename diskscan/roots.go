@@ -68,7 +68,7 @@ func (s *Scope) addDest(ctx context.Context, cfg *ScopeConfig) {
 		s.addFileDest(ctx, cfg, dest)
 		return
 	}
-	own := s.addQuietly(ctx, cfg.Timeout, dest, root{start: true, began: time.Now().UnixNano()})
+	own := s.addQuietly(ctx, cfg.Timeout, dest, root{start: true, dest: true, began: time.Now().UnixNano()})
 	if own != nil {
 		dest = own.path
 	}
@@ -79,7 +79,7 @@ func (s *Scope) addDest(ctx context.Context, cfg *ScopeConfig) {
 
 // addFileDest adds the file itself, what lies beside it, and what lies beside its directory.
 func (s *Scope) addFileDest(ctx context.Context, cfg *ScopeConfig, dest string) {
-	own := s.addQuietly(ctx, cfg.Timeout, filepath.Dir(dest), root{start: true, only: filepath.Base(dest)})
+	own := s.addQuietly(ctx, cfg.Timeout, filepath.Dir(dest), root{start: true, dest: true, only: filepath.Base(dest)})
 	if own == nil || !cfg.Siblings {
 		return
 	}
@@ -125,7 +125,7 @@ func (s *Scope) take(r root, err error, path string, as root) *root {
 		s.refuse(path, err)
 		return nil
 	}
-	r.start, r.only, r.began = as.start, as.only, as.began
+	r.start, r.dest, r.only, r.began = as.start, as.dest, as.only, as.began
 	s.roots = append(s.roots, r)
 	return &r
 }

@@ -71,6 +71,7 @@ type root struct {
 	ino    uint64
 	fs     uint64 // identity of the file system across restarts, as far as there is one
 	public bool   // only what the world may read
+	dest   bool   // the destination
 	start  bool   // is searched; otherwise index hits alone are read from it
 	began  int64  // of the search, nanoseconds since 1970: what was made in it later is left out; 0: nothing is
 	except string // this name directly in it is not entered
@@ -147,6 +148,9 @@ func (s *Scope) Device(d Dir) uint64 { return s.roots[d.Root].dev }
 
 // Public says whether a directory is searched for what the world may read only.
 func (s *Scope) Public(d Dir) bool { return s.roots[d.Root].public }
+
+// InDest says whether a directory is in the destination. For a file as destination, that file alone is.
+func (s *Scope) InDest(d Dir) bool { return s.roots[d.Root].dest }
 
 // Close closes the roots. No operation may be under way. What the scope knows of the roots can be asked all the
 // same: who puts an operation on a closed Disk says first where.

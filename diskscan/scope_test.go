@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,9 +72,17 @@ func TestScope(t *testing.T) {
 				d.scope.opener.stepwise = stepwise
 				want := slices.Concat(tt.want...)
 				slices.Sort(want)
-				got := paths(d, listAll(t, d), base)
+				files := listAll(t, d)
+				got := paths(d, files, base)
 				if !slices.Equal(got, want) {
 					t.Errorf("searched %q\nwant     %q", got, want)
+				}
+				for _, f := range files {
+					name := paths(d, []File{f}, base)[0]
+					own := tt.scope.Dest != "" && (name == tt.scope.Dest || strings.HasPrefix(name, tt.scope.Dest+"/"))
+					if d.scope.InDest(f.Dir) != own {
+						t.Errorf("%s in the destination: want %v", name, own)
+					}
 				}
 			})
 		}

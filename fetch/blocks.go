@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"sort"
+	"sync/atomic"
 
 	"dfetch/diskscan"
 	"dfetch/recipe"
@@ -12,7 +13,12 @@ import (
 // the local file right behind the sub-chunk before the missing span, or right before the one after it. So the blocks of
 // the span are held against the bytes there, on either side.
 //
-// A block's sum is short: one guess in 65 536 is wrong. The chunk then has another hash, and is fetched whole.
+// A block's sum is short. So one alone counts only beside what is there anyway, else two together must be right; one
+// guess in 65 536 is wrong all the same. The chunk then has another hash, and is fetched whole.
+//
+// A sender that lies about blocks could find out what a file holds byte by byte, as it sees what is asked for. So only
+// files of the destination are looked at so closely, which the sender may replace anyway, and only while the chunks
+// come out right (blockTrust).
 
 // guess is where a missing span may lie in a local file, as far as whole blocks of the chunk go.
 type guess struct {
@@ -22,10 +28,24 @@ type guess struct {
 	data     []byte // what the file has there
 }
 
-// closer looks at the missing spans of a chunk block by block. If it can't, or there would be too many spans, the
-// match stays as it is.
+// blockTrust counts chunks that were asked for by blocks, and those that came out wrong.
+type blockTrust struct{ asked, wrong atomic.Int64 }
+
+// Bounds of trust in blocks: so many chunks may come out wrong, and one more of so many that were asked for.
+const (
+	wrongBlocks = 3
+	wrongOf     = 4096
+)
+
+func (t *blockTrust) holds() bool { return t.wrong.Load() <= wrongBlocks+t.asked.Load()/wrongOf }
+
+// closer looks at the missing spans of a chunk block by block. If it can't or must not, or there would be too many spans,
+// the match stays as it is.
 func (z *zoomer) closer(blocks []uint16, m matched, at *stretch) matched {
-	if len(m.spans) == 0 || len(blocks) != recipe.FineBlocks(int(m.length)) {
+	if len(m.spans) == 0 || m.hopeless() || len(m.spans) > sources.MaxSpans || len(blocks) != recipe.FineBlocks(int(m.length)) {
+		return m
+	}
+	if !z.s.scope.InDest(at.file.Dir) || !z.blocks.holds() {
 		return m
 	}
 	gs := guesses(m, at)
@@ -37,11 +57,16 @@ func (z *zoomer) closer(blocks []uint16, m matched, at *stretch) matched {
 	if len(gs) == 0 || z.s.disk.ReadPieces(z.s.ctx, at.file, pieces) != nil {
 		return m
 	}
-	if c := m.byBlocks(blocks, gs); len(c.spans) <= sources.MaxSpans {
-		return c
+	c := m.byBlocks(blocks, gs)
+	if len(c.spans) > sources.MaxSpans || c.missing == m.missing {
+		return m
 	}
-	return m
+	z.blocks.asked.Add(1)
+	return c
 }
+
+// hopeless says that hardly anything of a chunk is there.
+func (m matched) hopeless() bool { return m.missing >= m.length/16*15 }
 
 // guesses says where each span may lie in the stretch: behind what is there before it, and before what is there
 // behind it; at the ends of the chunk, those of the stretch.
@@ -101,7 +126,11 @@ func (m matched) byBlocks(blocks []uint16, gs []guess) matched {
 		for n < len(gs) && gs[n].span == i {
 			n++
 		}
-		c.addSpan(s, blocks, gs[:n])
+		behind := int64(missing)
+		if kept < len(m.kept) && m.kept[kept].at == s.Off+s.Len {
+			behind = m.kept[kept].off
+		}
+		c.addSpan(s, blocks, gs[:n], behind)
 		gs = gs[n:]
 	}
 	for ; kept < len(m.kept); kept++ {
@@ -111,16 +140,42 @@ func (m matched) byBlocks(blocks []uint16, gs []guess) matched {
 }
 
 // addSpan adds a span of another match, block by block.
-func (m *matched) addSpan(s sources.Span, blocks []uint16, gs []guess) {
-	for end := s.Off + s.Len; m.length < end; {
-		k := m.length / recipe.FineBlock
-		n := min(end, (k+1)*recipe.FineBlock) - m.length
+func (m *matched) addSpan(s sources.Span, blocks []uint16, gs []guess, behind int64) {
+	var parts []kept
+	for at, end := s.Off, s.Off+s.Len; at < end; {
+		k := at / recipe.FineBlock
+		p := kept{at: at, len: min(end, (k+1)*recipe.FineBlock) - at, off: missing}
 		if off, ok := lies(k, blocks[k], gs); ok {
-			m.keep(n, off+int64(m.length-k*recipe.FineBlock))
-		} else {
-			m.miss(n)
+			p.off = off + int64(at-k*recipe.FineBlock)
 		}
+		parts = append(parts, p)
+		at += p.len
 	}
+	before := m.end()
+	for i, p := range parts {
+		next := behind
+		if i+1 < len(parts) {
+			next = parts[i+1].off
+		}
+		switch {
+		case p.off == missing || p.off != before && p.off+int64(p.len) != next:
+			m.miss(p.len)
+		default:
+			m.keep(p.len, p.off)
+		}
+		before = p.off + int64(p.len)
+	}
+}
+
+// missing is the offset of what no file has: nothing can follow it.
+const missing = -1 << 62
+
+// end is where in the file the last kept part ends, if that is the end of what is known of the chunk; else missing.
+func (m *matched) end() int64 {
+	if n := len(m.kept); n > 0 && m.kept[n-1].at+m.kept[n-1].len == m.length {
+		return m.kept[n-1].off + int64(m.kept[n-1].len)
+	}
+	return missing
 }
 
 // lies says where block k lies, by its sum.

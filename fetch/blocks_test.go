@@ -134,3 +134,55 @@ func FuzzBlocks(f *testing.F) {
 		}
 	})
 }
+
+// One block of the right sum proves nothing by itself; beside what is there, or another one, it counts.
+func TestALoneBlockDoesNotCount(t *testing.T) {
+	const block = recipe.FineBlock
+	rng := rand.New(rand.NewPCG(5, 6))
+	file := make([]byte, 20*block)
+	for i := range file {
+		file[i] = byte(rng.Uint32())
+	}
+	for name, c := range map[string]struct {
+		right []uint32 // blocks of the span 2..10 whose sums are right
+		kept  []uint32
+	}{
+		"alone":        {[]uint32{5}, nil},
+		"two":          {[]uint32{5, 6}, []uint32{5, 6}},
+		"at the start": {[]uint32{2}, []uint32{2}},
+		"at the end":   {[]uint32{9}, []uint32{9}},
+		"mixed":        {[]uint32{2, 3, 5, 7, 8, 9}, []uint32{2, 3, 7, 8, 9}},
+	} {
+		var m matched
+		m.keep(2*block, 0)
+		m.miss(8 * block)
+		m.keep(4*block, 10*block)
+		blocks := make([]uint16, 14)
+		for k := range blocks {
+			blocks[k] = ^recipe.BlockSum(file[k*block : (k+1)*block])
+		}
+		for _, k := range c.right {
+			blocks[k] = ^blocks[k]
+		}
+		got := closerIn(m, blocks, &stretch{len: 14 * block}, file)
+		if want := uint32(8-len(c.kept)) * block; got.missing != want || got.length != 14*block {
+			t.Errorf("%s: %d bytes are missing, want %d", name, got.missing, want)
+		}
+	}
+}
+
+// A sender whose chunks come out wrong is not believed any more; one in some thousand may.
+func TestTrustInBlocksEnds(t *testing.T) {
+	var b blockTrust
+	b.wrong.Store(wrongBlocks)
+	if !b.holds() {
+		t.Error("no trust after a few wrong chunks")
+	}
+	b.wrong.Add(1)
+	if b.holds() {
+		t.Errorf("trust after %d wrong chunks", b.wrong.Load())
+	}
+	if b.asked.Store(wrongOf); !b.holds() {
+		t.Error("one wrong chunk of thousands ends trust")
+	}
+}

@@ -260,6 +260,7 @@ func (s *sink) Fail(wants []sources.Want, err error) {
 	why := whyOf(err)
 	if why == WhyPatch {
 		s.l.win.setPatch(rangesOf(wants), nil)
+		s.l.patchFailed(len(wants))
 	}
 	s.l.mail.post(Event{Kind: EvFailed, Source: s.a.id, Ranges: rangesOf(wants), Why: why})
 }

@@ -57,6 +57,13 @@ func without(rs []Range, wants []sources.Want) (rest []Range) {
 	return rest
 }
 
+// patchFailed notes that the parts of so many chunks made something else.
+func (l *loop) patchFailed(n int) {
+	if l.search != nil {
+		l.search.zoom.blocks.wrong.Add(int64(n))
+	}
+}
+
 // answer is a fine list.
 type answer struct {
 	source SourceID
@@ -81,6 +88,7 @@ type zoomer struct {
 	hash    recipe.Hash
 	answers chan answer // room for all that the core may have asked for
 	cut     []*stretch  // those with sub-chunks, the oldest first
+	blocks  blockTrust
 }
 
 func newZoomer(s *searcher, hash recipe.Hash) *zoomer {
@@ -133,7 +141,7 @@ func (z *zoomer) compare(a answer) uint32 {
 		return a.want.Len
 	}
 	m := z.closer(a.fine.Blocks, match(a.fine.Entries, at), at)
-	if m.length != a.want.Len || m.missing >= m.length/16*15 || len(m.spans) > sources.MaxSpans {
+	if m.length != a.want.Len || m.hopeless() || len(m.spans) > sources.MaxSpans {
 		return a.want.Len
 	}
 	fill := func(chunk []byte) error { return z.fill(at.file, m.kept, chunk) }
