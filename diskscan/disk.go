@@ -260,8 +260,8 @@ type devices struct {
 // device is one disk as the kernel numbers them.
 type device struct {
 	slots *semaphore.Weighted
-	share atomic.Int64  // slots that one operation takes
-	inUse chan struct{} // holds a token while a run is read in a line
+	share atomic.Int64 // slots that one operation takes
+	lines lines        // one after the other, for streams
 	cost  atomic.Pointer[DeviceCost]
 }
 
@@ -276,7 +276,7 @@ func (ds *devices) get(dev uint64) *device {
 	}
 	d := ds.list[dev]
 	if d == nil {
-		d = &device{slots: semaphore.NewWeighted(deviceSlots), inUse: make(chan struct{}, 1)}
+		d = &device{slots: semaphore.NewWeighted(deviceSlots)}
 		d.share.Store(deviceSlots / defaultDepth)
 		ds.list[dev] = d
 	}

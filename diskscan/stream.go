@@ -2,6 +2,7 @@ package diskscan
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -24,23 +25,87 @@ func (r *Run) within(spans []span) int64 {
 type line struct {
 	reading sync.Mutex // held by the goroutine that reads
 	once    sync.Once
-	inUse   chan struct{}
+	of      *lines
+}
+
+// lines gives a device to one stream after the other, in the order in which they ask.
+type lines struct {
+	mu      sync.Mutex
+	taken   bool
+	broken  bool         // one has waited in vain for the stream that is read: until that leaves, nobody waits
+	waiting []chan *line // each gets one line, which may be nil
 }
 
 // enter waits until no stream of a device is read, but no longer than patience: the reader may be held up by those who take
-// what it reads, or never come back. Then there is no line.
+// what it reads, or never come back. Then there is no line, for nobody who waits, or comes while that reader is there.
 func (d *device) enter(o *operation, patience time.Duration) (*line, error) {
 	o.waiting.Add(1)
 	defer o.waiting.Add(-1)
+	turn := d.lines.ask()
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case d.inUse <- struct{}{}:
-		return &line{inUse: d.inUse}, nil
+	case l := <-turn:
+		return l, nil
 	case <-timer.C:
-		return nil, nil
+		d.lines.giveUp(turn)
+		return <-turn, nil
 	case <-o.ctx.Done():
+		d.lines.quit(turn)
 		return nil, context.Cause(o.ctx)
+	}
+}
+
+func (q *lines) ask() chan *line {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	turn := make(chan *line, 1)
+	switch {
+	case !q.taken:
+		q.taken = true
+		turn <- &line{of: q}
+	case q.broken:
+		turn <- nil
+	default:
+		q.waiting = append(q.waiting, turn)
+	}
+	return turn
+}
+
+// giveUp breaks the line, unless it was somebody's turn just now.
+func (q *lines) giveUp(turn chan *line) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !slices.Contains(q.waiting, turn) {
+		return
+	}
+	for _, w := range q.waiting {
+		w <- nil
+	}
+	q.broken, q.waiting = true, nil
+}
+
+// quit takes somebody out of those who wait.
+func (q *lines) quit(turn chan *line) {
+	q.mu.Lock()
+	i := slices.Index(q.waiting, turn)
+	if i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+	q.mu.Unlock()
+	if i < 0 {
+		(<-turn).leave()
+	}
+}
+
+// next lets the next stream begin.
+func (q *lines) next() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.taken, q.broken = len(q.waiting) > 0, false
+	if q.taken {
+		q.waiting[0] <- &line{of: q}
+		q.waiting = slices.Delete(q.waiting, 0, 1)
 	}
 }
 
@@ -56,7 +121,7 @@ func (l *line) turn() (end func()) {
 // leave lets the next stream of the device begin. It may be called twice.
 func (l *line) leave() {
 	if l != nil {
-		l.once.Do(func() { <-l.inUse })
+		l.once.Do(l.of.next)
 	}
 }
 

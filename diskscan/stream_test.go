@@ -124,10 +124,6 @@ func TestStreamsOfOneDevice(t *testing.T) {
 		if first == nil || err != nil {
 			t.Fatalf("the first got %v, %v", first, err)
 		}
-		begin := time.Now()
-		if l, err := d.enter(o, time.Second); l != nil || err != nil || time.Since(begin) != time.Second {
-			t.Errorf("without patience: %v, %v after %v", l, err, time.Since(begin))
-		}
 		if l, err := ds.get(2).enter(o, time.Second); l == nil || err != nil {
 			t.Errorf("another device: %v, %v", l, err)
 		}
@@ -136,11 +132,67 @@ func TestStreamsOfOneDevice(t *testing.T) {
 		if second == nil || err != nil {
 			t.Errorf("the second got %v, %v", second, err)
 		}
-		cancel()
+		time.AfterFunc(time.Millisecond, cancel)
 		if l, err := d.enter(o, time.Hour); l != nil || err == nil {
 			t.Errorf("canceled: %v, %v", l, err)
 		}
+		begin := time.Now()
+		if l, err := d.enter(&operation{ctx: t.Context()}, time.Second); l != nil || err != nil || time.Since(begin) != time.Second {
+			t.Errorf("without patience: %v, %v after %v", l, err, time.Since(begin))
+		}
 	})
+}
+
+// TestBrokenLine: once one stream has waited in vain, those that wait with it and those that come later do not wait, until the
+// first one has left.
+func TestBrokenLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(devices).get(1)
+		o := &operation{ctx: t.Context()}
+		hangs, _ := d.enter(o, time.Second)
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for _, patience := range []time.Duration{time.Second, time.Hour} {
+			wg.Go(func() {
+				if l, err := d.enter(o, patience); l != nil || err != nil {
+					t.Errorf("with a patience of %v: %v, %v", patience, l, err)
+				}
+			})
+		}
+		wg.Wait()
+		if l, err := d.enter(o, time.Hour); l != nil || err != nil || time.Since(begin) != time.Second {
+			t.Errorf("the line is broken: %v, %v after %v", l, err, time.Since(begin))
+		}
+		hangs.leave()
+		next, err := d.enter(o, time.Hour)
+		if next == nil || err != nil {
+			t.Errorf("after it has left: %v, %v", next, err)
+		}
+		time.AfterFunc(time.Minute, next.leave)
+		if l, err := d.enter(o, time.Hour); l == nil || err != nil || time.Since(begin) != time.Second+time.Minute {
+			t.Errorf("the line is whole again: %v, %v after %v", l, err, time.Since(begin))
+		}
+	})
+}
+
+// TestLineIsHandedOn: streams get their turns in the order in which they ask; who quits has none, even if it came just then.
+func TestLineIsHandedOn(t *testing.T) {
+	var q lines
+	first := <-q.ask()
+	a, b, c := q.ask(), q.ask(), q.ask()
+	q.quit(b)
+	first.leave()
+	if len(a) != 1 || len(c) != 0 {
+		t.Fatalf("turns: %d, %d", len(a), len(c))
+	}
+	q.giveUp(a)
+	if q.broken {
+		t.Error("who has a turn breaks the line")
+	}
+	q.quit(a)
+	if l := <-c; l == nil || len(b) != 0 {
+		t.Errorf("the last got %v", l)
+	}
 }
 
 // What was read ahead of one stream counts for the others that follow it, in whatever order they begin.
