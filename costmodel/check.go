@@ -1,6 +1,9 @@
 package costmodel
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Bounds of one sweep through the index.
 const (
@@ -59,26 +62,66 @@ func (p *Planner) checking() bool {
 
 // awaited says that hashing is probably needless, which what is under way will show. Either a sweep is, and so far at least
 // as many ids were found as not: a sweep is short, and reading a file beside it that its runs will name reads it twice.
-// Or the runs that are being read have all that is wanted.
+// Or the runs that are being read have all that is wanted, and may still bring it in time.
 func (p *Planner) awaited() bool {
 	return p.check.hits >= p.check.misses && p.checking() || p.runsHaveAll()
 }
 
-// runsHaveAll says whether the runs that are being read have at least as many chunks of each group as are wanted.
+// A run may take so many times as long as it should, and so many seconds more. After that nothing waits for it.
+const (
+	runSlow  = 4
+	runSlack = 5e-3
+)
+
+// expectRun notes when a run that is about to be read should have been, behind the others of its device at the latest.
+func (p *Planner) expectRun(op Op) {
+	seconds := op.Cost
+	for _, o := range p.running {
+		if o.Kind == OpRead && o.Dev == op.Dev {
+			seconds += o.Cost
+		}
+	}
+	seconds = min(runSlow*seconds+runSlack, maxPerOp)
+	p.runs.at(op.ID).due = p.now.Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// runsHaveAll says whether the runs that are being read, and are not late, have at least as many chunks of each group as are
+// wanted. What a run has is what was wanted of it when it was found: chunks of it that have come another way since still
+// count, at most until it is late, for others of their group.
 func (p *Planner) runsHaveAll() bool {
 	rest := p.groups.chunks
 	p.covered = p.covered[:0]
-	for _, op := range p.running {
-		if op.Kind == OpRead {
-			for _, h := range p.runs.at(op.ID).hits {
-				p.cover(h)
-			}
+	p.eachTimelyRun(func(r *run) {
+		for _, h := range r.hits {
+			p.cover(h)
 		}
-	}
+	})
 	for _, h := range p.covered {
 		rest -= min(int64(h.Chunks), int64(p.groups.list.at(uint32(h.Group)).chunks))
 	}
 	return rest <= 0 && len(p.covered) > 0
+}
+
+// firstLate is when the first of the runs that are being read will be late.
+func (p *Planner) firstLate() (at time.Time) {
+	p.eachTimelyRun(func(r *run) {
+		if at.IsZero() || r.due.Before(at) {
+			at = r.due
+		}
+	})
+	return at
+}
+
+// eachTimelyRun calls f with the runs that are being read and are not late.
+func (p *Planner) eachTimelyRun(f func(*run)) {
+	for _, op := range p.running {
+		if op.Kind != OpRead {
+			continue
+		}
+		if r := p.runs.at(op.ID); p.now.Before(r.due) {
+			f(r)
+		}
+	}
 }
 
 // cover counts what a run that is being read has of a group.

@@ -22,6 +22,7 @@ type Planner struct {
 	queues  [maxDevices][opKinds]lane
 	steady  [maxDevices]steady
 	running []Op
+	now     time.Time // of the last call of Next
 	check   check
 	w       float64 // weight of STATs
 	learned learned
@@ -86,6 +87,7 @@ type run struct {
 	dev   Device
 	state state
 	hits  []Hit
+	due   time.Time // when it is late, once it is being read
 }
 
 // Hit says how many wanted chunks of a group a run has.
@@ -215,6 +217,9 @@ func (p *Planner) Start(op Op) bool {
 	if len(p.running) >= maxRunning || !p.take(op) {
 		return false
 	}
+	if op.Kind == OpRead {
+		p.expectRun(op)
+	}
 	p.running = append(p.running, op)
 	p.weighOpen(op)
 	p.plan.stale = true
@@ -264,6 +269,7 @@ func (p *Planner) drop(op Op) bool {
 // Next returns the best operation that is not under way, without starting it. False if there is none
 // for now.
 func (p *Planner) Next(now time.Time) (Op, bool) {
+	p.now = now
 	p.sweep.step(p, now)
 	p.raise.step(p)
 	return p.bestOf(0, opKinds)

@@ -450,6 +450,38 @@ func TestRunsThatHaveAllMakeHashingNeedless(t *testing.T) {
 	}
 }
 
+// A run that takes much longer than it should does not keep files from being hashed; one that waits for others of its device
+// may take as long as all of them.
+func TestLateRunsKeepNothingBack(t *testing.T) {
+	p, g, d := wantOne(Config{}, "a", 64)
+	p.AddFile(d, "a-old", 1<<20, 1)
+	p.AddRun(0, 1<<19, []Hit{{g, 30}})
+	p.AddRun(0, 1<<19, []Hit{{g, 34}})
+	first, second := mustStart(t, p), mustStart(t, p)
+	seconds := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	one := seconds(runSlow*first.Cost + runSlack)
+	both := seconds(runSlow*(first.Cost+second.Cost) + runSlack)
+	if op, ok := p.Next(one.Add(-time.Nanosecond)); ok {
+		t.Errorf("%s while both runs are in time", op.Kind)
+	}
+	if at, ok := p.Again(); !ok || !at.Equal(one) {
+		t.Errorf("again at %v, %v; want %v", at, ok, one)
+	}
+	if op, ok := p.Next(one); !ok || op.Kind != OpHash {
+		t.Errorf("after the first is late: %s, %v", op.Kind, ok)
+	}
+	p.Arrived(g, 34, 34<<14) // what the first one has: it is worth most
+	if op, ok := p.Next(both.Add(-time.Nanosecond)); ok {
+		t.Errorf("%s while the second run has the rest, and is in time", op.Kind)
+	}
+	if op, ok := p.Next(both); !ok || op.Kind != OpHash {
+		t.Errorf("after both are late: %s, %v", op.Kind, ok)
+	}
+	if at, ok := p.Again(); ok {
+		t.Errorf("again at %v", at)
+	}
+}
+
 // A file that left its lane and came back as it was, ten times, counts once in a plan.
 func TestPlanCountsEachOnce(t *testing.T) {
 	p, g, d := wantOne(Config{}, "a", 64)

@@ -58,7 +58,15 @@ func (p *Planner) reviewFile(id uint32) {
 }
 
 // Again says when Next may know more than now, though nothing happens until then: files and directories wait to
-// be compared with what has been wanted since they were seen. False if none do.
+// be compared with what has been wanted since they were seen, or nothing is hashed because of a run that will be late.
+// False if neither is so.
 func (p *Planner) Again() (time.Time, bool) {
-	return p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
+	at, more := p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
+	if !p.runsHaveAll() {
+		return at, more
+	}
+	if late := p.firstLate(); !more || late.Before(at) {
+		at = late
+	}
+	return at, true
 }
