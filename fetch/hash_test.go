@@ -2,8 +2,10 @@ package fetch
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"dfetch/diskscan"
 	"dfetch/recipe"
@@ -45,5 +47,37 @@ func TestFoundNeighboursAreWrittenTogether(t *testing.T) {
 	}
 	if !bytes.Equal(f.Data, []byte("aabbbcddddeef")) {
 		t.Errorf("the buffer became %q", f.Data)
+	}
+}
+
+// TestFailedWriteOfNeighbours: the chunks that a transfer ends with are written together, which fails. The transfer never
+// ends well, though the core takes all of them for found.
+func TestFailedWriteOfNeighbours(t *testing.T) {
+	full := errors.New("full")
+	for range 30 { // which of two channels is looked at first is up to chance
+		now := time.Now()
+		w := newWindow(100)
+		l := newLoop(newRecorder(CoreConfig{Search: true, NoPressure: true}, nil, now), w, newCounters())
+		calls := 0
+		l.write = func(claimed, []byte) { calls++; l.fail(full) }
+		s := &searcher{loop: l, held: &held{}}
+		l.search = s
+		var f diskscan.Found
+		file := &pending{path: "one"}
+		for i := range 3 {
+			id := recipe.ID{byte(i + 1)}
+			w.add(sources.Want{Ordinal: uint64(i), ID: id, Len: 2}, place{file: file, off: int64(2 * i)}, 0)
+			f.Chunks = append(f.Chunks, diskscan.Chunk{ID: id, Offset: int64(2 * i), Len: 2})
+			f.Data = append(f.Data, "ab"...)
+		}
+		l.rec.step(now, Event{Kind: EvPlanned, Lens: []uint32{2, 2, 2}})
+		l.rec.step(now, Event{Kind: EvPlanDone})
+		l.mail.post(s.settle(&f, func(spot) {})...)
+		if err := l.run(t.Context()); !errors.Is(err, full) || calls != 1 {
+			t.Fatalf("%v after %d writes", err, calls)
+		}
+		if left := w.open; left != 0 {
+			t.Fatalf("%d chunks are open", left)
+		}
 	}
 }

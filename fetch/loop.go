@@ -67,6 +67,16 @@ func (l *loop) fail(err error) {
 	}
 }
 
+// failed is the error that fail was told of, or nil. A write that fails is told of before the core hears of its chunks.
+func (l *loop) failed() error {
+	select {
+	case err := <-l.fatal:
+		return err
+	default:
+		return nil
+	}
+}
+
 // attach gives a source a number and announces it to the core.
 func (l *loop) attach(a *attached, src sources.Source) error {
 	l.mu.Lock()
@@ -110,7 +120,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 		l.carryOut(actions)
 		if l.rec.core.Done() {
-			return nil
+			return l.failed()
 		}
 		if err := l.orphaned(); err != nil {
 			if ctx.Err() != nil {
