@@ -93,14 +93,21 @@ func (r *Reader) Next() (Type, int, error) {
 	}
 }
 
-// Ready says whether the next frame lies here whole, so that reading it does not wait. It may be called between frames.
+// Ready says whether what Next finds lies here whole, so that reading it does not wait. It may be called between frames.
 func (r *Reader) Ready() bool {
-	have := r.r.Buffered() - r.left
-	if have < headerSize {
-		return false
+	here := uint64(r.r.Buffered())
+	for at := uint64(r.left); at+headerSize <= here; {
+		p, err := r.r.Peek(int(at) + headerSize)
+		if err != nil {
+			return false
+		}
+		t, n := Type(p[at]), binary.LittleEndian.Uint32(p[at+1:])
+		at += headerSize + uint64(n)
+		if _, known := r.limit(t); known || t&optional == 0 {
+			return at <= here
+		}
 	}
-	p, err := r.r.Peek(r.left + headerSize)
-	return err == nil && uint64(have) >= headerSize+uint64(binary.LittleEndian.Uint32(p[r.left+1:]))
+	return false
 }
 
 // limit is the largest body of a type.

@@ -397,6 +397,9 @@ func (r *slowReader) Read(p []byte) (int, error) {
 
 func TestReaderIsReadyForWholeFrames(t *testing.T) {
 	ping := AppendFrame(nil, TypePing, make([]byte, 8))
+	ping = ping[:len(ping):len(ping)]
+	other := AppendFrame(nil, 0x90, []byte("of a later version")) // may be skipped
+	other = other[:len(other):len(other)]
 	for _, c := range []struct {
 		name  string
 		after []byte // the first PING
@@ -409,9 +412,15 @@ func TestReaderIsReadyForWholeFrames(t *testing.T) {
 		{"a frame", ping, true, true},
 		{"a frame, body before it not read", ping, false, true},
 		{"half a frame, body before it not read", ping[:9], false, false},
-		{"a frame and more", append(ping[:len(ping):len(ping)], 1, 2), true, true},
+		{"a frame and more", append(ping, 1, 2), true, true},
+		{"a frame to skip", other, true, false},
+		{"frames to skip, body before them not read", append(other, other...), false, false},
+		{"a frame and one to skip before it", append(other, ping...), true, true},
+		{"half a frame and one to skip before it", append(other, ping[:9]...), true, false},
+		{"half a frame to skip", other[:9], true, false},
+		{"a frame that is not known", AppendFrame(nil, 0x70, nil), true, true},
 	} {
-		src := &slowReader{data: append(ping[:len(ping):len(ping)], c.after...)}
+		src := &slowReader{data: append(ping, c.after...)}
 		r := NewReader(src, 0)
 		if r.Ready() {
 			t.Errorf("%s: ready before anything was read", c.name)
