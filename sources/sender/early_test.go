@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -170,5 +171,119 @@ func TestTakenComesForCanceledRequests(t *testing.T) {
 	check(t, err)
 	if n, err := wire.DecodeTaken(body); err != nil || n != mostTaken {
 		t.Errorf("%d requests taken, %v, want %d", n, err, mostTaken)
+	}
+}
+
+// sendHello sends HELLO and what comes with it.
+func sendHello(t *testing.T, conn net.Conn, w *world, with []byte) {
+	t.Helper()
+	p := wire.AppendMessage(nil, wire.TypeHello, wire.Hello{Versions: []uint16{wire.Version}, Recipe: w.ID(), Token: testToken})
+	_, err := conn.Write(append(p, with...))
+	check(t, err)
+}
+
+// expectFrames reads the headers of frames of these types.
+func expectFrames(t *testing.T, r *wire.Reader, types ...wire.Type) {
+	t.Helper()
+	for _, want := range types {
+		if typ, _, err := r.Next(); err != nil || typ != want {
+			t.Fatalf("frame %d, %v, want %d", typ, err, want)
+		}
+	}
+}
+
+// askAll is NODES for all of a world, with room for so many bytes.
+func askAll(w *world, room int) []byte {
+	req := fromRoot(w, true, true)
+	return wire.AppendMessage(nil, wire.TypeNodes, req.message(1, room))
+}
+
+// TestWelcomeComesWhateverIsWithHello: none of it is what the server has to wait for.
+func TestWelcomeComesWhateverIsWithHello(t *testing.T) {
+	r := serveWorld(t, smallWorld(t), ServerConfig{})
+	later := wire.AppendFrame(nil, 0x90, []byte("of a later version"))
+	for name, with := range map[string][]byte{
+		"nothing":                     nil,
+		"a frame to skip":             later,
+		"half a frame to skip":        later[:9],
+		"half of NODES":               askAll(r.w, 1<<20)[:9],
+		"a frame to skip, and half":   append(later[:len(later):len(later)], askAll(r.w, 1<<20)[:9]...),
+		"requests that wait for room": askAll(r.w, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, reader := rude(t, r, false)
+			sendHello(t, conn, r.w, with)
+			expectFrames(t, reader, wire.TypeWelcome)
+		})
+	}
+}
+
+// stuck is a world on a disk that hangs from the second node on that is read.
+type stuck struct {
+	*world
+	reads atomic.Int64
+	ready chan struct{}
+}
+
+func (s *stuck) Node(ctx context.Context, kind recipe.Kind, id recipe.ID) ([]byte, error) {
+	if s.reads.Add(1) > 1 {
+		<-s.ready
+	}
+	return s.world.Node(ctx, kind, id)
+}
+
+// TestNothingWaitsForASlowDisk: what is ready is sent while the next node is read.
+func TestNothingWaitsForASlowDisk(t *testing.T) {
+	w := flatWorld(t, []spec{{"a", noise(1, 3<<20)}, {"b", noise(2, 3<<20)}})
+	for _, early := range []bool{true, false} {
+		t.Run(fmt.Sprint("early ", early), func(t *testing.T) {
+			r := serveWorld(t, w, ServerConfig{})
+			slow := &stuck{world: w, ready: make(chan struct{})}
+			check(t, r.srv.Add(Served{Recipe: slow, Path: w.dir, Token: testToken}))
+			t.Cleanup(func() { close(slow.ready) })
+			conn, reader := rude(t, r, !early)
+			if early {
+				sendHello(t, conn, w, askAll(w, 1<<20))
+				expectFrames(t, reader, wire.TypeWelcome)
+			} else {
+				keepBusy(t, conn, reader, 5*maxWait)
+				_, err := conn.Write(askAll(w, 1<<20))
+				check(t, err)
+			}
+			expectFrames(t, reader, wire.TypeNode, wire.TypeNode) // the root is at hand
+			if n := slow.reads.Load(); n != 2 {
+				t.Errorf("%d nodes were read, the second one hangs", n)
+			}
+		})
+	}
+}
+
+// keepBusy talks with a server for some time.
+func keepBusy(t *testing.T, conn net.Conn, reader *wire.Reader, d time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		_, err := conn.Write(wire.AppendFrame(nil, wire.TypePing, make([]byte, 8)))
+		check(t, err)
+		expectFrames(t, reader, wire.TypePong)
+	}
+}
+
+// TestNothingWaitsForTheUploadLimit: neither WELCOME, nor a node that the limit let through.
+func TestNothingWaitsForTheUploadLimit(t *testing.T) {
+	w := flatWorld(t, []spec{{"a", noise(1, 3<<20)}, {"b", noise(2, 3<<20)}})
+	for name, c := range map[string]struct {
+		left int // bytes that the limit lets through before it lets nothing through for long
+		want []wire.Type
+	}{
+		"at once": {0, []wire.Type{wire.TypeWelcome}},
+		"later":   {1 << 10, []wire.Type{wire.TypeWelcome, wire.TypeNode}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := serveWorld(t, w, ServerConfig{UploadLimit: 10})
+			check(t, takeRate(t.Context(), r.srv.total.Burst()-c.left, r.srv.total))
+			conn, reader := rude(t, r, false)
+			sendHello(t, conn, w, askAll(w, 1<<20))
+			expectFrames(t, reader, c.want...)
+		})
 	}
 }

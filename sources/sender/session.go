@@ -20,7 +20,11 @@ import (
 
 const (
 	maxControl = 256 << 10 // bytes of answers that a client lets lie
-	maxWaiting = 16 << 10  // bytes of frames that wait for more of their kind
+
+	// Small frames wait for more of their kind, so that they share packets: so many bytes and so long at most. What fill
+	// does before it has the next frame may take any time: reading a disk, an upload limit.
+	maxWaiting = 16 << 10
+	maxWait    = 2 * time.Millisecond
 )
 
 // session is the server's side of one connection. Three goroutines share it: read takes the client's
@@ -49,6 +53,7 @@ type session struct {
 	control []byte // PONG: goes ahead of the next frame
 
 	pace *pacer
+	late *time.Timer // sends what has waited for maxWait; it is set when a frame begins to wait
 }
 
 // get is what is left of one request that counts for TAKEN: ranges of a GET or ZOOM, parts of a GET_PARTS.
@@ -64,7 +69,7 @@ type frame struct {
 	bytes []byte
 	data  *sources.Buffer // holds bytes; nil for control
 	raw   int             // bytes of chunks in it
-	more  bool            // it may wait until fill has nothing of its kind left: small frames share packets
+	more  bool            // it may wait for more of its kind
 }
 
 func (f *frame) release() {
@@ -91,6 +96,7 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.hello(r); err != nil {
 		return err
 	}
+	defer s.late.Stop()
 	_ = s.conn.SetDeadline(time.Time{})
 	g, ctx := errgroup.WithContext(ctx)
 	// A goroutine that ends ends the others: the socket is closed under them.
@@ -110,8 +116,8 @@ func (s *session) run(ctx context.Context) error {
 // errLeft means that the client closed the connection between two frames.
 var errLeft = errors.New("client left")
 
-// hello answers the client's first frame. Nothing is done for a client before its token was checked. The answer goes out
-// when fill has looked for requests that came with the frame.
+// hello answers the client's first frame. Nothing is done for a client before its token was checked. The answer waits for
+// those to the requests that came with the frame.
 func (s *session) hello(r *wire.Reader) error {
 	t, _, err := r.Next()
 	if err != nil {
@@ -139,6 +145,9 @@ func (s *session) hello(r *wire.Reader) error {
 	_, err = s.tls.Write(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
 		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: h.Features & features,
 	}))
+	if err == nil {
+		s.late = time.AfterFunc(maxWait, func() { _ = s.inTurn(s.flush) })
+	}
 	return err
 }
 
@@ -278,18 +287,22 @@ func (s *session) put(ctx context.Context, f *frame) error {
 	return nil
 }
 
-// sendFrame sends a frame.
+// sendFrame sends a frame, or lets it wait.
 func (s *session) sendFrame(f *frame) error {
 	if err := s.sendControl(); err != nil {
 		return err
 	}
+	first := s.under.Buffered() == 0
 	if _, err := s.tls.Write(f.bytes); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	if f.more && s.under.Buffered() < maxWaiting {
-		return nil
+	if !f.more || s.under.Buffered() >= maxWaiting {
+		return s.flush()
 	}
-	return s.flush()
+	if first {
+		s.late.Reset(maxWait)
+	}
+	return nil
 }
 
 func (s *session) flush() error {
