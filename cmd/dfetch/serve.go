@@ -45,7 +45,7 @@ start serve again to describe it anew.`,
 	cmd.Flags().Var(&f.uploadLimit, "upload-limit", "send at most this much a second, to all together")
 	cmd.Flags().Var(&f.clientLimit, "client-limit", "send at most this much a second on each connection")
 	cmd.Flags().BoolVar(&f.noToken, "no-token-in-address", false, "print addresses without the access token, and the files that hold the tokens on stderr")
-	cmd.Flags().StringVar(&f.congestion, "congestion", sender.AutoCongestion, "TCP congestion control, where the kernel has it, but on the loopback; auto is bbr, or cubic where a slow path loses nothing; empty leaves the system's")
+	cmd.Flags().StringVar(&f.congestion, "congestion", sender.AutoCongestion, "TCP congestion control, where the kernel has it, but on the loopback; auto is bbr, kept from sending far more than a path has been seen to take; empty leaves the system's")
 	cmd.Flags().IntVar(&f.maxConns, "max-connections", 0, "at most N connections at a time (default 256)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what goes wrong with connections")
 	nameValues(cmd.Flags(), "HOST:PORT", "listen")

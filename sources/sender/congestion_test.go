@@ -29,6 +29,16 @@ func TestCongestion(t *testing.T) {
 	}
 }
 
+// Where the kernel does not have what is asked for, nothing is governed and nothing fails.
+func TestCongestionThatTheKernelLacks(t *testing.T) {
+	far := &net.TCPAddr{IP: net.ParseIP("192.0.2.1")}
+	for _, configured := range []string{AutoCongestion, "bbr", "", "none of that name"} {
+		if useCongestion(wire.TCP{}, configured, far) {
+			t.Errorf("%q is governed", configured)
+		}
+	}
+}
+
 // What waits in the socket can't be taken back: on a slow line it is little, on a fast one enough to fill it.
 func TestUnsentFollowsTheRate(t *testing.T) {
 	far := newPacer(wire.TCP{}, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)})

@@ -39,13 +39,13 @@ type pacer struct {
 	tcp  wire.TCP
 	zstd bool // the client can read it
 
-	governed bool // the governor chooses the congestion control
+	governed bool // the congestion control is BBR, and the governor holds it
 
 	mu     sync.Mutex
 	info   wire.TCPInfo
 	asked  time.Time
 	gov    governor
-	course course
+	pace   uint64        // bytes a second that TCP may send at most; 0: as it likes
 	most   int           // of unsent
 	unsent int           // bytes that may wait in the socket
 	tight  bool          // the kernel's rate is below slowRate
@@ -140,31 +140,14 @@ func (p *pacer) steer(now time.Time, info wire.TCPInfo) {
 	if !p.governed {
 		return
 	}
-	var b wire.BBRInfo
-	if !p.course.cubic {
-		b = p.tcp.BBR()
+	if pace := p.gov.look(now, info, p.tcp.BBR()); pace != p.pace {
+		p.pace = pace
+		p.tcp.LimitPace(pace)
 	}
-	next := p.gov.look(now, info, b)
-	if next.cubic != p.course.cubic && !p.tcp.UseCongestion(next.congestion()) {
-		p.governed, next = false, course{}
-	}
-	if next.pace != p.course.pace {
-		p.tcp.LimitPace(next.pace)
-	}
-	p.course = next
 }
 
-// dry says whether the socket has nothing to send now, and the network would take more. Cubic's window says only how
-// much the path's queue takes: then the path is dry when it holds less than it could.
-func (p *pacer) dry() bool {
-	info := p.tcp.Info()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.course.cubic {
-		return p.gov.thirsty(info)
-	}
-	return info.Dry
-}
+// dry says whether the socket has nothing to send now, and the network would take more.
+func (p *pacer) dry() bool { return p.tcp.Info().Dry }
 
 // paceOf is what DATA and PARTS say of the connection.
 func paceOf(info wire.TCPInfo, starved bool) wire.Pace {

@@ -245,16 +245,22 @@ func (s *Server) talk(ctx context.Context, conn net.Conn, web *web) error {
 		return web.serve(ctx, tc)
 	}
 	tcp := wire.TCPOf(conn)
-	name, governed := congestion(s.cfg.Congestion, conn.RemoteAddr())
-	governed = name != "" && tcp.UseCongestion(name) && governed
+	governed := useCongestion(tcp, s.cfg.Congestion, conn.RemoteAddr())
 	under.Buffer()
 	sess := newSession(s, conn, under, tc)
 	sess.pace.governed = governed
 	return sess.run(ctx)
 }
 
-// congestion is the congestion control with which a connection to a peer begins, and whether a governor may
-// change it. On the loopback nothing is lost, and pacing, as BBR does, costs processor time and brings nothing.
+// useCongestion sets the congestion control of a connection to a peer, and says whether a governor is to hold it. Where
+// the kernel does not have it, the system's stays.
+func useCongestion(tcp wire.TCP, configured string, peer net.Addr) (governed bool) {
+	name, governed := congestion(configured, peer)
+	return name != "" && tcp.UseCongestion(name) && governed
+}
+
+// congestion is the congestion control of a connection to a peer, and whether a governor is to hold it. On the
+// loopback nothing is lost, and pacing, as BBR does, costs processor time and brings nothing.
 func congestion(configured string, peer net.Addr) (name string, governed bool) {
 	switch {
 	case configured != "" && loopback(peer):

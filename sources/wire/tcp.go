@@ -18,18 +18,14 @@ type TCPInfo struct {
 	Dry    bool          // nothing waits, and the network would take more
 
 	Segment uint32 // bytes of a full packet
-	Window  uint32 // packets that congestion control allows on their way
 	Flying  uint32 // packets on their way
-	Sent    uint32 // packets with data that were ever sent
-	Resent  uint32 // those of them that were sent again
 	Arrived uint32 // packets with data that ever arrived
 }
 
 // BBRInfo is what BBR knows of its path. Zero is not known.
 type BBRInfo struct {
-	Rate   uint64 // the most that arrived lately, bytes a second
-	MinRTT time.Duration
-	Gain   float64 // times the rate that it sends at now
+	Rate uint64  // the most that arrived lately, bytes a second
+	Gain float64 // times the rate that it sends at now
 }
 
 // TCP asks the kernel about one connection. The zero TCP, and one that is not TCP, know nothing.
@@ -68,14 +64,15 @@ func (t TCP) UseCongestion(name string) bool {
 	return err == nil && fault == nil
 }
 
-// LimitPace keeps the connection from sending faster than this many bytes a second; 0 lifts the limit.
+// LimitPace keeps the connection from sending faster than this many bytes a second; 0 lifts the limit, and so does more
+// than 2 GiB a second.
 func (t TCP) LimitPace(rate uint64) {
 	if t.raw == nil {
 		return
 	}
-	pace := int(min(rate, math.MaxInt32))
-	if rate == 0 {
-		pace = -1 // none, to the kernel
+	pace := -1 // none, to the kernel
+	if rate > 0 && rate <= math.MaxInt32 {
+		pace = int(rate)
 	}
 	_ = t.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, pace)
@@ -95,9 +92,8 @@ func (t TCP) BBR() BBRInfo {
 		}
 		const one = 256 // the kernel's gains are fractions of this
 		info = BBRInfo{
-			Rate:   uint64(k.Bw_hi)<<32 | uint64(k.Bw_lo),
-			MinRTT: time.Duration(k.Min_rtt) * time.Microsecond,
-			Gain:   float64(k.Pacing_gain) / one,
+			Rate: uint64(k.Bw_hi)<<32 | uint64(k.Bw_lo),
+			Gain: float64(k.Pacing_gain) / one,
 		}
 	})
 	return info
@@ -116,8 +112,7 @@ func (t TCP) Info() TCPInfo {
 		}
 		info = TCPInfo{
 			Rate: k.Delivery_rate, RTT: time.Duration(k.Rtt) * time.Microsecond, Unsent: k.Notsent_bytes,
-			Segment: k.Snd_mss, Window: k.Snd_cwnd, Flying: k.Unacked,
-			Sent: k.Data_segs_out, Resent: k.Total_retrans, Arrived: k.Delivered,
+			Segment: k.Snd_mss, Flying: k.Unacked, Arrived: k.Delivered,
 		}
 		info.Dry = k.Notsent_bytes == 0 && k.Unacked < k.Snd_cwnd
 		if k.Min_rtt != ^uint32(0) {
