@@ -13,22 +13,22 @@ import (
 // MaxStretch bounds what Fine reads at once.
 const MaxStretch = 8 << 20
 
-// Fine cuts a stretch of a file at fine grain, as recipe.Fine does. The stretch ends with the file if that is
-// shorter. It is an error if it is longer than MaxStretch.
-func (d *Disk) Fine(ctx context.Context, f File, off, n int64) (list []recipe.FineEntry, err error) {
+// Fine cuts a stretch of a file at fine grain, as recipe.Fine does, and returns what it read as well. The stretch ends
+// with the file if that is shorter. It is an error if it is longer than MaxStretch.
+func (d *Disk) Fine(ctx context.Context, f File, off, n int64) (list []recipe.FineEntry, data []byte, err error) {
 	if off < 0 || n < 0 || n > MaxStretch {
-		return nil, fmt.Errorf("stretch of %d bytes from %d: at most %d are cut at once", n, off, MaxStretch)
+		return nil, nil, fmt.Errorf("stretch of %d bytes from %d: at most %d are cut at once", n, off, MaxStretch)
 	}
 	err = d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
-		data := make([]byte, n)
-		read, err := d.readStretch(o, f, off, data)
+		bytes := make([]byte, n)
+		read, err := d.readStretch(o, f, off, bytes)
 		if err != nil {
 			return err
 		}
-		got := recipe.Fine(d.cfg.Hash, nil, data[:read])
-		return o.tell(func() { list = got })
+		got := recipe.Fine(d.cfg.Hash, nil, bytes[:read])
+		return o.tell(func() { list, data = got, bytes[:read] })
 	})
-	return list, err
+	return list, data, err
 }
 
 func (d *Disk) readStretch(o *operation, f File, off int64, data []byte) (int, error) {

@@ -16,18 +16,19 @@ func TestFineCutsAStretch(t *testing.T) {
 	write(t, filepath.Join(dir, "f"), data)
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
 	for _, c := range []struct{ off, n, end int64 }{{0, 100_000, 100_000}, {777, 50_000, 50_777}, {90_000, 50_000, 100_000}, {100_000, 10, 100_000}, {200_000, 10, 200_000}} {
-		got, err := d.Fine(t.Context(), fileAt("f"), c.off, c.n)
-		want := recipe.Fine(recipe.BLAKE3, nil, data[min(c.off, 100_000):min(c.end, 100_000)])
-		if err != nil || !slices.Equal(got, want) {
+		got, read, err := d.Fine(t.Context(), fileAt("f"), c.off, c.n)
+		there := data[min(c.off, 100_000):min(c.end, 100_000)]
+		want := recipe.Fine(recipe.BLAKE3, nil, there)
+		if err != nil || !slices.Equal(got, want) || !bytes.Equal(read, there) {
 			t.Errorf("%d bytes from %d: %d entries, want %d; %v", c.n, c.off, len(got), len(want), err)
 		}
 	}
 	for _, bad := range [][2]int64{{-1, 10}, {0, -1}, {0, MaxStretch + 1}} {
-		if _, err := d.Fine(t.Context(), fileAt("f"), bad[0], bad[1]); err == nil {
+		if _, _, err := d.Fine(t.Context(), fileAt("f"), bad[0], bad[1]); err == nil {
 			t.Errorf("%v was accepted", bad)
 		}
 	}
-	if _, err := d.Fine(t.Context(), fileAt("none"), 0, 10); err == nil {
+	if _, _, err := d.Fine(t.Context(), fileAt("none"), 0, 10); err == nil {
 		t.Error("a file that is not there was cut")
 	}
 }

@@ -49,12 +49,7 @@ func (z *zoomer) closer(blocks []uint16, m matched, at *stretch) matched {
 		return m
 	}
 	gs := guesses(m, at)
-	pieces := make([]diskscan.Piece, len(gs))
-	for i := range gs {
-		gs[i].data = make([]byte, gs[i].to-gs[i].from)
-		pieces[i] = diskscan.Piece{Offset: gs[i].off, To: gs[i].data}
-	}
-	if len(gs) == 0 || z.s.disk.ReadPieces(z.s.ctx, at.file, pieces) != nil {
+	if len(gs) == 0 || z.load(gs, at) != nil {
 		return m
 	}
 	c := m.byBlocks(blocks, gs)
@@ -63,6 +58,25 @@ func (z *zoomer) closer(blocks []uint16, m matched, at *stretch) matched {
 	}
 	z.blocks.asked.Add(1)
 	return c
+}
+
+// load gets what the file has where spans are guessed to lie.
+func (z *zoomer) load(gs []guess, at *stretch) error {
+	var pieces []diskscan.Piece
+	for i := range gs {
+		g := &gs[i]
+		from, to := g.off-at.off, g.off-at.off+int64(g.to-g.from)
+		if to <= int64(len(at.data)) {
+			g.data = at.data[from:to]
+			continue
+		}
+		g.data = make([]byte, g.to-g.from)
+		pieces = append(pieces, diskscan.Piece{Offset: g.off, To: g.data})
+	}
+	if pieces == nil {
+		return nil
+	}
+	return z.s.disk.ReadPieces(z.s.ctx, at.file, pieces)
 }
 
 // hopeless says that hardly anything of a chunk is there.

@@ -11,6 +11,7 @@ type stretch struct {
 	off  int64
 	len  int64
 	fine map[recipe.FineEntry]int64 // offsets in the file by sub-chunk; owned by the zoomer, nil: not cut
+	data []byte                     // its bytes, if they are kept; owned by the zoomer
 }
 
 // spot is a wanted chunk that was found: where it lay in the local file, and which it is. The zero spot is

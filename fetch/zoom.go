@@ -71,8 +71,11 @@ type answer struct {
 	fine   recipe.FineList
 }
 
-// maxCut bounds the stretches whose sub-chunks are kept.
-const maxCut = 64
+// Bounds of what is kept.
+const (
+	maxCut  = 64        // stretches whose sub-chunks are
+	maxKept = 256 << 10 // bytes of a stretch that is kept itself as well; a longer one is read again
+)
 
 // zoomer compares fine lists with what this machine has. In steps, one list after the other:
 //
@@ -160,9 +163,12 @@ func (z *zoomer) index(at *stretch) error {
 	if at.fine != nil {
 		return nil
 	}
-	list, err := z.s.disk.Fine(z.s.ctx, at.file, at.off, at.len)
+	list, data, err := z.s.disk.Fine(z.s.ctx, at.file, at.off, at.len)
 	if err != nil {
 		return err
+	}
+	if len(data) <= maxKept {
+		at.data = data
 	}
 	at.fine = make(map[recipe.FineEntry]int64, len(list))
 	off := at.off
@@ -171,7 +177,7 @@ func (z *zoomer) index(at *stretch) error {
 		off += int64(e.Len)
 	}
 	if len(z.cut) == maxCut {
-		z.cut[0].fine = nil
+		z.cut[0].fine, z.cut[0].data = nil, nil
 		z.cut = z.cut[1:]
 	}
 	z.cut = append(z.cut, at)
