@@ -3,8 +3,11 @@ package fetch
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"dfetch/diskscan"
 	"dfetch/recipe"
 )
 
@@ -184,5 +187,43 @@ func TestTrustInBlocksEnds(t *testing.T) {
 	}
 	if b.asked.Store(wrongOf); !b.holds() {
 		t.Error("one wrong chunk of thousands ends trust")
+	}
+}
+
+// Blocks are compared with files of the destination alone, and not any more once chunks have come out wrong.
+func TestBlocksAreForTheDestination(t *testing.T) {
+	dest := filepath.Join(t.TempDir(), "dest")
+	if err := os.Mkdir(dest, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	scope := diskscan.OpenScope(t.Context(), diskscan.ScopeConfig{Dest: dest, Roots: []string{t.TempDir()}})
+	defer scope.Close()
+	rng := rand.New(rand.NewPCG(7, 8))
+	data := make([]byte, 20_000)
+	for i := range data {
+		data[i] = byte(rng.Uint32())
+	}
+	chunk := bytes.Clone(data)
+	chunk[9000] ^= 1
+	list := recipe.FineListOf(recipe.BLAKE3, chunk)
+	z := &zoomer{s: &searcher{scope: scope}}
+	narrows := func(dir diskscan.Dir) bool {
+		at := stretchOf(data, 0)
+		at.data, at.file.Dir = data, dir
+		m := match(list.Entries, at)
+		return z.closer(list.Blocks, m, at).missing < m.missing
+	}
+	starts := scope.Starts()
+	if len(starts) != 2 {
+		t.Fatalf("the search starts at %v", starts)
+	}
+	for _, dir := range starts {
+		if in := scope.Path(dir) == dest; narrows(dir) != in {
+			t.Errorf("%s: blocks are compared: %v", scope.Path(dir), !in)
+		}
+	}
+	z.blocks.wrong.Store(wrongBlocks + 1)
+	if narrows(starts[0]) || narrows(starts[1]) {
+		t.Error("blocks are compared though chunks came out wrong")
 	}
 }

@@ -102,10 +102,8 @@ func olderVersion(t *testing.T, from, to string, every, length int) (edits int) 
 }
 
 // Over a slow path, edits of an older version at the destination, or elsewhere beside it, cost little more than
-// their own bytes, once it is known that the path is slow. Whole chunks would be four times as much. In the destination
-// they cost even less, as blocks are compared there, and nowhere else.
+// their own bytes, once it is known that the path is slow. Whole chunks would be four times as much.
 func TestEditsCostTheirBytes(t *testing.T) {
-	came := map[string]uint64{}
 	for _, at := range []string{"dst/data", "old/data"} {
 		t.Run(filepath.Dir(at), func(t *testing.T) {
 			src, room := t.TempDir(), filepath.Join(t.TempDir(), "room")
@@ -122,10 +120,6 @@ func TestEditsCostTheirBytes(t *testing.T) {
 			if most := uint64(edits)*6000 + 128<<10; sender.Bytes > most || sender.ZoomBytes == 0 || r.ZoomBytes != sender.ZoomBytes {
 				t.Errorf("%d bytes came for %d edits of 300, at most %d should; lists of %d", sender.Bytes, edits, most, sender.ZoomBytes)
 			}
-			came[at] = sender.Bytes
 		})
-	}
-	if dst, beside := came["dst/data"], came["old/data"]; dst*5/4 > beside {
-		t.Errorf("%d bytes came with the old version in the destination, %d with one beside it", dst, beside)
 	}
 }
