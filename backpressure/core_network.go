@@ -63,7 +63,6 @@ type Path struct {
 	opening     bool          // the last measurement was a rise
 	opened      bool          // one was not
 	settled     bool          // one was not, although the source had enough to send
-	came        bool          // something has
 	outstanding int64
 	mark        time.Time     // up to when busy and silence have been counted
 	busy        time.Duration // time with something outstanding, in the present span
@@ -133,7 +132,6 @@ func (p *Path) took(now time.Time, n int64) time.Duration {
 // Arrived tells of n bytes that came.
 func (p *Path) Arrived(now time.Time, n int64) {
 	p.bytes += n
-	p.came = true
 	p.busy += p.took(now, n)
 	if p.busy < p.span() {
 		return
@@ -196,7 +194,7 @@ func (p *Path) Want() int64 {
 
 // Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
 func (p *Path) Quiet(now time.Time) time.Duration {
-	if p.rate > 0 || p.came {
+	if p.rate > 0 || p.bytes > 0 {
 		return 0
 	}
 	if p.outstanding == 0 {

@@ -89,7 +89,15 @@ func (p *Planner) expectRun(op Op) {
 // wanted. What a run has is what was wanted of it when it was found: chunks of it that have come another way since still
 // count, at most until it is late, for others of their group.
 func (p *Planner) runsHaveAll() bool {
-	rest := p.groups.chunks
+	rest, most := p.groups.chunks, int64(0)
+	p.eachTimelyRun(func(r *run) {
+		for _, h := range r.hits {
+			most += int64(h.Chunks)
+		}
+	})
+	if most < rest {
+		return false
+	}
 	p.covered = p.covered[:0]
 	p.eachTimelyRun(func(r *run) {
 		for _, h := range r.hits {

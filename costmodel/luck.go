@@ -24,6 +24,3 @@ func (p *Planner) Lucky() bool { return p.Tried() && p.luck.share >= lucky }
 
 // Tried says whether some files have been hashed that were thought to have something: guesses are no longer mere ones.
 func (p *Planner) Tried() bool { return p.luck.files >= fewFiles }
-
-// Lacking is which share of what they could have brought the files did not bring that were hashed lately.
-func (p *Planner) Lacking() float64 { return 1 - p.luck.share }

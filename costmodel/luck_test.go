@@ -51,12 +51,12 @@ func TestLuckComesAndGoes(t *testing.T) {
 		t.Errorf("luck after %d files", fewFiles-1)
 	}
 	hashAll(t, p, 5, 64)
-	if !p.Lucky() || p.Lacking() > 0.01 {
-		t.Errorf("no luck though every file had all; lacking %.2f", p.Lacking())
+	if !p.Lucky() || 1-p.luck.share > 0.01 {
+		t.Errorf("no luck though every file had all; lacking %.2f", 1-p.luck.share)
 	}
 	hashAll(t, p, 4, 0)
 	if p.Lucky() || !p.Tried() {
-		t.Errorf("luck after four files that had nothing; lacking %.2f", p.Lacking())
+		t.Errorf("luck after four files that had nothing; lacking %.2f", 1-p.luck.share)
 	}
 }
 

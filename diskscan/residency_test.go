@@ -62,16 +62,7 @@ func TestHashLeavesTheCacheAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	const warmFrom, warmTo = 4 << 20, 6 << 20
-	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
-		t.Fatal(err)
-	}
-	if n := total(cold(fd, 0, size)); n != size {
-		t.Fatalf("only %d bytes of %d have left the cache", n, size)
-	}
-	unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) // no reading ahead
-	if _, err := f.ReadAt(make([]byte, warmTo-warmFrom), warmFrom); err != nil {
-		t.Fatal(err)
-	}
+	chill(t, fd, f, size, warmFrom, warmTo)
 	before := total(cold(fd, 0, size))
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
 	seen := int64(0)

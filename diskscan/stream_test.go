@@ -39,11 +39,14 @@ func (s *lineSpy) ReadAt(fd int, p []byte, off int64) (int, error) {
 	return s.kernel.ReadAt(fd, p, off)
 }
 
-// chill leaves in the page cache only a part of a file.
-func chill(t *testing.T, fd int, f *os.File, warmFrom, warmTo int64) {
+// chill leaves in the page cache only a part of a file of so many bytes.
+func chill(t *testing.T, fd int, f *os.File, size, warmFrom, warmTo int64) {
 	t.Helper()
 	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
 		t.Fatal(err)
+	}
+	if n := total(cold(fd, 0, size)); n < size { // whole pages
+		t.Fatalf("only %d bytes of %d have left the cache", n, size)
 	}
 	unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) // no reading ahead
 	if _, err := f.ReadAt(make([]byte, warmTo-warmFrom), warmFrom); err != nil {
@@ -71,7 +74,7 @@ func TestStreams(t *testing.T) {
 		t.Fatal(err)
 	}
 	fd := int(f.Fd())
-	chill(t, fd, f, warmFrom, warmTo)
+	chill(t, fd, f, size, warmFrom, warmTo)
 	before := total(cold(fd, 0, size))
 	if before < size/2 {
 		t.Fatalf("only %d bytes of %d have left the cache", before, size)

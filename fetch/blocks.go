@@ -28,7 +28,7 @@ type guess struct {
 	data     []byte // what the file has there
 }
 
-// blockTrust counts chunks that were asked for by blocks, and those that came out wrong.
+// blockTrust counts chunks that were asked for by blocks, and those that came out wrong of all that were asked for in part.
 type blockTrust struct{ asked, wrong atomic.Int64 }
 
 // Bounds of trust in blocks: so many chunks may come out wrong, and one more of so many that were asked for.

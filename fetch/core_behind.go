@@ -64,7 +64,8 @@ func (s *search) followed() bool {
 	return b.on
 }
 
-// pickPassed takes what the disk has passed of the file that it goes through: the rest is left to it at times, that is not.
+// pickPassed takes what the disk has passed of the file that it goes through. What it has not passed may be left to it
+// meanwhile.
 func (c *Core) pickPassed(now time.Time, limit int64, bytes *int64, take func(*chunk)) {
 	s := c.search
 	if !s.followed() {

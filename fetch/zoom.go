@@ -74,7 +74,7 @@ type answer struct {
 // Bounds of what is kept.
 const (
 	maxCut  = 64        // stretches whose sub-chunks are
-	maxKept = 256 << 10 // bytes of a stretch that is kept itself as well; a longer one is read again
+	maxKept = 256 << 10 // bytes of a stretch that is kept itself, for its blocks; a longer one is read again
 )
 
 // zoomer compares fine lists with what this machine has. In steps, one list after the other:
@@ -167,7 +167,7 @@ func (z *zoomer) index(at *stretch) error {
 	if err != nil {
 		return err
 	}
-	if len(data) <= maxKept {
+	if len(data) <= maxKept && z.s.scope.InDest(at.file.Dir) {
 		at.data = data
 	}
 	at.fine = make(map[recipe.FineEntry]int64, len(list))

@@ -13,7 +13,7 @@ import (
 // together from sub-chunks counts only if its hash is the chunk's id.
 //
 // An edit of a few bytes spoils a sub-chunk, often two. So a list also has a short sum for each FineBlock bytes of the
-// chunk. They are compared only where the sub-chunks beside have shown what should lie there.
+// chunk. They are compared only where the sub-chunks beside, or the ends of a stretch, show what should lie there.
 
 // FineList is what a chunk is made of.
 type FineList struct {
