@@ -144,8 +144,10 @@ func (d *Disk) Allow(now time.Time, w Work) Verdict {
 		return refuse(now, ReasonInflight, d.writing(d.inflight-d.High()+1))
 	case w <= Read && d.searching >= d.cfg.Depth:
 		return refuse(now, ReasonDepth, 10*time.Millisecond)
-	case w == Search && d.others.pressed, w <= Read && d.flushing() >= d.limit(w):
-		return d.others.turn(now, d.searching)
+	case w <= Read && d.flushing() >= d.limit(w):
+		return d.others.turn(now, d.searching, true)
+	case w == Search && d.others.pressed:
+		return d.others.turn(now, d.searching, !d.others.writing)
 	}
 	return allowed
 }

@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -279,10 +280,28 @@ func busyDisk(d *Disk, now time.Time, windows int, others int64) time.Time {
 	return now
 }
 
-// While other programs wait for the disk, the search has at most a third of the time.
+// While other programs wait for the disk, the search has at most a third of the time, or does one thing at a time if they only write.
 func TestOthersGetTheDisk(t *testing.T) {
-	d := newFed(DiskConfig{})
-	now := busyDisk(d.Disk, start, 2, -1)
+	unknown := newFed(DiskConfig{})
+	checkSearches(t, "unknown", unknown, busyDisk(unknown.Disk, start, 2, -1), 0.33)
+	readers := newFed(DiskConfig{})
+	checkSearches(t, "readers", readers, busyDisk(readers.Disk, start, 2, 10*mib), 0.33)
+	writers := newFed(DiskConfig{})
+	now := start
+	for n := range int64(3) {
+		writers.Sample(now, DiskSample{Stall: time.Duration(n) * sampleWindow / 2, Others: n * 10 * mib, Wrote: n * 10 * mib})
+		now = now.Add(sampleWindow)
+	}
+	checkSearches(t, "writers", writers, now, 1)
+	writers.SearchStarted()
+	if v := writers.Allow(now.Add(time.Minute), Search); v.Allow || v.Reason != ReasonOthers {
+		t.Errorf("a second operation beside writers: %+v", v)
+	}
+}
+
+// checkSearches expects searching to take a share of the next ten seconds.
+func checkSearches(t *testing.T, name string, d *fed, now time.Time, share float64) {
+	t.Helper()
 	busy, end := time.Duration(0), now.Add(10*time.Second)
 	for now.Before(end) {
 		v := d.Allow(now, Search)
@@ -296,8 +315,8 @@ func TestOthersGetTheDisk(t *testing.T) {
 		busy += 20 * time.Millisecond
 		d.SearchEnded(now, 20*time.Millisecond)
 	}
-	if busy > 3500*time.Millisecond || busy < 2500*time.Millisecond {
-		t.Errorf("searched %v of 10 s", busy)
+	if got := busy.Seconds() / 10; math.Abs(got-share) > 0.05 {
+		t.Errorf("%s: searched for %.2f of the time, want %.2f", name, got, share)
 	}
 }
 

@@ -6,6 +6,7 @@ import "time"
 type DiskSample struct {
 	Stall  time.Duration // time in which something waited for the disk, ever
 	Others int64         // bytes that other programs read and wrote, ever
+	Wrote  int64         // those of them that they wrote; with 0 all count as read
 }
 
 // UnknownDisk is the sample when nothing is known.
@@ -18,16 +19,19 @@ const sampleWindow = 100 * time.Millisecond
 // small reads.
 const busyOthers = 256 << 10
 
-// duty is how many times as long as a search operation took the disk is left to the others after it.
+// duty is how many times as long as a search operation took the disk is left to others after it.
 const duty = 2
 
 // others watches whether other programs need the disk. Waiting that the search itself causes does
 // not count: either what the others moved is known, or it is only looked at while no search runs.
+// Who reads waits for each read, and is left most of the time. Who only writes mostly has the kernel
+// write later: the search then does what a single reader would.
 type others struct {
 	last    DiskSample
 	at      time.Time
 	own     bool // a search ran since last
 	pressed bool
+	writing bool      // they write, and read next to nothing
 	ended   time.Time // last search
 	rest    time.Duration
 }
@@ -58,6 +62,7 @@ func (o *others) sample(now time.Time, s DiskSample, stall float64, searching in
 			stall /= 2
 		}
 		o.pressed = share >= stall
+		o.writing = s.Others >= 0 && o.last.Others >= 0 && !busy(o.last.read(), s.read(), wall)
 	}
 	o.last, o.at, o.own = s, now, searching > 0
 }
@@ -71,18 +76,26 @@ func (o *others) share(s DiskSample, wall time.Duration) (float64, bool) {
 	if s.Others < 0 || o.last.Others < 0 {
 		return 0, false
 	}
-	if float64(s.Others-o.last.Others)/wall.Seconds() < busyOthers {
+	if !busy(o.last.Others, s.Others, wall) {
 		return 0, true
 	}
 	return waited, true
 }
 
-// turn lets one operation through at a time, for a third of the time.
-func (o *others) turn(now time.Time, searching int) Verdict {
+// busy says whether so many bytes more in that time count as use of the disk.
+func busy(before, after int64, wall time.Duration) bool {
+	return float64(after-before)/wall.Seconds() >= busyOthers
+}
+
+// read is the bytes that other programs read, ever.
+func (s DiskSample) read() int64 { return s.Others - s.Wrote }
+
+// turn lets one operation through at a time, and with a pause after it for a third of the time.
+func (o *others) turn(now time.Time, searching int, pause bool) Verdict {
 	if searching > 0 {
 		return refuse(now, ReasonOthers, 10*time.Millisecond)
 	}
-	if next := o.ended.Add(o.rest); !o.ended.IsZero() && now.Before(next) {
+	if next := o.ended.Add(o.rest); pause && !o.ended.IsZero() && now.Before(next) {
 		return refuse(now, ReasonOthers, next.Sub(now))
 	}
 	return allowed

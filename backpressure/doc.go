@@ -6,7 +6,7 @@
 //     web requests, other receivers, and the sender last. A kind of work that was refused stays
 //     refused until the backlog of that moment is written and half of its limit is free again.
 //  2. Disk, others: while other programs wait for the disk, or the kernel writes much that may be this
-//     program's, searching gets a third of the time.
+//     program's, searching gets a third of the time, and one operation at a time if they only write.
 //  3. Network: a source may be asked while less is outstanding than twice what its path holds, as
 //     measured from what arrives (Path).
 //  4. CPU: planning gets a fiftieth of the time. Where a fast network keeps all cores busy, searching

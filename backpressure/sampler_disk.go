@@ -47,7 +47,8 @@ func (s *DiskSampler) refresh(now time.Time) {
 		return
 	}
 	s.at = now
-	s.last = DiskSample{Stall: s.stall(), Others: s.others()}
+	s.last = DiskSample{Stall: s.stall()}
+	s.last.Others, s.last.Wrote = s.others()
 	s.writing = s.writeback()
 }
 
@@ -80,24 +81,24 @@ func (s *DiskSampler) stall() time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// others is the bytes that all disks moved less this program's own. Own writes count when the page
+// others is the bytes that all disks moved less this program's own, and those of them that were written. Own writes count when the page
 // gets dirty, and the disk's when it is written back; so only a new maximum of what the disks wrote
 // beyond our own is somebody else's.
-func (s *DiskSampler) others() int64 {
+func (s *DiskSampler) others() (moved, wrote int64) {
 	data, ok := readProc(s.files.diskstats, s.buf)
 	if !ok {
-		return -1
+		return -1, 0
 	}
 	read, written := diskBytes(data)
 	data, ok = readProc(s.files.own, s.buf)
 	ownRead, ok1 := labelled(data, "\nread_bytes: ")
 	ownWritten, ok2 := labelled(data, "\nwrite_bytes: ")
 	if !ok || !ok1 || !ok2 {
-		return -1
+		return -1, 0
 	}
 	s.read = max(s.read, read-ownRead)
 	s.wrote = max(s.wrote, written-ownWritten)
-	return s.read + s.wrote
+	return s.read + s.wrote, s.wrote
 }
 
 // sector is the unit of /proc/diskstats, whatever the disk's own is.

@@ -44,7 +44,7 @@ func TestDiskSampler(t *testing.T) {
 	s := NewDiskSampler()
 	s.files = samplerFiles{write(t, pressureText), write(t, diskText), write(t, ownText), write(t, memoryText)}
 	got := s.Sample(start)
-	want := DiskSample{Stall: 85795717 * time.Microsecond, Others: 110*sector - 4096 + 42*sector - 1024}
+	want := DiskSample{Stall: 85795717 * time.Microsecond, Others: 110*sector - 4096 + 42*sector - 1024, Wrote: 42*sector - 1024}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -108,7 +108,7 @@ func TestCPUSampler(t *testing.T) {
 // On the machine of the test every sampler either knows or says that it doesn't.
 func TestSamplersHere(t *testing.T) {
 	d := NewDiskSampler()
-	if s := d.Sample(start); s.Stall < -1 || s.Others < -1 || d.Writeback(start) < -1 {
+	if s := d.Sample(start); s.Stall < -1 || s.Others < -1 || s.Wrote > max(0, s.Others) || d.Writeback(start) < -1 {
 		t.Errorf("got %+v", s)
 	}
 	if s := NewCPUSampler().Sample(start); s != UnknownCPU && (s.Total <= 0 || s.Idle > s.Total) {
