@@ -315,7 +315,7 @@ func checkSearches(t *testing.T, name string, d *fed, now time.Time, share float
 		busy += 20 * time.Millisecond
 		d.SearchEnded(now, 20*time.Millisecond)
 	}
-	if got := busy.Seconds() / 10; math.Abs(got-share) > 0.05 {
+	if got := busy.Seconds() / 10; math.Abs(got-share) > 0.02 {
 		t.Errorf("%s: searched for %.2f of the time, want %.2f", name, got, share)
 	}
 }

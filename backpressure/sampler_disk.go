@@ -81,9 +81,9 @@ func (s *DiskSampler) stall() time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// others is the bytes that all disks moved less this program's own, and those of them that were written. Own writes count when the page
-// gets dirty, and the disk's when it is written back; so only a new maximum of what the disks wrote
-// beyond our own is somebody else's.
+// others is the bytes that all disks moved less this program's own, and those of them that were written.
+// Own writes count when the page gets dirty, and the disk's when it is written back; so only a new maximum
+// of what the disks wrote beyond our own is somebody else's.
 func (s *DiskSampler) others() (moved, wrote int64) {
 	data, ok := readProc(s.files.diskstats, s.buf)
 	if !ok {
