@@ -8,10 +8,16 @@ import (
 
 // Held are files that lost their names to others but can still be read. It is called by several goroutines.
 type Held interface {
-	// HeldIn lists the held files that were in a directory.
-	HeldIn(dev, ino uint64) []FileInfo
+	// HeldIn lists the held files that were in a directory, and the directories in it that are gone and had more.
+	HeldIn(dev, ino uint64) ([]FileInfo, []HeldDir)
 	// OpenHeld opens one for reading. The caller closes the descriptor.
 	OpenHeld(dev, ino uint64) (fd int, ok bool)
+}
+
+// HeldDir is a directory that lost its name, with held files in it at some depth.
+type HeldDir struct {
+	Name string
+	Ino  uint64
 }
 
 // openHeld opens the file that a listing showed, if it is held. The scope allowed its directory when that
@@ -33,15 +39,34 @@ func (s *Scope) openHeld(f File, st *unix.Stat_t) (int, bool) {
 	return fd, true
 }
 
-// addHeld adds to a listing the files that were in the directory when the transfer began.
-func (s *Scope) addHeld(res *StatResult, r *root, dir *unix.Stat_t) {
+// addHeld adds to the listing of a directory what was in it when the transfer began. It says whether that was anything.
+func (s *Scope) addHeld(res *StatResult, dir Dir, ino uint64) bool {
+	r := &s.roots[dir.Root]
 	if s.held == nil || r.only != "" {
-		return
+		return false
 	}
-	for _, f := range s.held.HeldIn(dir.Dev, dir.Ino) {
+	files, dirs := s.held.HeldIn(r.dev, ino)
+	for _, f := range files {
 		listed := slices.ContainsFunc(res.Files, func(o FileInfo) bool { return o.Ino == f.Ino })
-		if !listed {
+		if !listed && !r.skips(dir.Path, f.Name, false) {
 			res.Files = append(res.Files, f)
 		}
 	}
+	for _, h := range dirs {
+		listed := slices.ContainsFunc(res.Dirs, func(o Dir) bool { return o.Ino == h.Ino })
+		if !listed && !r.skips(dir.Path, h.Name, true) {
+			res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, h.Name), Ino: h.Ino})
+		}
+	}
+	return len(files)+len(dirs) > 0
+}
+
+// addGone lists a directory that was gone before it was listed, by what is held of it. In a public root nothing is:
+// whether the world could read the directory can't be seen any more.
+func (s *Scope) addGone(res *StatResult, dir Dir) bool {
+	r := &s.roots[dir.Root]
+	if s.held == nil || dir.Ino == 0 || r.public {
+		return false
+	}
+	return s.enter(r, &unix.Stat_t{Dev: r.dev, Ino: dir.Ino}) == nil && s.addHeld(res, dir, dir.Ino)
 }

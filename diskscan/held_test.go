@@ -18,6 +18,7 @@ type shelf struct {
 	mu   sync.Mutex
 	held map[uint64]FileInfo
 	from map[uint64]uint64 // inode of the directory that a file was in
+	gone map[uint64][]HeldDir
 }
 
 // replace puts a file on the shelf and another one at its name.
@@ -47,15 +48,39 @@ func statOf(t *testing.T, path string) (st unix.Stat_t) {
 }
 
 // HeldIn implements Held.
-func (s *shelf) HeldIn(_, ino uint64) (files []FileInfo) {
+func (s *shelf) HeldIn(_, ino uint64) (files []FileInfo, dirs []HeldDir) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	dirs = s.gone[ino]
 	for file, dir := range s.from {
 		if dir == ino {
 			files = append(files, s.held[file])
 		}
 	}
-	return files
+	return files, dirs
+}
+
+// removeDir puts the files of a directory on the shelf, at any depth, and removes it.
+func (s *shelf) removeDir(path string) {
+	s.t.Helper()
+	parent, dir := statOf(s.t, filepath.Dir(path)), statOf(s.t, path)
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := filepath.Join(path, e.Name()); e.IsDir() {
+			s.removeDir(name)
+		} else {
+			s.replace(name, nil)
+		}
+	}
+	if err := os.RemoveAll(path); err != nil {
+		s.t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.gone[parent.Ino] = append(s.gone[parent.Ino], HeldDir{Name: filepath.Base(path), Ino: dir.Ino})
+	s.mu.Unlock()
 }
 
 // OpenHeld implements Held.
@@ -82,7 +107,7 @@ func shelved(t *testing.T, data []byte) (*Disk, *shelf, string) {
 	}
 	write(t, filepath.Join(dir, "a"), data)
 	write(t, filepath.Join(dir, "b"), noise("b", 5000))
-	s := &shelf{t: t, dir: aside, held: map[uint64]FileInfo{}, from: map[uint64]uint64{}}
+	s := &shelf{t: t, dir: aside, held: map[uint64]FileInfo{}, from: map[uint64]uint64{}, gone: map[uint64][]HeldDir{}}
 	return open(t, ScopeConfig{Roots: []string{dir}, Held: s}, Config{Slice: 1 << 20}), s, dir
 }
 
@@ -157,4 +182,69 @@ func TestWhatIsNotHeldStaysAsItWas(t *testing.T) {
 			t.Errorf("read %v", c.chunks)
 		}
 	}
+}
+
+// The files of a directory that gave way are listed once, whether it or the one that it was in was listed before.
+func TestDirectoryThatIsGoneIsListed(t *testing.T) {
+	data := noise("old", 50_000)
+	// paths lists a directory and, as often as they are named, those below it.
+	var paths func(t *testing.T, d *Disk, dir Dir) []string
+	paths = func(t *testing.T, d *Disk, dir Dir) (out []string) {
+		res, err := d.Stat(t.Context(), dir, 0)
+		if err != nil {
+			return nil
+		}
+		for _, f := range res.Files {
+			out = append(out, join(dir.Path, f.Name))
+			hashAll(t, d, res.File(f), anything, func(*Found) {})
+		}
+		for _, below := range res.Dirs {
+			out = append(out, paths(t, d, below)...)
+		}
+		return out
+	}
+	laid := func(t *testing.T) (*Disk, *shelf, string) {
+		d, s, dir := shelved(t, data)
+		if err := os.MkdirAll(filepath.Join(dir, "gone", "below"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "gone", "x"), data)
+		write(t, filepath.Join(dir, "gone", "below", "y"), data)
+		return d, s, dir
+	}
+	want := []string{"a", "b", "gone/below/y", "gone/x"}
+	check := func(t *testing.T, got []string) {
+		t.Helper()
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("listed %q, want %q", got, want)
+		}
+	}
+	t.Run("before either was listed", func(t *testing.T) {
+		d, s, dir := laid(t)
+		s.removeDir(filepath.Join(dir, "gone"))
+		check(t, paths(t, d, d.scope.Starts()[0]))
+	})
+	t.Run("after it was named", func(t *testing.T) {
+		d, s, dir := laid(t)
+		top, err := d.Stat(t.Context(), d.scope.Starts()[0], 0)
+		if err != nil || len(top.Dirs) != 1 {
+			t.Fatal(top, err)
+		}
+		s.removeDir(filepath.Join(dir, "gone"))
+		got := append([]string{"a", "b"}, paths(t, d, top.Dirs[0])...)
+		check(t, append(got, paths(t, d, top.Dirs[0])...)) // once more gives nothing
+	})
+	t.Run("after it was listed", func(t *testing.T) {
+		d, s, dir := laid(t)
+		top, err := d.Stat(t.Context(), d.scope.Starts()[0], 0)
+		if err != nil || len(top.Dirs) != 1 {
+			t.Fatal(top, err)
+		}
+		gone, err := d.Stat(t.Context(), top.Dirs[0], 0)
+		if err != nil || len(gone.Dirs) != 1 || len(gone.Files) != 1 {
+			t.Fatal(gone, err)
+		}
+		s.removeDir(filepath.Join(dir, "gone"))
+		check(t, append([]string{"a", "b", "gone/x"}, paths(t, d, gone.Dirs[0])...))
+	})
 }

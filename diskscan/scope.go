@@ -46,6 +46,7 @@ var (
 type Dir struct {
 	Root int    // its root, a number that the scope gave
 	Path string // slash path below the root; "" for the root itself
+	Ino  uint64 // as the listing above it showed it; 0: unknown
 }
 
 // File names a regular file as a listing showed it.

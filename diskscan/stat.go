@@ -82,6 +82,9 @@ func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err erro
 	r := &d.scope.roots[dir.Root]
 	var st unix.Stat_t
 	fd, err := d.scope.openDir(dir, &st)
+	if err != nil && from == 0 && d.scope.addGone(&res, dir) {
+		return res, nil
+	}
 	if err != nil {
 		return res, err
 	}
@@ -112,7 +115,7 @@ func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err erro
 		d.look(&res, r, dir, fd, &l.entries[i])
 	}
 	if res.Next == 0 {
-		d.scope.addHeld(&res, r, &st)
+		d.scope.addHeld(&res, dir, st.Ino)
 	}
 	return res, nil
 }
@@ -161,7 +164,7 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 	case kind == unix.DT_DIR && r.began > 0 && r.madeSince(bornOr(fd, e.name, 0)):
 		res.Skipped++
 	case kind == unix.DT_DIR:
-		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name)})
+		res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, e.name), Ino: e.ino})
 	case kind != unix.DT_REG || !r.allows(&st) || r.madeSince(ctimeOf(&st)) && r.madeSince(bornOr(fd, e.name, ctimeOf(&st))):
 		res.Skipped++
 	case st.Size > 0:

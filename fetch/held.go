@@ -50,15 +50,18 @@ func (h *held) wasHashed(dev, ino uint64) {
 }
 
 // HeldIn implements diskscan.Held.
-func (h *held) HeldIn(dev, ino uint64) []diskscan.FileInfo {
+func (h *held) HeldIn(dev, ino uint64) (files []diskscan.FileInfo, dirs []diskscan.HeldDir) {
 	if h.tree == nil {
-		return nil
+		return nil, nil
 	}
-	var files []diskscan.FileInfo
-	for _, o := range h.tree.HeldIn(tree.Inode{Dev: dev, Ino: ino}) {
+	old, gone := h.tree.HeldIn(tree.Inode{Dev: dev, Ino: ino})
+	for _, o := range old {
 		files = append(files, diskscan.FileInfo{Name: o.Name, Size: o.Size, MTime: o.MTime, Ino: o.File.Ino})
 	}
-	return files
+	for _, d := range gone {
+		dirs = append(dirs, diskscan.HeldDir{Name: d.Name, Ino: d.File.Ino})
+	}
+	return files, dirs
 }
 
 // OpenHeld implements diskscan.Held.

@@ -28,11 +28,18 @@ type Old struct {
 	MTime int64 // nanoseconds since 1970
 }
 
-// holds are the files that are held.
+// OldDir is a directory that gave way to a file, with held files in it at some depth.
+type OldDir struct {
+	File Inode
+	Name string
+}
+
+// holds are the files that are held, and the directories that gave way with them.
 type holds struct {
 	mu     sync.Mutex
 	byFile map[Inode]heldFile
 	byDir  map[Inode]map[Inode]struct{}
+	gone   map[Inode][]OldDir // by the directory that they were in; maxHeld of such at most
 }
 
 type heldFile struct {
@@ -54,6 +61,18 @@ func (h *holds) add(f heldFile) bool {
 	}
 	h.byFile[f.File], h.byDir[f.Dir][f.File] = f, struct{}{}
 	return true
+}
+
+// addDir notes a directory that gives way. Files below it that the search has not been shown can be found by it.
+func (h *holds) addDir(in Inode, d OldDir) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.gone == nil {
+		h.gone = make(map[Inode][]OldDir)
+	}
+	if len(h.gone) < maxHeld && !slices.Contains(h.gone[in], d) {
+		h.gone[in] = append(h.gone[in], d)
+	}
 }
 
 func (h *holds) get(file Inode) (heldFile, bool) {
@@ -81,16 +100,15 @@ func (h *holds) count() int {
 	return len(h.byFile)
 }
 
-// HeldIn lists the held files that were in a directory, by name.
-func (t *Tree) HeldIn(dir Inode) []Old {
+// HeldIn lists the held files that were in a directory, by name, and the directories in it that gave way with more.
+func (t *Tree) HeldIn(dir Inode) (files []Old, dirs []OldDir) {
 	t.holds.mu.Lock()
 	defer t.holds.mu.Unlock()
-	var out []Old
 	for file := range t.holds.byDir[dir] {
-		out = append(out, t.holds.byFile[file].Old)
+		files = append(files, t.holds.byFile[file].Old)
 	}
-	slices.SortFunc(out, func(a, b Old) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	slices.SortFunc(files, func(a, b Old) int { return strings.Compare(a.Name, b.Name) })
+	return files, slices.Clone(t.holds.gone[dir])
 }
 
 // OpenHeld opens a held file for reading; false if it is not held, or not any more. The caller closes
@@ -139,27 +157,38 @@ func (t *Tree) holdBelow(dir *dirNode, dfd int, name string, number uint64) {
 	}
 }
 
-func (t *Tree) holdAll(dfd int, name string, number uint64) {
+// holdAll says whether there was anything to hold.
+func (t *Tree) holdAll(dfd int, name string, number uint64) (held bool) {
 	h, err := openDirAt(dfd, name)
 	if err != nil {
-		return
+		return false
 	}
 	defer unix.Close(h)
 	names, err := readNames(h, "")
 	if err != nil {
-		return
+		return false
 	}
 	for _, child := range names {
 		var st unix.Stat_t
 		switch {
-		case t.holds.count() >= maxHeld:
-			return
-		case statAt(h, child, &st) != nil:
+		case t.holds.count() >= maxHeld || statAt(h, child, &st) != nil:
 		case st.Mode&unix.S_IFMT == unix.S_IFDIR:
-			t.holdAll(h, child, number)
+			held = t.holdAll(h, child, number) || held
 		default:
-			t.holdFile(h, child, asideBelow(number, st.Ino))
+			held = t.holdFile(h, child, asideBelow(number, st.Ino)) || held
 		}
+	}
+	if held {
+		t.noteGone(dfd, h, name)
+	}
+	return held
+}
+
+// noteGone notes a directory that gives way, open as h, in the one that is open as dfd.
+func (t *Tree) noteGone(dfd, h int, name string) {
+	var in, st unix.Stat_t
+	if unix.Fstat(dfd, &in) == nil && unix.Fstat(h, &st) == nil {
+		t.holds.addDir(inodeOf(&in), OldDir{File: inodeOf(&st), Name: name})
 	}
 }
 
@@ -171,19 +200,20 @@ func (t *Tree) mayHold(dir *dirNode) bool {
 
 // holdFile links a file into the staging directory, if it is worth that. One that can't be linked is lost to the
 // search, no more.
-func (t *Tree) holdFile(dfd int, name, aside string) {
+func (t *Tree) holdFile(dfd int, name, aside string) (held bool) {
 	f, ok := t.worthHolding(dfd, name, aside)
 	if !ok {
-		return
+		return false
 	}
 	err := unix.Linkat(dfd, name, t.stage.fd, aside, 0)
 	if err == unix.EEXIST && unix.Unlinkat(t.stage.fd, aside, 0) == nil {
 		err = unix.Linkat(dfd, name, t.stage.fd, aside, 0)
 	}
-	if err == nil && !t.holds.add(f) {
+	if held = err == nil && t.holds.add(f); err == nil && !held {
 		_ = unix.Unlinkat(t.stage.fd, aside, 0) // another name of it was held at the same moment
 	}
 	t.cfg.fault("held")
+	return held
 }
 
 func (t *Tree) worthHolding(dfd int, name, aside string) (f heldFile, ok bool) {
@@ -241,5 +271,5 @@ func (t *Tree) dropHeld() {
 	for _, f := range t.holds.byFile {
 		_ = unix.Unlinkat(t.stage.fd, f.aside, 0) // removed with the staging directory at the latest
 	}
-	t.holds.byFile, t.holds.byDir = nil, nil
+	t.holds.byFile, t.holds.byDir, t.holds.gone = nil, nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ func TestReplacedFileIsHeld(t *testing.T) {
 			if err := w.fill(tr, 100); err != nil {
 				t.Fatal(err)
 			}
-			list := tr.HeldIn(inodeAt(t, cfg.Dest))
+			list, _ := tr.HeldIn(inodeAt(t, cfg.Dest))
 			if len(list) != 1 || list[0].Name != "a" || list[0].Size != int64(len(longText)) || list[0].File != old {
 				t.Errorf("held: %+v", list)
 			}
@@ -84,7 +85,8 @@ func TestReplacedFileIsHeld(t *testing.T) {
 			}
 			tr.LetGo(old)
 			tr.LetGo(old)
-			if _, ok := readHeld(t, tr, old); ok || len(tr.HeldIn(inodeAt(t, cfg.Dest))) != 0 {
+			list, _ = tr.HeldIn(inodeAt(t, cfg.Dest))
+			if _, ok := readHeld(t, tr, old); ok || len(list) != 0 {
 				t.Error("it is held still")
 			}
 			if _, err := tr.Finish(context.Background()); err != nil {
@@ -100,14 +102,14 @@ func TestReplacedFileIsHeld(t *testing.T) {
 func TestFilesOfAReplacedDirectoryAreHeld(t *testing.T) {
 	w := world{file("d", "new", 0o644)}
 	cfg, _ := holding(t, w, func(o Old) bool { return o.Name != "unwanted" })
-	put(t, cfg.Dest, "d/x", "d/tiny", "d/sub/y", "d/sub/unwanted")
+	put(t, cfg.Dest, "d/x", "d/tiny", "d/useless/tiny", "d/sub/y", "d/sub/unwanted")
 	for _, name := range []string{"d/x", "d/sub/y", "d/sub/unwanted"} {
 		if err := os.WriteFile(filepath.Join(cfg.Dest, name), []byte(longText+name), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	at := func(name string) Inode { return inodeAt(t, filepath.Join(cfg.Dest, name)) }
-	x, y, unwanted, sub := at("d/x"), at("d/sub/y"), at("d/sub/unwanted"), at("d/sub")
+	x, y, unwanted, d, sub := at("d/x"), at("d/sub/y"), at("d/sub/unwanted"), at("d"), at("d/sub")
 	cfg.Delete = true
 	tr := mustOpen(t, cfg)
 	if err := w.fill(tr, 100); err != nil {
@@ -119,8 +121,13 @@ func TestFilesOfAReplacedDirectoryAreHeld(t *testing.T) {
 	if got, _ := readHeld(t, tr, y); got != longText+"d/sub/y" {
 		t.Errorf("held: %q", got)
 	}
-	if list := tr.HeldIn(sub); len(list) != 1 || list[0].Name != "y" || list[0].File != y {
+	if list, _ := tr.HeldIn(sub); len(list) != 1 || list[0].Name != "y" || list[0].File != y {
 		t.Errorf("held of the directory below: %+v", list)
+	}
+	for dir, gone := range map[Inode]OldDir{inodeAt(t, cfg.Dest): {d, "d"}, d: {sub, "sub"}} {
+		if _, dirs := tr.HeldIn(dir); !slices.Equal(dirs, []OldDir{gone}) {
+			t.Errorf("gave way: %+v, want %+v", dirs, gone)
+		}
 	}
 	tr.LetGo(y)
 	for _, f := range []Inode{y, unwanted} {
