@@ -30,7 +30,8 @@ const preamble = `Times are medians in seconds with the least and the most in br
 in "(late)" ones the link's emulator was more than a thirtieth of the run behind at worst. With
 several receivers it is the last one's time, with the first one's and the mean of the median run.
 Sender, receivers and links share one machine. Megabytes are of 10⁶ bytes. Nothing is forced to the disk but where a
-peer's name says so (-fsync); the source is in the page cache. "eval/README.md" tells how to repeat it.`
+peer's name says so (-fsync); the source is in the page cache. With a fresh disk every run has an empty file system of its
+own. "eval/README.md" tells how to repeat it.`
 
 func (s Section) markdown(b *strings.Builder, figureDir string) {
 	fmt.Fprintf(b, "\n## %s\n\n", s.Title)

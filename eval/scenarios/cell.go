@@ -34,6 +34,9 @@ func (c Cell) Group() string {
 	if c.Cache != "warm" {
 		fmt.Fprintf(&b, "/cache=%s", c.Cache)
 	}
+	if c.Scenario.FreshDisk {
+		b.WriteString("/disk=fresh")
+	}
 	if c.DiskLoad != 0 || len(c.Scenario.DiskLoads) > 1 {
 		fmt.Fprintf(&b, "/disk-load=%d", c.DiskLoad)
 	}

@@ -14,6 +14,8 @@
 //	           a+b gives a to the first receiver, b to the second, and so on
 //	net        axis: names of the file networks
 //	cache      axis: warm or cold, the receiver's old files (default warm)
+//	disk       fresh: every run gets an empty file system of its own (see package
+//	           freshdisk); shared: all use the work folder's (the default)
 //	disk-load  axis: percent of the time that a writer keeps the disk busy
 //	disk-limit axis: bytes a second that the receivers' programs get of their
 //	           disk, such as 70MB, or none (the default). Then disk-load takes

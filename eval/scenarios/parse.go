@@ -29,6 +29,8 @@ type Scenario struct {
 	Caches []string
 	// Bench is what is measured on this machine alone, instead of a transfer.
 	Bench string
+	// FreshDisk gives every run a file system of its own.
+	FreshDisk bool
 	// DiskLoads are percents of time; 0 is no load.
 	DiskLoads []int
 	// DiskLimits are bytes a second; the zero Size is no limit.
@@ -171,6 +173,7 @@ var keys = map[string]func(*Scenario, string) error{
 	"state":      func(s *Scenario, v string) error { return words(&s.States, v) },
 	"net":        func(s *Scenario, v string) error { return words(&s.Nets, v) },
 	"cache":      func(s *Scenario, v string) error { return words(&s.Caches, v, "warm", "cold") },
+	"disk":       freshDisk,
 	"disk-load":  func(s *Scenario, v string) error { return list(&s.DiskLoads, v, percent) },
 	"disk-limit": func(s *Scenario, v string) error { return list(&s.DiskLimits, v, limit) },
 	"cpu-load":   func(s *Scenario, v string) error { return list(&s.CPULoads, v, ParseCPULoad) },
@@ -258,6 +261,13 @@ func number(field *int, v string, most int) error {
 	return nil
 }
 
+func freshDisk(s *Scenario, v string) error {
+	var kind string
+	err := word(&kind, v, "fresh", "shared")
+	s.FreshDisk = kind == "fresh"
+	return err
+}
+
 func percent(v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 0 || n > 100 {
@@ -302,6 +312,8 @@ func (s *Scenario) complete(networks map[string]netlab.Settings) error {
 		return fmt.Errorf("%d receivers need topology star or sites", s.Receivers)
 	case (s.Topology == "star") != (s.Uplink != "") || (s.Topology == "sites") != (s.Local != ""):
 		return fmt.Errorf("a star needs an uplink, sites a local network, and no other topology has one")
+	case s.FreshDisk && (s.Bench != "" || len(s.DiskLimits) > 0 || len(s.DiskLoads) > 0 || strings.Contains(s.Data, ":")):
+		return fmt.Errorf("a fresh disk is for transfers of made data without load on a disk")
 	case len(s.Changes) > 0 && s.Topology != "p2p":
 		return fmt.Errorf("only a p2p link can change")
 	}

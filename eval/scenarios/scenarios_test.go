@@ -70,6 +70,8 @@ func TestParseRefuses(t *testing.T) {
 		{"data      = file", "data = npm:a@1..2", "size must be given"},
 		{"cache     = warm cold", "cache = hot", "want warm, cold"},
 		{"disk-load = 0 50", "disk-load = 101", "want 0 to 100"},
+		{"disk-load = 0 50", "disk = own", "want fresh, shared"},
+		{"disk-load = 0 50", "disk-load = 0 50\ndisk = fresh", "without load on a disk"},
 		{"disk-limit = none 70MB", "disk-limit = 0MB", "want bytes a second"},
 		{"disk-limit = none 70MB", "disk-limit = 2x3MB", "want bytes a second"},
 		{"cpu-load  = none 2x50", "cpu-load = 2x0", "want none"},

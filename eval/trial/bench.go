@@ -14,6 +14,7 @@ import (
 
 	"dfetch/eval/dataset"
 	"dfetch/eval/diskbench"
+	"dfetch/eval/freshdisk"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
 	"dfetch/eval/result"
@@ -41,6 +42,28 @@ type Bench struct {
 const (
 	manyFiles = 1000
 	keptRuns  = 24
+)
+
+// folder makes a run's folder, on a file system of its own if the cell wants that, and gives what removes it.
+func (b *Bench) folder(cell scenarios.Cell, set dataset.Set) (dir string, clear func() error, err error) {
+	if !cell.Scenario.FreshDisk {
+		dir, err = os.MkdirTemp(b.Work, "run-")
+		return dir, func() error { return b.clear(dir, set.Files) }, err
+	}
+	disk, err := freshdisk.Make(b.Work, (set.Bytes+set.Files*fileRoom)*int64(cell.Scenario.Receivers)*freshCopies)
+	if errors.Is(err, freshdisk.ErrNone) {
+		err = result.Missingf("%v", err)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return disk.Dir(), disk.Close, nil
+}
+
+// fileRoom is what a small file takes beside its content, freshCopies how often a peer may have the data on its disk.
+const (
+	fileRoom    = 4096
+	freshCopies = 2
 )
 
 // clear removes a run's folder, or keeps it until later.
@@ -101,11 +124,11 @@ func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) 
 		return err
 	}
 	r.Bytes, r.Files = set.Bytes, set.Files
-	dir, err := os.MkdirTemp(b.Work, "run-")
+	dir, clear, err := b.folder(cell, set)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.clear(dir, r.Files)) }()
+	defer func() { err = errors.Join(err, clear()) }()
 	job := peer.Job{Set: set, Scratch: filepath.Join(dir, "s"), Dfetch: b.Dfetch, Lab: b.Lab, Rate: b.Networks[cell.Net].Down.Rate}
 	for i := range cell.Scenario.Receivers {
 		job.Receivers = append(job.Receivers, peer.Receiver{Dir: filepath.Join(dir, fmt.Sprintf("r%d", i+1))})

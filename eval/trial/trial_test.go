@@ -2,7 +2,9 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"dfetch/eval/dataset"
 	"dfetch/eval/netlab"
@@ -206,5 +209,40 @@ func TestNothingToFind(t *testing.T) {
 		if got := nothingToFind(tt.cell); got != tt.want {
 			t.Errorf("%s of %s: %v", tt.cell.State, tt.cell.Scenario.Data, got)
 		}
+	}
+}
+
+// TestFreshDisk: a run has a file system of its own where the scenario says so, and nothing of it stays.
+func TestFreshDisk(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 1, "topology = loopback\nbox = 30s\ndisk = fresh")}
+	b := bench(t)
+	set, err := b.Store.Source(t.Context(), list[0].Data, list[0].Sizes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, clear, err := b.folder(list[0].Groups()[0][0], set)
+	if errors.As(err, new(result.Missing)) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own, shared unix.Stat_t
+	if err := errors.Join(unix.Stat(dir, &own), unix.Stat(b.Work, &shared)); err != nil || own.Dev == shared.Dev {
+		t.Error("the run lies with all others", err)
+	}
+	if err := clear(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "r.jsonl")
+	if left, err := Run(t.Context(), Config{Bench: b, File: file, Note: func(string) {}}, list); err != nil || left != 0 {
+		t.Fatalf("%d left, %v", left, err)
+	}
+	results, err := result.Read(file)
+	if err != nil || len(results) == 0 || results[0].Outcome != result.OK && results[0].Outcome != result.Gap {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if left, err := os.ReadDir(b.Work); err != nil || len(left) != 0 {
+		t.Errorf("runs left %v, %v", left, err)
 	}
 }
