@@ -2,7 +2,8 @@
 # Measures the search of this machine's disk, prints the goals and what was reached, and leaves the runs as JSON lines.
 # The scenarios are eval/scenarios/disk-*.scenario; package eval/diskbench says how they are measured.
 #
-#   eval/disk_bench.sh [RESULTS]     (default eval/results/disk.jsonl; an older file is replaced)
+#   eval/disk_bench.sh [RESULTS]     (default eval/results/disk.jsonl, or eval/out/disk.jsonl with SCALE, ROUNDS or ONLY;
+#                                  an older file is replaced once all has run)
 #
 # SCALE=0.02 makes everything smaller, ROUNDS=1 repeats less often, ONLY=disk-search takes one scenario. At SCALE=1 it
 # needs 12 GB and half a million inodes below eval/out, and half an hour of an idle machine. The made-up files stay in
@@ -10,7 +11,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scale=${SCALE:-1} rounds=${ROUNDS:-0} suite=${ONLY:-disk} results=${1:-eval/results/disk.jsonl}
+scale=${SCALE:-1} rounds=${ROUNDS:-0} suite=${ONLY:-disk} results=eval/results/disk.jsonl
+if [ -n "${SCALE:-}${ROUNDS:-}${ONLY:-}" ]; then results=eval/out/disk.jsonl; fi
+results=${1:-$results}
 mkdir -p eval/out "$(dirname "$results")"
 need=$(awk -v s="$scale" 'BEGIN {printf "%d", 12000000 * s + 1000000}')
 inodes=$(awk -v s="$scale" 'BEGIN {printf "%d", 500000 * s + 10000}')
@@ -19,6 +22,7 @@ if [ "$free" -lt "$need" ] || { [ "$left" -gt 0 ] && [ "$left" -lt "$inodes" ]; 
 	echo "disk_bench.sh: $free KB and $left inodes are free at eval/out, $need and $inodes are needed; SCALE=0.1 needs less" >&2
 	exit 1
 fi
-rm -f "$results"
-bin/lab run -suite "$suite" -scale "$scale" -rounds "$rounds" -o "$results"
+rm -f "$results.new"
+bin/lab run -suite "$suite" -scale "$scale" -rounds "$rounds" -o "$results.new"
+mv "$results.new" "$results"
 bin/lab goals "$results"

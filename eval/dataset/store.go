@@ -126,9 +126,11 @@ func (s *Set) measure(dir string) error {
 	counts := struct{ Files, Bytes int64 }{}
 	name := filepath.Join(dir, measured)
 	if text, err := os.ReadFile(name); err == nil {
-		err = json.Unmarshal(text, &counts)
-		s.Files, s.Bytes = counts.Files, counts.Bytes
-		return err
+		if json.Unmarshal(text, &counts) == nil {
+			s.Files, s.Bytes = counts.Files, counts.Bytes
+			return nil
+		}
+		counts.Files, counts.Bytes = 0, 0 // a crash cut it short
 	}
 	err := filepath.WalkDir(s.Dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

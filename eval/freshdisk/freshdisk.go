@@ -6,7 +6,7 @@
 //
 //  1. Make lays an image beside the runs' folders, with its tables written out, and mounts it by way of a loop device.
 //  2. Close unmounts it and removes both.
-//  3. What a killed process left carries its owner's name, and the next Make removes it.
+//  3. What a killed process left carries its owner's name, and Sweep, which Make calls, removes it.
 //
 // It needs root, loop devices and mkfs.ext4. The image shares the disk and the page cache with all else, so it is no
 // measure of a disk's own speed.
@@ -51,7 +51,7 @@ func Make(folder string, bytes int64) (*Disk, error) {
 	if folder, err = filepath.Abs(folder); err != nil {
 		return nil, fmt.Errorf("freshdisk: %w", err)
 	}
-	if err := sweep(folder); err != nil {
+	if err := Sweep(folder); err != nil {
 		return nil, err
 	}
 	d := &Disk{filepath.Join(folder, me.Name(prefix, strconv.FormatInt(disks.Add(1), 10)))}
@@ -111,8 +111,8 @@ func remove(dir string, flags int) error {
 	return nil
 }
 
-// sweep removes the file systems in a folder whose owners are gone.
-func sweep(folder string) error {
+// Sweep removes the file systems in a folder whose owners are gone. Nothing else may remove them: they may be mounted.
+func Sweep(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("freshdisk: %w", err)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"html"
 	"math"
@@ -10,9 +11,18 @@ import (
 // svg is a drawing under way, with the origin at the top left.
 type svg struct{ strings.Builder }
 
+// svgStyle ends the first line of every figure.
+const svgStyle = `font-family="sans-serif" font-size="11">`
+
+// IsFigure tells whether a file looks like a figure of a report.
+func IsFigure(text []byte) bool {
+	first, _, _ := bytes.Cut(text, []byte("\n"))
+	return bytes.HasPrefix(first, []byte("<svg ")) && bytes.HasSuffix(first, []byte(svgStyle))
+}
+
 func newSVG(width, height float64) *svg {
 	s := &svg{}
-	fmt.Fprintf(s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" font-family="sans-serif" font-size="11">`+"\n", width, height, width, height)
+	fmt.Fprintf(s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" `+svgStyle+"\n", width, height, width, height)
 	s.rect(0, 0, width, height, "#ffffff", "")
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -96,19 +97,44 @@ type Point struct {
 	Sources map[string]int64 `json:"sources"`
 }
 
-// Append adds one line to the file of that name.
+// Append adds one line to the file of that name. What a crash or a full disk left of an earlier line goes.
 func Append(name string, r Result) error {
 	r.V = Version
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
+	err = dropTorn(f)
+	if err == nil {
+		_, err = f.Write(append(line, '\n'))
+	}
 	return errors.Join(err, f.Close())
+}
+
+// dropTorn cuts off a last line that is not whole.
+func dropTorn(f *os.File) error {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	var last [1]byte
+	end := size
+	for ; end > 0; end-- {
+		if _, err := f.ReadAt(last[:], end-1); err != nil {
+			return err
+		}
+		if last[0] == '\n' {
+			break
+		}
+	}
+	if end == size {
+		return nil
+	}
+	return f.Truncate(end)
 }
 
 // Read returns a file's results in order. A file that is not there has none; a

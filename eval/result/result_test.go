@@ -129,3 +129,45 @@ func TestHere(t *testing.T) {
 		t.Errorf("got %+v", w)
 	}
 }
+
+// TestBadRunsCount: a run that was wrong makes its cell so, and one that met the time box counts with that.
+func TestBadRunsCount(t *testing.T) {
+	got := Summarize([]Result{
+		run("a", 1, Wrong, 1), run("a", 2, OK, 2), run("b", 1, TimeBox, 60), run("b", 2, OK, 2), run("b", 3, TimeBox, 60), run("c", 1, OK, 1),
+		run("c", 2, TimeBox, 60), run("c", 3, OK, 2),
+	})
+	if a := got[0]; a.Outcome != Wrong || a.N != 0 {
+		t.Errorf("wrong once: %+v", a)
+	}
+	if b := got[1]; b.Outcome != TimeBox || b.N != 3 || b.Seconds != 60 {
+		t.Errorf("stopped twice of three times: %+v", b)
+	}
+	if c := got[2]; c.Outcome != OK || c.N != 3 || c.Seconds != 2 || c.Most != 60 {
+		t.Errorf("stopped once of three times: %+v", c)
+	}
+}
+
+// TestTornLineGoes: what a crash left of a line does not spoil the next one.
+func TestTornLineGoes(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "r.jsonl")
+	for range 2 {
+		if err := Append(name, run("a", 1, OK, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range []int{1, 40, len(text)/2 - 1, len(text) / 2} {
+		if err := os.WriteFile(name, text[:len(text)-cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(Append(name, run("b", 1, OK, 1)), Append(name, run("c", 1, OK, 1))); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := Read(name); err != nil || len(list) != 3 || list[2].Peer != "c" {
+			t.Errorf("cut by %d: %d results, %v", cut, len(list), err)
+		}
+	}
+}

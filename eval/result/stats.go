@@ -11,14 +11,14 @@ import (
 // Summary is what the runs of one cell say together.
 type Summary struct {
 	Cell, Group, Peer string
-	// Outcome is OK if a run was; otherwise that of the last run.
+	// Outcome is Wrong if any run was. Otherwise it is OK if the run with the median time was, TimeBox if that met the
+	// time box, and that of the last run if none counts.
 	Outcome Outcome
 	Reason  string
 	// Late says that the emulator was late in all runs that count.
 	Late bool
-	// N counts the runs that Seconds and the rest are of: those that are OK or,
-	// if none is, those that met the time box. Where some were not late, those
-	// that were don't count.
+	// N counts the runs that Seconds and the rest are of: those that are OK or met the time box, with its time. Where
+	// some were not late, those that were don't count.
 	N, Runs                              int
 	Seconds, Least, Most                 float64
 	WireDown, WireUp                     float64
@@ -26,7 +26,7 @@ type Summary struct {
 	DiskRead                             float64
 	Bytes                                int64
 	Figures                              map[string]float64
-	// Middle is the run with the median time.
+	// Middle is the run with the median time, of an even number the slower one in the middle.
 	Middle Result
 }
 
@@ -53,12 +53,11 @@ func summarize(runs []Result) Summary {
 		Cell: last.Cell, Group: last.Group, Peer: last.Peer,
 		Outcome: last.Outcome, Reason: last.Reason, Runs: len(runs), Bytes: last.Bytes,
 	}
-	counted := with(runs, OK)
-	if len(counted) > 0 {
-		s.Outcome, s.Reason = OK, ""
-	} else {
-		counted = with(runs, TimeBox)
+	if wrong := with(runs, Wrong); len(wrong) > 0 {
+		s.Outcome, s.Reason = Wrong, wrong[0].Reason
+		return s
 	}
+	counted := append(with(runs, OK), with(runs, TimeBox)...)
 	if len(counted) == 0 {
 		return s
 	}
@@ -69,6 +68,7 @@ func summarize(runs []Result) Summary {
 	}
 	slices.SortStableFunc(counted, func(a, b Result) int { return cmp.Compare(a.Seconds, b.Seconds) })
 	s.N, s.Middle = len(counted), counted[len(counted)/2]
+	s.Outcome, s.Reason = s.Middle.Outcome, s.Middle.Reason
 	s.Least, s.Most = counted[0].Seconds, counted[len(counted)-1].Seconds
 	of := func(f func(Result) float64) float64 { return medianOf(counted, f) }
 	s.Seconds = of(func(r Result) float64 { return r.Seconds })

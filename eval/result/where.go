@@ -16,7 +16,7 @@ type Where struct {
 	Machine string `json:"machine"`
 	Kernel  string `json:"kernel"`
 	CPUs    int    `json:"cpus"`
-	Commit  string `json:"commit"` // of the checkout, with + if files differ from it
+	Commit  string `json:"commit"` // of the dfetch or else of the checkout, with + if files differ from it
 }
 
 // Here describes this machine and the checkout in dir.
@@ -25,6 +25,17 @@ func Here(dir string) Where {
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		w.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return w
+}
+
+// Of is w with the commit that a dfetch says it was built from, where it says that.
+func (w Where) Of(dfetch string) Where {
+	out, err := exec.Command(dfetch, "version").Output()
+	if _, rest, ok := strings.Cut(string(out), "commit "); err == nil && ok {
+		if id := strings.FieldsFunc(rest, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }); len(id) > 0 {
+			w.Commit = id[0]
+		}
 	}
 	return w
 }

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"errors"
 	"time"
 
 	"dfetch/eval/netlab"
@@ -49,7 +50,7 @@ func (n network) play(steps []netlab.Step) error {
 	return n.lab.Wires[0].Play(steps)
 }
 
-// traffic is what the sender's wire carried.
+// traffic is what the sender's wire carried, and how late any wire delivered at worst.
 type traffic struct {
 	down, up int64
 	late     time.Duration
@@ -70,7 +71,11 @@ func (n network) sent() (t traffic, err error) {
 	c, err := n.lab.Wires[0].Counters()
 	t.down = c.Up.InBytes - c.Up.QueueDropBytes
 	t.up = c.Down.InBytes - c.Down.QueueDropBytes
-	t.late = max(c.Up.LateMax, c.Down.LateMax)
+	for _, w := range n.lab.Wires {
+		each, countErr := w.Counters()
+		t.late = max(t.late, each.Up.LateMax, each.Down.LateMax)
+		err = errors.Join(err, countErr)
+	}
 	return t, err
 }
 

@@ -127,6 +127,8 @@ func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
 		key := fmt.Sprintf("%s#%d", r.Cell, r.Round)
 		switch {
 		case r.Outcome == result.Gap || r.Outcome == result.Failed:
+		case r.Outcome == result.Wrong:
+			done[key] = true // however late
 		case r.Late():
 			late[key]++
 			done[key] = done[key] || late[key] == lateTries

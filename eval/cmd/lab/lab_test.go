@@ -100,3 +100,46 @@ func TestSelected(t *testing.T) {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }
+
+// TestOneLabAtATime: a second lab is kept out of the folder of runs, and what killed runs left goes, no more.
+func TestOneLabAtATime(t *testing.T) {
+	folder := t.TempDir()
+	for _, name := range []string{"run-1/x", "disk-2/x", "mine/x"} {
+		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := claim(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(left) != 2 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if _, err := claim(folder); err == nil || !strings.Contains(err.Error(), "another lab") {
+		t.Errorf("a second lab: %v", err)
+	}
+	unlock()
+	unlock, err = claim(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+// TestMistypedSelection: what selects nothing is an error.
+func TestMistypedSelection(t *testing.T) {
+	for _, args := range [][]string{
+		{"-peers", "rsnyc"}, {"-only", "state=emty"}, {"-rounds", "-1"}, {"-budget", "-1s"}, {"-scale", "NaN"}, {"-scale", "Inf"}, {"-suite", "smok"},
+	} {
+		var f runFlags
+		err := f.parse(args)
+		if err == nil {
+			_, err = f.selected()
+		}
+		if err == nil {
+			t.Errorf("%v is accepted", args)
+		}
+	}
+}

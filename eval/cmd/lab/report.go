@@ -48,7 +48,7 @@ func writeMarkdown(r *report.Report, name string) error {
 		figures = append(figures, s.Figures...)
 	}
 	dir := filepath.Join(filepath.Dir(name), figureDir)
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o777)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o777), removeFigures(dir)); err != nil {
 		return err
 	}
 	for _, f := range figures {
@@ -57,6 +57,24 @@ func writeMarkdown(r *report.Report, name string) error {
 		}
 	}
 	return os.WriteFile(name, []byte(r.Markdown(figureDir)), 0o666)
+}
+
+// removeFigures removes what an earlier report drew, and nothing else.
+func removeFigures(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.svg"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err == nil && report.IsFigure(text) {
+			err = os.Remove(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writePage(r *report.Report, name string) error {

@@ -13,7 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dfetch/eval/dataset"
+	"dfetch/eval/freshdisk"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
 	"dfetch/eval/report"
@@ -46,8 +49,11 @@ func (f *runFlags) parse(args []string) error {
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	if f.scale <= 0 {
-		return fmt.Errorf("run: -scale %v: want more than 0", f.scale)
+	if !(f.scale > 0 && f.scale <= 1000) {
+		return fmt.Errorf("run: -scale %v: want more than 0, up to 1000", f.scale)
+	}
+	if f.rounds < 0 || f.budget < 0 {
+		return fmt.Errorf("run: -rounds %d, -budget %v: want 0 or more", f.rounds, f.budget)
 	}
 	if set.NArg() > 0 {
 		return fmt.Errorf("run: unexpected %q", set.Arg(0))
@@ -74,6 +80,11 @@ func runCommand(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := claim(bench.Work)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	left, err := trial.Run(ctx, trial.Config{
 		Bench: bench, File: f.out, Seed: f.seed, Budget: f.budget, Rounds: f.rounds,
 		Note: func(line string) { fmt.Fprintln(os.Stderr, line) },
@@ -91,9 +102,13 @@ func (f *runFlags) selected() ([]*scenarios.Scenario, error) {
 		return nil, err
 	}
 	var out []*scenarios.Scenario
+	known := map[string]bool{}
 	for _, s := range all {
 		if s.Name != f.suite && !slices.Contains(s.Suites, f.suite) {
 			continue
+		}
+		for _, p := range s.Peers {
+			known[p] = true
 		}
 		if f.peers != "" {
 			wanted := strings.Split(f.peers, ",")
@@ -106,6 +121,16 @@ func (f *runFlags) selected() ([]*scenarios.Scenario, error) {
 		}
 		s.Only = nonEmpty(strings.Split(f.only, ","))
 		out = append(out, s)
+	}
+	for _, p := range nonEmpty(strings.Split(f.peers, ",")) {
+		if len(out) > 0 && !known[p] {
+			return nil, fmt.Errorf("run: -peers: %s has no peer %q", f.suite, p)
+		}
+	}
+	if f.only != "" && len(out) > 0 && !slices.ContainsFunc(out, func(s *scenarios.Scenario) bool {
+		return slices.ContainsFunc(s.Groups(), func(g []scenarios.Cell) bool { return len(g) > 0 })
+	}) {
+		return nil, fmt.Errorf("run: -only %s: no cell of %s has that", f.only, f.suite)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no suite or scenario %q; see lab list", f.suite)
@@ -137,12 +162,35 @@ func (f *runFlags) bench() (*trial.Bench, error) {
 	}
 	b := &trial.Bench{
 		Networks: networks, Store: &dataset.Store{Dir: filepath.Join(work, "data")}, Work: filepath.Join(work, "runs"),
-		Dfetch: dfetch, Lab: self, Where: result.Here("."),
+		Dfetch: dfetch, Lab: self, Where: result.Here(".").Of(dfetch),
 	}
-	// Runs that were killed left their folders; no other lab may use this one.
-	err = errors.Join(os.RemoveAll(b.Work), os.MkdirAll(b.Work, 0o777),
-		os.MkdirAll(b.Store.Dir, 0o777), os.MkdirAll(filepath.Dir(f.out), 0o777))
+	err = errors.Join(os.MkdirAll(b.Work, 0o777), os.MkdirAll(b.Store.Dir, 0o777), os.MkdirAll(filepath.Dir(f.out), 0o777))
 	return b, err
+}
+
+// claim keeps other labs out of the folder of runs until unlock is called, and removes what killed runs left there.
+func claim(folder string) (unlock func(), err error) {
+	lock, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("another lab uses %s: %w", folder, err)
+	}
+	err = freshdisk.Sweep(folder)
+	for _, made := range []string{"run-*", "disk-*"} {
+		left, globErr := filepath.Glob(filepath.Join(folder, made))
+		err = errors.Join(err, globErr)
+		for _, dir := range left {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return func() { lock.Close() }, nil
 }
 
 // program returns the absolute path of a program that must be there.
