@@ -89,8 +89,8 @@ lab: build ## build bin/lab, the evaluation's program
 .PHONY: eval
 eval: lab ## run the whole evaluation, as far as BUDGET=90m goes, and go on with it next time (SUITE=full)
 	eval/setup.sh
-	bin/lab run -suite $(SUITE) -budget $(BUDGET) -o eval/out/$(SUITE).jsonl
-	bin/lab report -md eval/out/$(SUITE)/report.md -html eval/out/$(SUITE)/report.html eval/out/$(SUITE).jsonl
+	bin/lab run -suite $(SUITE) -budget $(BUDGET) -o eval/out/$(SUITE).jsonl; status=$$?; \
+	bin/lab report -md eval/out/$(SUITE)/report.md -html eval/out/$(SUITE)/report.html eval/out/$(SUITE).jsonl && exit $$status
 
 .PHONY: eval-quick
 eval-quick: ## run the evaluation's quick part, ten minutes at most

@@ -111,6 +111,7 @@ func Names() []string {
 var all = map[string]Peer{
 	"rsync":             rsync{},
 	"rsync-bbr":         bbr{rsync{}},
+	"rsync-z":           rsync{flags: []string{"-z"}},
 	"rsync-fsync":       rsync{flags: []string{"--fsync"}},
 	"rsync-sparse":      rsync{flags: []string{"--sparse"}},
 	"curl":              web{program: "curl", get: curl},

@@ -19,6 +19,8 @@ type Regret struct {
 	// was stopped it is a lower bound, and Bound is set.
 	Ours, BestSeconds, Ratio float64
 	Bound                    bool
+	// Runs and BestRuns are how many runs the medians are of.
+	Runs, BestRuns int
 }
 
 // Regrets returns the regret of every group in which dfetch ran and another way
@@ -42,14 +44,14 @@ func (g *grid) regret(group string) (r Regret, ok bool) {
 	if !ok || ours.N == 0 {
 		return r, false
 	}
-	r = Regret{Group: group, Ours: ours.Seconds, Bound: ours.Outcome != result.OK}
+	r = Regret{Group: group, Ours: ours.Seconds, Runs: ours.N, Bound: ours.Outcome != result.OK}
 	for _, peer := range g.peers {
 		s, ok := g.at(group, peer)
 		if peer == adaptive || !ok || s.Outcome != result.OK {
 			continue
 		}
 		if r.Best == "" || s.Seconds < r.BestSeconds {
-			r.Best, r.BestSeconds = peer, s.Seconds
+			r.Best, r.BestSeconds, r.BestRuns = peer, s.Seconds, s.N
 		}
 	}
 	if r.Best == "" || r.BestSeconds <= 0 {
@@ -57,6 +59,16 @@ func (g *grid) regret(group string) (r Regret, ok bool) {
 	}
 	r.Ratio = r.Ours / r.BestSeconds
 	return r, true
+}
+
+// single counts the regrets that rest on a single run on one side at least.
+func single(list []Regret) (n int) {
+	for _, r := range list {
+		if min(r.Runs, r.BestRuns) == 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // goal is the regret that no cell should exceed.

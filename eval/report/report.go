@@ -56,6 +56,7 @@ func section(g *grid, s *scenarios.Scenario) Section {
 	}
 	if s != nil {
 		sec.Title = s.Title
+		sec.Gaps = append(sec.Gaps, g.notRun(s.Peers)...)
 		if len(s.Claims) > 0 {
 			sec.Claims = g.claims(s.Claims)
 		}
@@ -122,7 +123,7 @@ func machines(results []result.Result) (out []string) {
 
 // regretTable lists the regrets, the worst first.
 func (r *Report) regretTable() table {
-	t := table{head: []string{"cell", "dfetch, s", "best single way", "its time, s", "regret"}}
+	t := table{head: []string{"cell", "dfetch, s", "best single way", "its time, s", "regret", "runs"}}
 	list := slices.Clone(r.Regrets)
 	slices.SortStableFunc(list, func(a, b Regret) int {
 		switch {
@@ -138,7 +139,7 @@ func (r *Report) regretTable() table {
 		if g.Bound {
 			ratio = "> " + ratio
 		}
-		t.rows = append(t.rows, []string{groupLabel(g.Group), number(g.Ours), g.Best, number(g.BestSeconds), ratio})
+		t.rows = append(t.rows, []string{groupLabel(g.Group), number(g.Ours), g.Best, number(g.BestSeconds), ratio, fmt.Sprintf("%d, %d", g.Runs, g.BestRuns)})
 	}
 	return t
 }
@@ -149,6 +150,6 @@ func (r *Report) summary() string {
 	if total == 0 {
 		return "No cell has both dfetch and another way yet."
 	}
-	return fmt.Sprintf("Regret is dfetch's time ÷ the best single way's in the same cell. Of %d cells, %d are within %.2f; the median is %s, the worst %s.",
-		total, within, goal, number(median), number(worst))
+	return fmt.Sprintf("Regret is dfetch's time ÷ the best single way's in the same cell. Of %d cells, %d are within %.2f; the median is %s, the worst %s. %d rest on a single run on one side at least.",
+		total, within, goal, number(median), number(worst), single(r.Regrets))
 }

@@ -276,3 +276,27 @@ func TestScale(t *testing.T) {
 		t.Errorf("logarithmic: %+v %v", log, log.ticks())
 	}
 }
+
+// TestNotRunIsSaid: a peer that a scenario names and that was not tried is said, and on how many runs a regret rests.
+func TestNotRunIsSaid(t *testing.T) {
+	runs := func(peer string, n int) (list []result.Result) {
+		for i := range n {
+			group := "s/net=t1/state=empty"
+			list = append(list, result.Result{
+				Cell: group + "/peer=" + peer, Group: group, Peer: peer, Round: i + 1, Outcome: result.OK, Seconds: 2,
+			})
+		}
+		return list
+	}
+	results := append(runs("dfetch", 3), runs("rsync", 1)...)
+	r := New(results, []*scenarios.Scenario{{Name: "s", Title: "S", Peers: []string{"dfetch", "rsync", "curl"}}})
+	text := r.Markdown("figures")
+	for _, want := range []string{"- curl: not run (1 of 1 cells)", "| 3, 1 |", "1 rest on a single run"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report lacks %q", want)
+		}
+	}
+	if strings.Contains(text, "rsync: not run") {
+		t.Error("what was run is said not to have been")
+	}
+}

@@ -207,6 +207,22 @@ func (g *grid) gaps() (lines []string) {
 	return lines
 }
 
+// notRun lists the peers of a scenario that were not tried in some of its cells that others were.
+func (g *grid) notRun(peers []string) (lines []string) {
+	for _, peer := range peers {
+		n := 0
+		for _, group := range g.groups {
+			if _, ok := g.at(group, peer); !ok {
+				n++
+			}
+		}
+		if n > 0 {
+			lines = append(lines, fmt.Sprintf("%s: not run (%d of %d cells)", peer, n, len(g.groups)))
+		}
+	}
+	return lines
+}
+
 // number shows three significant digits or so.
 func number(v float64) string {
 	switch {

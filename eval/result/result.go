@@ -69,12 +69,21 @@ type Result struct {
 	// Figures are what else was measured, by name and unit.
 	Figures map[string]float64 `json:"figures,omitempty"`
 	Started time.Time          `json:"started"`
+	// Program is of dfetch's file, Setup of what the cell's name leaves open, such as the network's figures: the first
+	// digits of hashes. Runs that differ in them are not of one cell. Empty in results that are older than they.
+	Program string `json:"program,omitempty"`
+	Setup   string `json:"setup,omitempty"`
 	Where
 }
 
 // Late tells whether the emulator was so late at worst that the time says little: more than 20 ms, and more than a
 // thirtieth of the run.
 func (r Result) Late() bool { return r.LateMax > max(0.02, r.Seconds/30) }
+
+// Alike tells whether two runs of a cell are of the same program and setup, as far as they tell.
+func (r Result) Alike(o Result) bool { return alike(r.Program, o.Program) && alike(r.Setup, o.Setup) }
+
+func alike(a, b string) bool { return a == b || a == "" || b == "" }
 
 // Usage is what processes took. Several receivers' CPU and reads are summed;
 // memory is that of the largest process.

@@ -171,3 +171,12 @@ func TestTornLineGoes(t *testing.T) {
 		}
 	}
 }
+
+// TestLastBuildCounts: of several builds' runs those of the last one are summed up.
+func TestLastBuildCounts(t *testing.T) {
+	old, recent := run("a", 1, OK, 9), run("a", 1, OK, 2)
+	old.Program, recent.Program = "old", "new"
+	if s := Summarize([]Result{run("a", 1, OK, 8), old, recent})[0]; s.N != 1 || s.Seconds != 2 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -30,7 +30,8 @@ type Summary struct {
 	Middle Result
 }
 
-// Summarize groups results by cell, in the order in which cells first appear.
+// Summarize groups results by cell, in the order in which cells first appear. Of a cell that was run by several builds of
+// dfetch, or in several setups, the last one's runs count alone.
 func Summarize(results []Result) []Summary {
 	byCell := map[string][]Result{}
 	var order []string
@@ -49,6 +50,7 @@ func Summarize(results []Result) []Summary {
 
 func summarize(runs []Result) Summary {
 	last := runs[len(runs)-1]
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r Result) bool { return r.Program != last.Program || r.Setup != last.Setup })
 	s := Summary{
 		Cell: last.Cell, Group: last.Group, Peer: last.Peer,
 		Outcome: last.Outcome, Reason: last.Reason, Runs: len(runs), Bytes: last.Bytes,

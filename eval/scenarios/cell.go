@@ -1,8 +1,12 @@
 package scenarios
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"dfetch/eval/netlab"
 )
 
 // Cell is one combination of a scenario's axes: what one run measures. Cells
@@ -47,6 +51,15 @@ func (c Cell) Group() string {
 		fmt.Fprintf(&b, "/cpu-load=%s", c.CPULoad)
 	}
 	return b.String()
+}
+
+// Setup is a short hash of what makes a difference to the cell and is not in its name.
+func (c Cell) Setup(networks map[string]netlab.Settings) string {
+	s := c.Scenario
+	text := fmt.Sprintf("%s %s %d %q %v %d %+v %+v %+v", s.Data, s.Topology, s.Receivers, s.Changes, s.LoadAfter, s.CPUNice,
+		networks[c.Net], networks[s.Uplink], networks[s.Local])
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
 }
 
 // Name is the cell's own name.

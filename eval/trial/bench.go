@@ -31,6 +31,8 @@ type Bench struct {
 	// Dfetch and Lab are absolute paths of the programs.
 	Dfetch, Lab string
 	Where       result.Where
+	// Program is a short hash of the file Dfetch.
+	Program string
 
 	mu   sync.Mutex
 	kept []string // folders of runs that are still there
@@ -100,6 +102,7 @@ func (b *Bench) Run(ctx context.Context, cell scenarios.Cell, round int) result.
 		Cell: cell.Name(), Group: cell.Group(), Peer: cell.Peer, Round: round, Outcome: result.OK,
 		Started: time.Now().UTC().Truncate(time.Second), Load: result.LoadAverage(), Where: b.Where,
 	}
+	r.Program, r.Setup = b.identity(cell)
 	err := b.run(ctx, cell, &r)
 	if missing := (result.Missing{}); errors.As(err, &missing) {
 		r.Outcome, r.Reason = result.Gap, missing.Reason
@@ -107,6 +110,14 @@ func (b *Bench) Run(ctx context.Context, cell scenarios.Cell, round int) result.
 		r.Outcome, r.Reason = result.Failed, err.Error()
 	}
 	return r
+}
+
+// identity is what a result's Program and Setup are for a cell.
+func (b *Bench) identity(cell scenarios.Cell) (program, setup string) {
+	if strings.HasPrefix(cell.Peer, "dfetch") || cell.Scenario.Bench != "" {
+		program = b.Program
+	}
+	return program, cell.Setup(b.Networks)
 }
 
 // run is a run from an empty folder to the verdict.

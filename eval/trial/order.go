@@ -3,9 +3,11 @@ package trial
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,7 +73,17 @@ func Run(ctx context.Context, cfg Config, list []*scenarios.Scenario) (left int,
 	if ctx.Err() != nil {
 		return left, context.Cause(ctx)
 	}
-	return left, s.broken()
+	return left, errors.Join(s.broken(), s.verdict())
+}
+
+// verdict is an error if a dfetch failed or was wrong, or if nothing else was seen than failures.
+func (s *sessions) verdict() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bad == 0 && (s.failed == 0 || s.failed < s.done) {
+		return nil
+	}
+	return fmt.Errorf("%d of %d runs failed or gave a wrong tree, %d of them dfetch's", s.failed, s.done, s.bad)
 }
 
 // fits tells whether a run may begin after so much of the budget.
@@ -88,6 +100,7 @@ type sessions struct {
 
 	mu          sync.Mutex
 	total, done int
+	failed, bad int // of the runs; and those of dfetch that failed or were wrong
 	err         error
 }
 
@@ -101,6 +114,12 @@ func (s *sessions) one(ctx context.Context, t task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done++
+	if r.Outcome == result.Failed || r.Outcome == result.Wrong {
+		s.failed++
+		if strings.HasPrefix(r.Peer, "dfetch") {
+			s.bad++
+		}
+	}
 	if err := result.Append(s.cfg.File, r); err != nil && s.err == nil {
 		s.err = err
 	}
@@ -122,10 +141,18 @@ func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
+	tasks := order(list, cfg.Seed, cfg.Rounds)
+	wanted := map[string]result.Result{}
+	for _, t := range tasks {
+		var r result.Result
+		r.Program, r.Setup = cfg.Bench.identity(t.cell)
+		wanted[t.key()] = r
+	}
 	done, late := map[string]bool{}, map[string]int{}
 	for _, r := range earlier {
 		key := fmt.Sprintf("%s#%d", r.Cell, r.Round)
 		switch {
+		case !r.Alike(wanted[key]): // of another build or setup
 		case r.Outcome == result.Gap || r.Outcome == result.Failed:
 		case r.Outcome == result.Wrong:
 			done[key] = true // however late
@@ -137,7 +164,7 @@ func (cfg Config) pending(list []*scenarios.Scenario) ([]task, error) {
 		}
 	}
 	var out []task
-	for _, t := range order(list, cfg.Seed, cfg.Rounds) {
+	for _, t := range tasks {
 		if !done[t.key()] {
 			out = append(out, t)
 		}

@@ -141,7 +141,7 @@ func TestRunResumes(t *testing.T) {
 // A run in which the emulator was late is tried again, but not for ever.
 func TestLateRunsAreTriedAgain(t *testing.T) {
 	list := []*scenarios.Scenario{scenario(t, "a", "rsync", 1, "")}
-	cfg := Config{File: filepath.Join(t.TempDir(), "r")}
+	cfg := Config{Bench: bench(t), File: filepath.Join(t.TempDir(), "r")}
 	cell := list[0].Groups()[0][0]
 	for n := range lateTries + 1 {
 		tasks, err := cfg.pending(list)
@@ -244,5 +244,38 @@ func TestFreshDisk(t *testing.T) {
 	}
 	if left, err := os.ReadDir(b.Work); err != nil || len(left) != 0 {
 		t.Errorf("runs left %v, %v", left, err)
+	}
+}
+
+// TestOtherBuildsRunAgain: what another dfetch or another network gave is not done.
+func TestOtherBuildsRunAgain(t *testing.T) {
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync dfetch", 1, "")}
+	file := filepath.Join(t.TempDir(), "r.jsonl")
+	b := bench(t)
+	b.Program = "one"
+	for _, cell := range slices.Concat(list[0].Groups()...) {
+		r := result.Result{Cell: cell.Name(), Peer: cell.Peer, Round: 1, Outcome: result.OK, Seconds: 1}
+		r.Program, r.Setup = b.identity(cell)
+		if err := result.Append(file, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pending := func() int {
+		tasks, err := (Config{Bench: b, File: file}).pending(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(tasks)
+	}
+	if n := pending(); n != 0 {
+		t.Errorf("%d runs to do again", n)
+	}
+	b.Program = "two"
+	if n := pending(); n != 2 {
+		t.Errorf("another build: %d runs, want dfetch's 2", n)
+	}
+	b.Networks = map[string]netlab.Settings{"lan": netlab.Both(netlab.Shape{Rate: 1e6})}
+	if n := pending(); n != 4 {
+		t.Errorf("another network: %d runs, want all 4", n)
 	}
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,8 +92,8 @@ func runCommand(ctx context.Context, args []string) error {
 		Bench: bench, File: f.out, Seed: f.seed, Budget: f.budget, Rounds: f.rounds,
 		Note: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}, list)
-	if err == nil && left > 0 {
-		fmt.Fprintf(os.Stderr, "the budget left %d runs over; the same command goes on with them\n", left)
+	if left > 0 {
+		fmt.Fprintf(os.Stderr, "the budget left %d runs over; the same command goes on with them, where the budget is longer than a run may take\n", left)
 	}
 	return errors.Join(err, bench.Close())
 }
@@ -156,13 +159,17 @@ func (f *runFlags) bench() (*trial.Bench, error) {
 	if err != nil {
 		return nil, err
 	}
+	hash, err := fileHash(dfetch)
+	if err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	b := &trial.Bench{
 		Networks: networks, Store: &dataset.Store{Dir: filepath.Join(work, "data")}, Work: filepath.Join(work, "runs"),
-		Dfetch: dfetch, Lab: self, Where: result.Here(".").Of(dfetch),
+		Dfetch: dfetch, Program: hash, Lab: self, Where: result.Here(".").Of(dfetch),
 	}
 	err = errors.Join(os.MkdirAll(b.Work, 0o777), os.MkdirAll(b.Store.Dir, 0o777), os.MkdirAll(filepath.Dir(f.out), 0o777))
 	return b, err
@@ -191,6 +198,20 @@ func claim(folder string) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { lock.Close() }, nil
+}
+
+// fileHash is the first digits of a file's hash.
+func fileHash(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
 }
 
 // program returns the absolute path of a program that must be there.
