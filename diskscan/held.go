@@ -1,10 +1,6 @@
 package diskscan
 
-import (
-	"slices"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // Held are files that lost their names to others but can still be read. It is called by several goroutines.
 type Held interface {
@@ -46,23 +42,39 @@ func (s *Scope) addHeld(res *StatResult, dir Dir, ino uint64) bool {
 		return false
 	}
 	files, dirs := s.held.HeldIn(r.dev, ino)
+	if r.public {
+		dirs = nil // whether the world could read them can't be seen any more
+	}
+	if len(files)+len(dirs) == 0 {
+		return false
+	}
+	listed := res.inodes()
 	for _, f := range files {
-		listed := slices.ContainsFunc(res.Files, func(o FileInfo) bool { return o.Ino == f.Ino })
-		if !listed && !r.skips(dir.Path, f.Name, false) {
+		if !listed[f.Ino] && !r.skips(dir.Path, f.Name, false) {
 			res.Files = append(res.Files, f)
 		}
 	}
 	for _, h := range dirs {
-		listed := slices.ContainsFunc(res.Dirs, func(o Dir) bool { return o.Ino == h.Ino })
-		if !listed && !r.skips(dir.Path, h.Name, true) {
+		if !listed[h.Ino] && !r.skips(dir.Path, h.Name, true) {
 			res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, h.Name), Ino: h.Ino})
 		}
 	}
-	return len(files)+len(dirs) > 0
+	return true
 }
 
-// addGone lists a directory that was gone before it was listed, by what is held of it. In a public root nothing is:
-// whether the world could read the directory can't be seen any more.
+// inodes are those of what was listed.
+func (r *StatResult) inodes() map[uint64]bool {
+	m := make(map[uint64]bool, len(r.Files)+len(r.Dirs))
+	for _, f := range r.Files {
+		m[f.Ino] = true
+	}
+	for _, d := range r.Dirs {
+		m[d.Ino] = true
+	}
+	return m
+}
+
+// addGone lists a directory that was gone before it was listed, by what is held of it; nothing in a public root.
 func (s *Scope) addGone(res *StatResult, dir Dir) bool {
 	r := &s.roots[dir.Root]
 	if s.held == nil || dir.Ino == 0 || r.public {

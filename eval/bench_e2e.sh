@@ -13,8 +13,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scale=${SCALE:-1} rounds=${ROUNDS:-0} suite=${ONLY:-e2e} results=eval/results/e2e.jsonl
 if [ -n "${SCALE:-}${ROUNDS:-}${ONLY:-}" ]; then results=eval/out/e2e.jsonl; fi
 results=${1:-$results}
+mkdir -p eval/out
+exec 9> eval/out/bench_e2e.lock
+flock -n 9 || { echo "bench_e2e.sh: it runs already" >&2; exit 1; }
 need=$(awk -v s="$scale" 'BEGIN {printf "%d", 16000000 * s + 1000000}')
-mkdir -p eval/out "$(dirname "$results")"
+mkdir -p "$(dirname "$results")"
 free=$(df --output=avail -k eval/out | tail -1)
 if [ "$free" -lt "$need" ]; then
 	echo "bench_e2e.sh: $free KB are free at eval/out, $need are needed; SCALE=0.1 needs less" >&2

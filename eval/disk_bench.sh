@@ -14,7 +14,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scale=${SCALE:-1} rounds=${ROUNDS:-0} suite=${ONLY:-disk} results=eval/results/disk.jsonl
 if [ -n "${SCALE:-}${ROUNDS:-}${ONLY:-}" ]; then results=eval/out/disk.jsonl; fi
 results=${1:-$results}
-mkdir -p eval/out "$(dirname "$results")"
+mkdir -p "$(dirname "$results")"
+mkdir -p eval/out
+exec 9> eval/out/disk_bench.lock
+flock -n 9 || { echo "disk_bench.sh: it runs already" >&2; exit 1; }
 need=$(awk -v s="$scale" 'BEGIN {printf "%d", 12000000 * s + 1000000}')
 inodes=$(awk -v s="$scale" 'BEGIN {printf "%d", 500000 * s + 10000}')
 read -r free left < <(df --output=avail,iavail -k eval/out | tail -1)

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,8 @@ type holds struct {
 	mu     sync.Mutex
 	byFile map[Inode]heldFile
 	byDir  map[Inode]map[Inode]struct{}
-	gone   map[Inode][]OldDir // by the directory that they were in; maxHeld of such at most
+	gone   map[Inode]map[OldDir]struct{} // by the directory that they were in
+	goneN  int                           // how many; maxHeld at most
 }
 
 type heldFile struct {
@@ -67,12 +69,17 @@ func (h *holds) add(f heldFile) bool {
 func (h *holds) addDir(in Inode, d OldDir) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if _, known := h.gone[in][d]; known || h.goneN >= maxHeld {
+		return
+	}
 	if h.gone == nil {
-		h.gone = make(map[Inode][]OldDir)
+		h.gone = make(map[Inode]map[OldDir]struct{})
 	}
-	if len(h.gone) < maxHeld && !slices.Contains(h.gone[in], d) {
-		h.gone[in] = append(h.gone[in], d)
+	if h.gone[in] == nil {
+		h.gone[in] = make(map[OldDir]struct{})
 	}
+	h.gone[in][d] = struct{}{}
+	h.goneN++
 }
 
 func (h *holds) get(file Inode) (heldFile, bool) {
@@ -100,7 +107,7 @@ func (h *holds) count() int {
 	return len(h.byFile)
 }
 
-// HeldIn lists the held files that were in a directory, by name, and the directories in it that gave way with more.
+// HeldIn lists the held files that were in a directory and the directories in it that gave way with more, each by name.
 func (t *Tree) HeldIn(dir Inode) (files []Old, dirs []OldDir) {
 	t.holds.mu.Lock()
 	defer t.holds.mu.Unlock()
@@ -108,7 +115,8 @@ func (t *Tree) HeldIn(dir Inode) (files []Old, dirs []OldDir) {
 		files = append(files, t.holds.byFile[file].Old)
 	}
 	slices.SortFunc(files, func(a, b Old) int { return strings.Compare(a.Name, b.Name) })
-	return files, slices.Clone(t.holds.gone[dir])
+	dirs = slices.SortedFunc(maps.Keys(t.holds.gone[dir]), func(a, b OldDir) int { return strings.Compare(a.Name, b.Name) })
+	return files, dirs
 }
 
 // OpenHeld opens a held file for reading; false if it is not held, or not any more. The caller closes
@@ -271,5 +279,5 @@ func (t *Tree) dropHeld() {
 	for _, f := range t.holds.byFile {
 		_ = unix.Unlinkat(t.stage.fd, f.aside, 0) // removed with the staging directory at the latest
 	}
-	t.holds.byFile, t.holds.byDir, t.holds.gone = nil, nil, nil
+	t.holds.byFile, t.holds.byDir, t.holds.gone, t.holds.goneN = nil, nil, nil, 0
 }

@@ -288,3 +288,27 @@ func TestOldReleasesAreOlder(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 }
+
+// TestCountsThatACrashCutShort: counts that can't be read are made again.
+func TestCountsThatACrashCutShort(t *testing.T) {
+	store := &Store{Dir: t.TempDir()}
+	size, err := scenarios.ParseSize("10KB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := store.Source(t.Context(), "file", size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(store.Dir, "*", measured))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Truncate(files[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.Source(t.Context(), "file", size)
+	if err != nil || got.Bytes != want.Bytes || got.Files != want.Files {
+		t.Errorf("%d bytes in %d files, %v", got.Bytes, got.Files, err)
+	}
+}

@@ -61,6 +61,17 @@ func (g *grid) regret(group string) (r Regret, ok bool) {
 	return r, true
 }
 
+// broken counts the cells of transfers in which dfetch failed or gave a wrong tree. They have no regret.
+func broken(summaries []result.Summary) (n int) {
+	for _, s := range summaries {
+		bad := s.Outcome == result.Wrong || s.Outcome == result.Failed
+		if s.Peer == adaptive && bad && strings.Contains(s.Group, "/net=") {
+			n++
+		}
+	}
+	return n
+}
+
 // single counts the regrets that rest on a single run on one side at least.
 func single(list []Regret) (n int) {
 	for _, r := range list {

@@ -16,6 +16,7 @@ type Report struct {
 	Figures  []Figure // of all results together
 	Machines []string
 	Runs     int
+	Broken   int // cells in which dfetch failed or gave a wrong tree
 }
 
 // Section is one scenario's part.
@@ -35,7 +36,7 @@ type Section struct {
 // scenarios that are not among them are shown under their names.
 func New(results []result.Result, list []*scenarios.Scenario) *Report {
 	summaries := result.Summarize(results)
-	r := &Report{Regrets: Regrets(summaries), Machines: machines(results), Runs: len(results)}
+	r := &Report{Regrets: Regrets(summaries), Machines: machines(results), Runs: len(results), Broken: broken(summaries)}
 	byName := map[string]*scenarios.Scenario{}
 	for _, s := range list {
 		byName[s.Name] = s
@@ -147,9 +148,13 @@ func (r *Report) regretTable() table {
 // summary is the regret in one sentence.
 func (r *Report) summary() string {
 	within, total, median, worst := verdict(r.Regrets)
+	failures := ""
+	if r.Broken > 0 {
+		failures = fmt.Sprintf(" In %d more, dfetch failed or gave a wrong tree.", r.Broken)
+	}
 	if total == 0 {
-		return "No cell has both dfetch and another way yet."
+		return "No cell has both dfetch and another way yet." + failures
 	}
 	return fmt.Sprintf("Regret is dfetch's time ÷ the best single way's in the same cell. Of %d cells, %d are within %.2f; the median is %s, the worst %s. %d rest on a single run on one side at least.",
-		total, within, goal, number(median), number(worst), single(r.Regrets))
+		total, within, goal, number(median), number(worst), single(r.Regrets)) + failures
 }

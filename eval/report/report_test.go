@@ -296,7 +296,15 @@ func TestNotRunIsSaid(t *testing.T) {
 			t.Errorf("the report lacks %q", want)
 		}
 	}
-	if strings.Contains(text, "rsync: not run") {
-		t.Error("what was run is said not to have been")
+	if strings.Contains(text, "rsync: not run") || strings.Contains(text, "dfetch failed") {
+		t.Error("what was run is said not to have been, or to have failed")
+	}
+	for i := range results {
+		if results[i].Peer == "dfetch" && results[i].Round == 2 {
+			results[i].Outcome = result.Wrong
+		}
+	}
+	if text := New(results, nil).Markdown("figures"); !strings.Contains(text, "In 1 more, dfetch failed or gave a wrong tree.") {
+		t.Error("a wrong tree is not said")
 	}
 }

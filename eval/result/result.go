@@ -80,10 +80,8 @@ type Result struct {
 // thirtieth of the run.
 func (r Result) Late() bool { return r.LateMax > max(0.02, r.Seconds/30) }
 
-// Alike tells whether two runs of a cell are of the same program and setup, as far as they tell.
-func (r Result) Alike(o Result) bool { return alike(r.Program, o.Program) && alike(r.Setup, o.Setup) }
-
-func alike(a, b string) bool { return a == b || a == "" || b == "" }
+// Alike tells whether two runs of a cell are of the same program and setup.
+func (r Result) Alike(o Result) bool { return r.Program == o.Program && r.Setup == o.Setup }
 
 // Usage is what processes took. Several receivers' CPU and reads are summed;
 // memory is that of the largest process.

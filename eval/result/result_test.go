@@ -180,3 +180,23 @@ func TestLastBuildCounts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestCommitIsTheProgramsOwn: what is measured says of which commit it is, where it can.
+func TestCommitIsTheProgramsOwn(t *testing.T) {
+	program := func(text string) string {
+		name := filepath.Join(t.TempDir(), "p")
+		if err := os.WriteFile(name, []byte("#!/bin/sh\necho '"+text+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for name, want := range map[string]string{
+		program("dfetch (devel), commit 0123456789ab, go1.26.8 linux/amd64"): "0123456789ab",
+		program("dfetch (devel)"): "here",
+		"/does/not/exist":         "here",
+	} {
+		if got := (Where{Commit: "here"}).Of(name).Commit; got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func Summarize(results []Result) []Summary {
 
 func summarize(runs []Result) Summary {
 	last := runs[len(runs)-1]
-	runs = slices.DeleteFunc(slices.Clone(runs), func(r Result) bool { return r.Program != last.Program || r.Setup != last.Setup })
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r Result) bool { return !r.Alike(last) })
 	s := Summary{
 		Cell: last.Cell, Group: last.Group, Peer: last.Peer,
 		Outcome: last.Outcome, Reason: last.Reason, Runs: len(runs), Bytes: last.Bytes,

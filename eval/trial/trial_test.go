@@ -149,6 +149,7 @@ func TestLateRunsAreTriedAgain(t *testing.T) {
 			t.Errorf("after %d late runs %d are left to do, want %d; %v", n, len(tasks), want, err)
 		}
 		r := result.Result{Cell: cell.Name(), Round: 1, Outcome: result.OK, Seconds: 1, LateMax: 0.1}
+		r.Program, r.Setup = cfg.Bench.identity(cell)
 		if err := result.Append(cfg.File, r); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"dfetch/eval/netlab"
+	"dfetch/eval/report"
 	"dfetch/eval/result"
 )
 
@@ -140,6 +141,30 @@ func TestMistypedSelection(t *testing.T) {
 		}
 		if err == nil {
 			t.Errorf("%v is accepted", args)
+		}
+	}
+}
+
+// TestFiguresOfOthersStay: a report removes what earlier ones drew, no more.
+func TestFiguresOfOthersStay(t *testing.T) {
+	dir := t.TempDir()
+	figures := filepath.Join(dir, figureDir)
+	if err := os.Mkdir(figures, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := report.New([]result.Result{{Cell: "s/net=t1/peer=dfetch", Group: "s/net=t1", Peer: "dfetch", Outcome: result.OK, Seconds: 1}}, nil)
+	figure := r.Sections[0].Figures[0].SVG
+	for name, text := range map[string]string{"old.svg": figure, "mine.svg": "<svg></svg>", "mine.txt": "text"} {
+		if err := os.WriteFile(filepath.Join(figures, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := writeMarkdown(r, filepath.Join(dir, "r.md")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"old.svg": false, "mine.svg": true, "mine.txt": true} {
+		if _, err := os.Stat(filepath.Join(figures, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

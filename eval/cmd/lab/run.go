@@ -125,20 +125,25 @@ func (f *runFlags) selected() ([]*scenarios.Scenario, error) {
 		s.Only = nonEmpty(strings.Split(f.only, ","))
 		out = append(out, s)
 	}
+	return out, f.check(out, known)
+}
+
+// check says what of the selection there is not. known are the peers of all that the suite has.
+func (f *runFlags) check(list []*scenarios.Scenario, known map[string]bool) error {
+	if len(list) == 0 {
+		return fmt.Errorf("no suite or scenario %q; see lab list", f.suite)
+	}
 	for _, p := range nonEmpty(strings.Split(f.peers, ",")) {
-		if len(out) > 0 && !known[p] {
-			return nil, fmt.Errorf("run: -peers: %s has no peer %q", f.suite, p)
+		if !known[p] {
+			return fmt.Errorf("run: -peers: %s has no peer %q", f.suite, p)
 		}
 	}
-	if f.only != "" && len(out) > 0 && !slices.ContainsFunc(out, func(s *scenarios.Scenario) bool {
-		return slices.ContainsFunc(s.Groups(), func(g []scenarios.Cell) bool { return len(g) > 0 })
-	}) {
-		return nil, fmt.Errorf("run: -only %s: no cell of %s has that", f.only, f.suite)
+	for _, s := range list {
+		if slices.ContainsFunc(s.Groups(), func(g []scenarios.Cell) bool { return len(g) > 0 }) {
+			return nil
+		}
 	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("no suite or scenario %q; see lab list", f.suite)
-	}
-	return out, nil
+	return fmt.Errorf("run: -only %s: no cell of %s has that", f.only, f.suite)
 }
 
 func nonEmpty(list []string) []string {
