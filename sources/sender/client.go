@@ -62,7 +62,7 @@ func (noSink) Fail([]sources.Want, error) {}
 func (noSink) Down(error)                 {}
 
 // features are what both ends of this program can use.
-const features = wire.FeatureZstd | wire.FeatureFine
+const features = wire.FeatureZstd | wire.FeatureFine | wire.FeatureStream
 
 // pingAfter is the silence after which the client sends PING.
 const pingAfter = 5 * time.Second
@@ -84,6 +84,7 @@ type Client struct {
 	raw    []byte // root
 	maxRaw int    // bytes of a DATA frame's chunks, or of a PARTS frame's parts
 	fine   bool   // the server knows fine lists and parts
+	stream unpackStream
 	ledger *sources.Ledger
 	zooms  sources.Zooms
 	out    *outbox

@@ -97,7 +97,7 @@ func (c *Client) payload(wanted bool, enc uint8, rawLen uint32) (*sources.Buffer
 	if enc == wire.EncRaw {
 		return buf, nil
 	}
-	return inflate(buf, enc, rawLen)
+	return c.inflate(buf, enc, rawLen)
 }
 
 // readPayload reads in steps, so that a slow link shows progress inside a large frame.
@@ -119,9 +119,16 @@ func (c *Client) readPayload(p []byte, wanted bool) error {
 }
 
 // inflate replaces a compressed payload by what it holds.
-func inflate(packed *sources.Buffer, enc uint8, rawLen uint32) (*sources.Buffer, error) {
+func (c *Client) inflate(packed *sources.Buffer, enc uint8, rawLen uint32) (*sources.Buffer, error) {
 	defer packed.Release()
 	buf := sources.NewBuffer(int(rawLen))
+	if enc == wire.EncStream {
+		if err := c.stream.unpack(buf.Data, packed.Data); err != nil {
+			buf.Release()
+			return nil, err
+		}
+		return buf, nil
+	}
 	out, err := unpack(buf.Data[:0:len(buf.Data)], enc, packed.Data, int(rawLen))
 	if err != nil {
 		buf.Release()

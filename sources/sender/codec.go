@@ -6,7 +6,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"dfetch/recipe"
-	"dfetch/sources"
 	"dfetch/sources/wire"
 )
 
@@ -59,37 +58,4 @@ func unpack(dst []byte, enc uint8, payload []byte, rawLen int) ([]byte, error) {
 		return nil, fmt.Errorf("zstd: %d bytes, %d were announced: %w", len(out)-len(dst), rawLen, wire.ErrFrame)
 	}
 	return out, nil
-}
-
-// packer decides which runs to compress. It tries while the network is the limit, and tries less
-// often while the data does not shrink.
-type packer struct {
-	skip  int // runs to pass over before the next try
-	tries int // without success, one after the other
-}
-
-// maxSkip is the most runs between two tries.
-const maxSkip = 64
-
-// pack compresses a run into a buffer with room for a frame's header, or says nil.
-func (p *packer) pack(raw []byte) *sources.Buffer {
-	if p.skip > 0 {
-		p.skip--
-		return nil
-	}
-	limit := len(raw) - len(raw)/16
-	buf := sources.NewBuffer(headRoom + limit)
-	out := encoder.EncodeAll(raw, buf.Data[headRoom:headRoom:headRoom+limit])
-	if len(out) > limit {
-		buf.Release()
-		p.tries = min(p.tries+1, 6)
-		p.skip = min(1<<p.tries, maxSkip)
-		return nil
-	}
-	p.tries = 0
-	buf.Data = buf.Data[:headRoom+len(out)]
-	if packed := buf.Data[headRoom:]; &packed[0] != &out[0] {
-		copy(packed, out) // the encoder needed more room on the way than in the end
-	}
-	return buf
 }

@@ -12,7 +12,8 @@ import (
 	"dfetch/sources/wire"
 )
 
-// TestSlowLinkIsCompressed moves zeros and noise over a slow link: the zeros cost next to nothing.
+// TestSlowLinkIsCompressed moves zeros and noise over a slow link: the zeros cost next to nothing, and so does
+// noise that came before.
 func TestSlowLinkIsCompressed(t *testing.T) {
 	for name, c := range map[string]struct {
 		data     []byte
@@ -20,6 +21,7 @@ func TestSlowLinkIsCompressed(t *testing.T) {
 	}{
 		"zeros": {make([]byte, 32<<20), 0, 12 << 20},
 		"noise": {noise(1, 8<<20), 8 << 20, 9 << 20},
+		"alike": {alike(32 << 20), 0, 8 << 20},
 	} {
 		w := flatWorld(t, []spec{{"file", c.data}})
 		synctest.Test(t, func(t *testing.T) {
@@ -37,21 +39,15 @@ func TestSlowLinkIsCompressed(t *testing.T) {
 	}
 }
 
-func TestPackerBacksOff(t *testing.T) {
-	var p packer
-	raw := noise(1, 64<<10)
-	tries := 0
-	for range 1000 {
-		if p.skip == 0 {
-			tries++
-		}
-		if p.pack(raw) != nil {
-			t.Fatal("noise was compressed")
-		}
+// alike is noise that repeats itself, mostly further away than a run is long.
+func alike(n int) []byte {
+	const size = 1000
+	rnd, pool := rand.New(rand.NewPCG(1, 2)), noise(2, 64*size)
+	data := make([]byte, 0, n+size)
+	for len(data) < n {
+		data = append(data, pool[size*rnd.IntN(64):][:size]...)
 	}
-	if tries > 30 {
-		t.Errorf("%d tries in 1000 runs of noise", tries)
-	}
+	return data[:n]
 }
 
 func TestUnpackRefuses(t *testing.T) {
@@ -98,8 +94,7 @@ func TestPackGivesBackWhatItTook(t *testing.T) {
 		for size := 100 + rnd.IntN(300); len(raw) < size; {
 			raw = append(raw, words[rnd.IntN(len(words))]...)
 		}
-		var p packer
-		buf := p.pack(raw)
+		buf := packAlone(raw)
 		if buf == nil {
 			continue
 		}

@@ -20,7 +20,11 @@ func (s *session) fill(ctx context.Context) error {
 		cursor: newCursor(s.tree.Recipe, s.tree.root),
 		files:  newFiles(s.tree.dir),
 	}
+	if s.stream {
+		f.stream.slots = s.srv.streams
+	}
 	defer f.files.close()
+	defer f.stream.close()
 	for {
 		did, err := f.step(ctx)
 		if err != nil {
@@ -45,6 +49,7 @@ type filler struct {
 	s      *session
 	cursor *cursor
 	files  *files
+	stream packStream
 	packer packer
 
 	starved bool // there was nothing to do, nor to send, before the request at the front: the next DATA tells it
@@ -132,6 +137,7 @@ func (f *filler) run(ctx context.Context, r sources.Range) error {
 	f.pieces, f.lens = f.pieces[:n], f.lens[:n]
 	buf := sources.NewBuffer(headRoom + size)
 	good, size, fault := f.load(buf.Data[headRoom:])
+	buf.Data = buf.Data[:headRoom+size]
 	if good > 0 {
 		err = f.s.put(ctx, f.frame(r.First, good, size, buf))
 	} else {
@@ -194,13 +200,10 @@ func (f *filler) frame(first uint64, n, size int, buf *sources.Buffer) *frame {
 		First: first, N: uint32(n), RawLen: uint32(size), Pace: paceOf(info, f.starved),
 	}
 	f.starved = false
-	payload := size
 	if f.s.pace.packs(now) {
-		if packed := f.packer.pack(buf.Data[headRoom : headRoom+size]); packed != nil {
-			buf.Release()
-			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom
-		}
+		buf, d.Enc = f.packer.pack(&f.stream, buf, info.Rate)
 	}
+	payload := len(buf.Data) - headRoom
 	f.head = wire.AppendData(f.begin(), d, f.lens[:n], payload)
 	f.s.srv.count.chunks.Add(int64(n))
 	return f.seal(buf, payload, size)

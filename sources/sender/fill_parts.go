@@ -80,14 +80,13 @@ func (f *filler) partsFrame(parts []wire.Part, size int, buf *sources.Buffer) *f
 	for _, p := range parts {
 		f.table = wire.AppendPart(f.table, p)
 	}
-	d := wire.Parts{RawLen: uint32(size), Pace: paceOf(f.s.pace.look(time.Now()), false)}
-	payload := size
+	info := f.s.pace.look(time.Now())
+	d := wire.Parts{RawLen: uint32(size), Pace: paceOf(info, false)}
+	buf.Data = buf.Data[:headRoom+size]
 	if f.s.pace.zstd {
-		if packed := f.partPacker.pack(buf.Data[headRoom : headRoom+size]); packed != nil {
-			buf.Release()
-			buf, d.Enc, payload = packed, wire.EncZstd, len(packed.Data)-headRoom
-		}
+		buf, d.Enc = f.partPacker.pack(&f.stream, buf, info.Rate)
 	}
+	payload := len(buf.Data) - headRoom
 	f.head = wire.AppendPartsFrame(f.begin(), d, f.table, payload)
 	f.s.srv.count.chunks.Add(int64(len(parts)))
 	return f.seal(buf, payload, size)

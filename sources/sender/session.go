@@ -42,6 +42,8 @@ type session struct {
 	limit *rate.Limiter // of this connection; nil without
 	tree  *served
 
+	stream bool // the client reads zstd streams
+
 	work chan struct{} // tells fill that there is something to do
 	talk chan struct{} // tells answer that there is control to send
 	turn chan struct{} // holds a token while somebody sends
@@ -142,6 +144,7 @@ func (s *session) hello(r *wire.Reader) error {
 		return s.refuse(wire.CodeRefused, "unknown recipe or wrong token")
 	}
 	s.pace.zstd = h.Features&wire.FeatureZstd != 0
+	s.stream = h.Features&wire.FeatureStream != 0
 	_, err = s.tls.Write(wire.AppendMessage(nil, wire.TypeWelcome, wire.Welcome{
 		Version: wire.Version, Root: s.tree.Recipe.RawRoot(), Name: s.tree.Name, Features: h.Features & features,
 	}))

@@ -44,8 +44,9 @@ type Welcome struct {
 
 // Features.
 const (
-	FeatureZstd uint64 = 1 // zstd payloads
-	FeatureFine uint64 = 4 // ZOOM and FINE, GET_PARTS and PARTS
+	FeatureZstd   uint64 = 1 // zstd payloads
+	FeatureFine   uint64 = 4 // ZOOM and FINE, GET_PARTS and PARTS
+	FeatureStream uint64 = 8 // payloads that are pieces of one zstd stream
 )
 
 // Error is the last frame of a connection.
@@ -182,8 +183,9 @@ func clip(text string) string {
 
 // Encodings of a payload.
 const (
-	EncRaw  uint8 = 0
-	EncZstd uint8 = 1
+	EncRaw    uint8 = 0
+	EncZstd   uint8 = 1 // a zstd frame of its own
+	EncStream uint8 = 2 // the next piece of the connection's only zstd frame; DATA and PARTS
 )
 
 // Data is the header of a DATA frame: N chunks from First on. Their lengths follow, four bytes each,
@@ -275,7 +277,7 @@ func (d *Data) check(left, maxRaw int) error {
 		return fmt.Errorf("DATA from chunk %d on: %w", d.First, ErrFrame)
 	case uint64(d.RawLen) > uint64(maxRaw):
 		return fmt.Errorf("DATA of %d raw bytes, limit %d: %w", d.RawLen, maxRaw, ErrFrame)
-	case d.Enc > EncZstd:
+	case d.Enc > EncStream:
 		return fmt.Errorf("DATA in encoding %d: %w", d.Enc, ErrFrame)
 	case d.Enc == EncRaw && uint64(left) != uint64(d.N)*4+uint64(d.RawLen):
 		return fmt.Errorf("DATA of %d raw bytes in %d: %w", d.RawLen, left, ErrFrame)

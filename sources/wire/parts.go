@@ -151,7 +151,7 @@ func ReadParts(r *Reader, maxRaw int) (Parts, []Part, error) {
 		return Parts{}, nil, err
 	case bytes != int64(d.RawLen) || bytes > int64(maxRaw):
 		return Parts{}, nil, fmt.Errorf("PARTS of %d raw bytes, its parts have %d, limit %d: %w", d.RawLen, bytes, maxRaw, ErrFrame)
-	case d.Enc > EncZstd:
+	case d.Enc > EncStream:
 		return Parts{}, nil, fmt.Errorf("PARTS in encoding %d: %w", d.Enc, ErrFrame)
 	case d.Enc == EncRaw && r.Left() != int(d.RawLen):
 		return Parts{}, nil, fmt.Errorf("PARTS of %d raw bytes in %d: %w", d.RawLen, r.Left(), ErrFrame)

@@ -91,7 +91,7 @@ func TestPartsFrame(t *testing.T) {
 		"over the limit": {head, table, "abc", 2},
 		"wrong sum":      {Parts{RawLen: 4}, table, "abcd", 9},
 		"short payload":  {head, table, "ab", 9},
-		"encoding":       {Parts{RawLen: 3, Enc: 2}, table, "abc", 9},
+		"encoding":       {Parts{RawLen: 3, Enc: 3}, table, "abc", 9},
 		"no table":       {Parts{}, nil, "", 9},
 	} {
 		if _, _, err := read(c.d, c.table, c.payload, c.maxRaw); !errors.Is(err, ErrFrame) {
