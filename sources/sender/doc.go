@@ -11,12 +11,13 @@
 //     root may go out with HELLO, which saves a round trip; the server looks at them after the token.
 //  3. GET asks for ranges of chunk ordinals. The server answers with DATA: runs of consecutive
 //     chunks in one frame, across the ends of files, so thousands of small files cost a few frames
-//     and no round trip each. A run's size follows the delivery rate: about 20 ms of it.
+//     and no round trip each. A run's size follows the delivery rate: about 20 ms of it. While the network is slow, runs are
+//     the pieces of one zstd stream, so that what an earlier run had costs next to nothing.
 //  4. Around each read the server compares the file's size and time with the recipe. Chunks of a
 //     file that differs get FAIL "changed".
 //  5. ZOOM asks for fine lists of chunks, which the server makes, checks and keeps in a small cache. FINE
 //     answers for many chunks at once. GET_PARTS asks for stretches of chunks, and PARTS brings those
-//     of several chunks in a frame, compressed where it pays: who asks for parts has a slow link.
+//     of several chunks in a frame, compressed in the same stream: who asks for parts has a slow link.
 //  6. The client hashes every chunk and every node, and a chunk of which parts came when it is put
 //     together. Nothing else says that bytes are right.
 //
