@@ -7,6 +7,7 @@ import (
 
 	"dfetch/diskscan"
 	"dfetch/recipe"
+	"dfetch/tree"
 )
 
 // hashFlush is after how long the loop is told of what a batch has come to, though it goes on.
@@ -148,12 +149,28 @@ func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 	return []Event{{Kind: EvFound, Ranges: got, InOrder: !f.Indexed}}
 }
 
+// keeps says whether the bytes are all of the file at the chunks' first place, and it was the file itself in which
+// they were found: then nothing is to be written.
+func (s *searcher) keeps(f *diskscan.Found, c claimed, data []byte) bool {
+	size := int64(len(data))
+	if s.loop.keep == nil || c.off != 0 || size != f.File.Size || size != c.file.file.Size() {
+		return false
+	}
+	return s.loop.keep(c, tree.Seen{
+		File: tree.Inode{Dev: s.scope.Device(f.File.Dir), Ino: f.File.Ino}, Name: f.File.Name, MTime: f.File.MTime,
+	})
+}
+
 // bring writes claimed chunks of what was found.
 func (s *searcher) bring(f *diskscan.Found, run []claimed, data []byte) {
 	if len(run) == 0 {
 		return
 	}
-	s.loop.deliver("disk", run, data)
+	s.loop.deliverBy("disk", run, data, func(c claimed, data []byte) {
+		if !s.keeps(f, c, data) {
+			s.loop.write(c, data)
+		}
+	})
 	s.loop.explain.brought(run, func(wanted string) Origin {
 		return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
 	})

@@ -12,6 +12,7 @@ import (
 	"dfetch/backpressure"
 	"dfetch/diskscan"
 	"dfetch/sources"
+	"dfetch/tree"
 )
 
 // errNoSource says that chunks are missing and nothing is left that could bring them.
@@ -22,8 +23,9 @@ type loop struct {
 	rec     *recorder
 	mail    *mailbox
 	win     *window
-	write   func(c claimed, data []byte) // brings verified bytes to a place
-	lost    func(c claimed, why Why)     // a place's bytes will not come
+	write   func(c claimed, data []byte)         // brings verified bytes to a place
+	keep    func(c claimed, seen tree.Seen) bool // says that a place's file has the bytes already; nil in a rehearsal
+	lost    func(c claimed, why Why)             // a place's bytes will not come
 	written func(done int64) *backpressure.WriterSample
 	stats   *counters
 	search  *searcher  // nil unless the core searches
@@ -288,13 +290,18 @@ func (s *sink) Down(err error) {
 
 // deliver writes claimed chunks, neighbours in one file together.
 func (l *loop) deliver(kind string, got []claimed, data []byte) {
+	l.deliverBy(kind, got, data, l.write)
+}
+
+// deliverBy is deliver where writing to the chunks' first places is something else. Each call is for neighbours in one file.
+func (l *loop) deliverBy(kind string, got []claimed, data []byte, write func(claimed, []byte)) {
 	for i := 0; i < len(got); {
 		n, size := neighbours(got[i:])
 		for _, c := range got[i : i+n] {
 			l.stats.arrived(kind, c)
 		}
 		if !got[i].dup {
-			l.write(got[i], data[:size])
+			write(got[i], data[:size])
 			l.writeMore(got[i:i+n], data)
 		}
 		i += n

@@ -125,7 +125,7 @@ func newTransfer(cfg Config) *transfer {
 	t.loop = newLoop(t.rec, t.win, t.stats)
 	t.explain.ask(cfg.Explain)
 	t.loop.explain = &t.explain
-	t.loop.write, t.loop.lost, t.loop.written = t.write, t.giveUp, t.written
+	t.loop.write, t.loop.keep, t.loop.lost, t.loop.written = t.write, t.keep, t.giveUp, t.written
 	t.intake = sources.NewIntake(sources.IntakeConfig{})
 	t.dial = newDialers(&t.cfg, t.loop, t.intake)
 	return t
@@ -410,6 +410,15 @@ func (t *transfer) write(c claimed, data []byte) {
 	if err := c.file.file.Write(c.off, data); err != nil {
 		t.loop.fail(err)
 	}
+}
+
+// keep says whether a place's file is right as it is.
+func (t *transfer) keep(c claimed, seen tree.Seen) bool {
+	kept, err := c.file.file.Keep(seen)
+	if err != nil {
+		t.loop.fail(err)
+	}
+	return kept
 }
 
 // giveUp notes that bytes of a file will not come.

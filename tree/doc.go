@@ -12,6 +12,7 @@
 //  4. A complete file gets its metadata and waits for a batch: data synced, then renamed. A small file
 //     that arrives whole is staged, and without fsync also renamed, within the one call; in a directory
 //     that the run has made it then needs no staged name, where the file system can do without.
+//     A live file whose content the caller has read and found right gets its metadata in place (File.Keep).
 //     A live file that gives way is linked into staging first if Config.Hold says so, and can be read there.
 //  5. Finish walks the recipe again: hardlinks, devices, fifos and symlinks, then deletes and the
 //     directories' metadata from the leaves up. Then the staging directory goes.

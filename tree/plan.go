@@ -176,10 +176,10 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 		f.unstage()
 		return nil, t.keepLive(f)
 	}
-	f.live = nil // it may change until it is looked at again
 	if f.size == 0 || len(it.Entry.Inline) > 0 {
 		return nil, t.planInline(f, it.Entry.Inline)
 	}
+	f.live = nil // it may change until it is looked at again
 	if t.journal.resume(f) {
 		return nil, f.settleComplete(f.complete())
 	}
@@ -192,6 +192,10 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 
 // planInline makes a file whose content the recipe itself holds.
 func (t *Tree) planInline(f *File, content []byte) error {
+	if t.keepsInline(f, content) {
+		f.unstage()
+		return t.keepLive(f)
+	}
 	if err := t.sync.admit(); err != nil {
 		return err
 	}
@@ -246,14 +250,19 @@ func (t *Tree) checkInline(dfd int, f *File, e *recipe.Entry) bool {
 	if f.size > 0 && len(e.Inline) == 0 {
 		return false
 	}
-	fd, err := openAt(dfd, f.name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	return holdsContent(dfd, f.name, e.Inline)
+}
+
+// holdsContent compares the content of a file that is no longer than what a recipe holds.
+func holdsContent(dfd int, name string, want []byte) bool {
+	fd, err := openAt(dfd, name, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
-	live := os.NewFile(uintptr(fd), f.name)
+	live := os.NewFile(uintptr(fd), name)
 	defer live.Close()
 	got, err := io.ReadAll(io.LimitReader(live, recipe.MaxInline+1))
-	return err == nil && bytes.Equal(got, e.Inline)
+	return err == nil && bytes.Equal(got, want)
 }
 
 // keepLive counts a file as right and makes its metadata so, in place.

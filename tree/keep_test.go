@@ -1,0 +1,150 @@
+package tree
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"dfetch/recipe"
+)
+
+// oldFile makes a file that was changed last an hour ago, and says what it is.
+func oldFile(t *testing.T, path, data string) Seen {
+	t.Helper()
+	at := time.Now().Add(-time.Hour)
+	if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, at, at); err != nil {
+		t.Fatal(err)
+	}
+	return seenAt(t, path)
+}
+
+func seenAt(t *testing.T, path string) Seen {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return Seen{File: inodeOf(&st), Name: filepath.Base(path), MTime: mtimeOf(&st)}
+}
+
+// keepOne plans a world of one file and has it kept as somebody has seen it, or else writes it.
+func keepOne(t *testing.T, w world, dest string, seen Seen) (kept bool, r Result) {
+	t.Helper()
+	tr := mustOpen(t, w.config(dest))
+	err := w.walk(context.Background(), func(it recipe.Item) error {
+		f, err := tr.Plan(it)
+		if err != nil || f == nil {
+			return err
+		}
+		if kept, err = f.Keep(seen); err != nil || kept {
+			return err
+		}
+		return f.Write(0, []byte(w[0].data))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = tr.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return kept, r
+}
+
+func TestKeep(t *testing.T) {
+	data := strings.Repeat("content ", 1000)
+	w := world{file("a", data, 0o640)}
+	for name, c := range map[string]struct {
+		change func(t *testing.T, dest string, seen *Seen)
+		want   bool
+	}{
+		"as it was seen": {func(*testing.T, string, *Seen) {}, true},
+		"another file": {func(t *testing.T, dest string, _ *Seen) {
+			oldFile(t, filepath.Join(dest, "b"), "wrong")
+			if err := os.Rename(filepath.Join(dest, "b"), filepath.Join(dest, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"changed since": {func(t *testing.T, dest string, _ *Seen) {
+			oldFile(t, filepath.Join(dest, "a"), strings.ToUpper(data))
+			if err := os.Chtimes(filepath.Join(dest, "a"), time.Time{}, time.Now().Add(-time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"changed a moment ago": {func(t *testing.T, dest string, seen *Seen) {
+			if err := os.WriteFile(filepath.Join(dest, "a"), []byte(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			*seen = seenAt(t, filepath.Join(dest, "a"))
+		}, false},
+		"two names": {func(t *testing.T, dest string, _ *Seen) {
+			if err := os.Link(filepath.Join(dest, "a"), filepath.Join(dest, "b")); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"another name": {func(_ *testing.T, _ string, seen *Seen) { seen.Name = "b" }, false},
+		"another size": {func(t *testing.T, dest string, seen *Seen) { *seen = oldFile(t, filepath.Join(dest, "a"), "longer or shorter") }, false},
+		"gone": {func(t *testing.T, dest string, _ *Seen) {
+			if err := os.Remove(filepath.Join(dest, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+		"a symlink": {func(t *testing.T, dest string, _ *Seen) {
+			if err := os.Rename(filepath.Join(dest, "a"), filepath.Join(dest, "b")); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("b", filepath.Join(dest, "a")); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dest := t.TempDir()
+			seen := oldFile(t, filepath.Join(dest, "a"), data)
+			c.change(t, dest, &seen)
+			kept, r := keepOne(t, w, dest, seen)
+			if kept != c.want || (r.Files == 0) != c.want || (r.RightFiles == 1) != c.want {
+				t.Errorf("kept %v, %d files written, %d right; want kept %v", kept, r.Files, r.RightFiles, c.want)
+			}
+			if now := seenAt(t, filepath.Join(dest, "a")); (now.File == seen.File) != c.want {
+				t.Errorf("the file is the same: %v, want %v", now.File == seen.File, c.want)
+			}
+			checkItem(t, filepath.Join(dest, "a"), w[0])
+		})
+	}
+}
+
+// TestKeepInline: a file whose content lies in the recipe is compared, and rewritten only if it differs.
+func TestKeepInline(t *testing.T) {
+	inline := file("a", "short", 0o644)
+	inline.entry.Inline = []byte("short")
+	for name, c := range map[string]struct {
+		item    item
+		content string
+		want    bool
+	}{
+		"the same":      {inline, "short", true},
+		"another":       {inline, "SHORT", false},
+		"empty":         {file("a", "", 0o644), "", true},
+		"not empty now": {file("a", "", 0o644), "text", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dest := t.TempDir()
+			path := filepath.Join(dest, "a")
+			seen := oldFile(t, path, c.content)
+			w := world{c.item}
+			r := w.mustGet(t, w.config(dest))
+			if kept := seenAt(t, path).File == seen.File; kept != c.want || (r.RightFiles == 1) != c.want {
+				t.Errorf("kept %v, %d right, want %v", kept, r.RightFiles, c.want)
+			}
+			checkItem(t, path, c.item)
+		})
+	}
+}
