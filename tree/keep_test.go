@@ -90,7 +90,9 @@ func TestKeep(t *testing.T) {
 			}
 		}, false},
 		"another name": {func(_ *testing.T, _ string, seen *Seen) { seen.Name = "b" }, false},
-		"another size": {func(t *testing.T, dest string, seen *Seen) { *seen = oldFile(t, filepath.Join(dest, "a"), "longer or shorter") }, false},
+		"another size": {func(t *testing.T, dest string, seen *Seen) {
+			*seen = oldFile(t, filepath.Join(dest, "a"), "longer or shorter")
+		}, false},
 		"gone": {func(t *testing.T, dest string, _ *Seen) {
 			if err := os.Remove(filepath.Join(dest, "a")); err != nil {
 				t.Fatal(err)
