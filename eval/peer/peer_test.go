@@ -23,6 +23,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"))
 }
 
+// What scenarios may name is what there is.
+func TestScenariosKnowAllPeers(t *testing.T) {
+	if known := slices.Sorted(slices.Values(scenarios.Peers)); !slices.Equal(known, Names()) {
+		t.Errorf("scenarios may name %v; there are %v", known, Names())
+	}
+}
+
 // Every peer that a scenario names is one. What is measured on one machine alone has ways of its own.
 func TestScenariosNamePeers(t *testing.T) {
 	list, err := scenarios.Load()

@@ -70,10 +70,10 @@ func TestTimelinesOfTwoGroups(t *testing.T) {
 
 // Goals about bytes on the wire and about other figures.
 func TestFiguresOfClaims(t *testing.T) {
-	a, b := run("x/net=t1/state=a", "dfetch", result.OK, 1), run("x/net=t1/state=b", "rsync", result.OK, 1)
+	a, b := run("x/net=t1/state=empty", "dfetch", result.OK, 1), run("x/net=t1/state=right", "rsync", result.OK, 1)
 	a.WireDown, a.Figures = 22e6, map[string]float64{"share": 3.5}
-	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 1MB\nstate = a b\nnet = t1\npeer = dfetch rsync\n"+
-		"goal = bytes | <= 2.0 | wire-ratio dfetch,state=a / rsync,state=b @ any\n"+
+	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 1MB\nstate = empty right\nnet = t1\npeer = dfetch rsync\n"+
+		"goal = bytes | <= 2.0 | wire-ratio dfetch,state=empty / rsync,state=right @ any\n"+
 		"goal = share | <= 3 | figure:share dfetch @ any\ngoal = none | <= 3 | figure:other dfetch @ any",
 		map[string]netlab.Settings{"t1": {}})
 	if err != nil {
@@ -87,7 +87,7 @@ func TestFiguresOfClaims(t *testing.T) {
 	if !slices.Equal(got, []string{"1.99 reached", "3.50 missed", "not measured "}) {
 		t.Errorf("%q", got)
 	}
-	if want := []string{"a", "dfetch", "3.50"}; !slices.Equal(sec.More.rows[0], want) {
+	if want := []string{"empty", "dfetch", "3.50"}; !slices.Equal(sec.More.rows[0], want) {
 		t.Errorf("more: %v, want %v", sec.More.rows, want)
 	}
 }
