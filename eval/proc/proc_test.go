@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +31,8 @@ func TestMain(m *testing.M) {
 		useMemory()
 	case "listen":
 		listen()
+	case "parent":
+		parent()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -49,6 +54,16 @@ func listen() {
 		os.Exit(1)
 	}
 	os.Stdout.WriteString(l.Addr().String() + "\n")
+	select {}
+}
+
+// parent starts a program that lasts, tells its process id and lasts itself.
+func parent() {
+	p, err := Start(exec.Command("sleep", "600"))
+	if err != nil {
+		os.Exit(1)
+	}
+	os.Stdout.WriteString(strconv.Itoa(p.PID()) + "\n")
 	select {}
 }
 
@@ -157,5 +172,88 @@ func TestAwaitPortAndStop(t *testing.T) {
 	p.Stop()
 	if err := p.AwaitPort(t.Context(), "tcp", at); err == nil {
 		t.Error("a stopped program listens")
+	}
+}
+
+// ends tells whether a process ends within a time.
+func ends(t *testing.T, pid int, within time.Duration) bool {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return pollsIn(t, fd, within)
+}
+
+func pollsIn(t *testing.T, fd int, within time.Duration) bool {
+	t.Helper()
+	until := time.Now().Add(within)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(0, time.Until(until)).Milliseconds()))
+		if err == nil {
+			return n > 0
+		}
+		if !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestProgramsEndWithTheirParent: a parent that is killed leaves nothing running.
+func TestProgramsEndWithTheirParent(t *testing.T) {
+	cmd := helper(t, "parent")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil || ends(t, child, 0) {
+		t.Fatalf("process %q does not run, %v", line, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if !ends(t, child, 10*time.Second) {
+		_ = unix.Kill(child, unix.SIGKILL)
+		t.Error("the program has survived its parent")
+	}
+}
+
+// TestProgramsOutliveTheCallersThread: the end of the thread that called Start is not the end of the parent.
+func TestProgramsOutliveTheCallersThread(t *testing.T) {
+	started := make(chan *Process, 1)
+	thread := make(chan int, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		p, err := Start(exec.CommandContext(t.Context(), "sleep", "600"))
+		if err != nil {
+			t.Error(err)
+		}
+		started <- p
+		thread <- unix.Gettid()
+	}()
+	p, id := <-started, <-thread
+	if p == nil {
+		return
+	}
+	defer p.Stop()
+	for gone := false; !gone; runtime.Gosched() {
+		_, err := os.Stat("/proc/self/task/" + strconv.Itoa(id))
+		gone = errors.Is(err, os.ErrNotExist) || id == os.Getpid() // the first thread never ends
+	}
+	if ends(t, p.PID(), 100*time.Millisecond) {
+		t.Error("the program ended with the thread of its caller")
 	}
 }
