@@ -92,6 +92,51 @@ func TestFiguresOfClaims(t *testing.T) {
 	}
 }
 
+// A goal over several cells is judged by the worst of them: the least where it wants at least so much. What has no figure
+// is left out of it.
+func TestGoalsTakeTheWorstCell(t *testing.T) {
+	a, b, c := run("x/net=t1/state=empty", "dfetch", result.OK, 1), run("x/net=t1/state=right", "dfetch", result.OK, 4), run("x/net=t1/state=useless", "dfetch", result.OK, 2)
+	a.Figures, b.Figures = map[string]float64{"share": 3, "below": -3}, map[string]float64{"share": 5, "below": -5}
+	a.Receiver.PeakBytes, c.Receiver.PeakBytes = 50<<20, 0
+	text := "title = t\nsuites = s\ndata = file\nsize = 10MB\nstate = empty right useless\nnet = t1\npeer = dfetch\n"
+	for _, goal := range []string{
+		">= 4 | figure:share", "<= 4 | figure:share", ">= 3 | MB/s", "<= 3 | MB/s", ">= 60 | receiver-MiB", "<= 60 | receiver-MiB", "<= -4 | figure:below",
+	} {
+		text += "goal = g | " + goal + " dfetch @ any\n"
+	}
+	s, err := scenarios.Parse("x", text+"claim = c | 3 | MB/s dfetch @ any\n", map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec := New([]result.Result{a, b, c}, []*scenarios.Scenario{s}).Sections[0]
+	var got []string
+	for _, row := range sec.Goals.rows {
+		got = append(got, row[2]+" "+row[3])
+	}
+	want := []string{"3.00 missed", "5.00 missed", "2.50 missed", "10.0 missed", "50.0 missed", "100 missed", "−3.00 missed"}
+	if !slices.Equal(got, want) || sec.Claims.rows[0][2] != "5.00" {
+		t.Errorf("%q, %v, want %q", got, sec.Claims.rows, want)
+	}
+}
+
+// What ran in the lab's own process has no peak memory of its own: a dash, and no figure for a goal.
+func TestNoMemoryIsADash(t *testing.T) {
+	r := run("x/net=t1/state=empty", "dfetch", result.OK, 1)
+	r.Receiver.PeakBytes, r.Sender.PeakBytes = 0, 0
+	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 10MB\nstate = empty\nnet = t1\npeer = dfetch\n"+
+		"goal = g | <= 4 | receiver-MiB dfetch @ any\ngoal = g | <= 4 | sender-MiB dfetch @ any\n", map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec := New([]result.Result{r}, []*scenarios.Scenario{s}).Sections[0]
+	if got := sec.Costs.rows[0][1]; !strings.Contains(got, "; – + –;") {
+		t.Errorf("costs %q", got)
+	}
+	if sec.Goals.rows[0][2] != "not measured" || sec.Goals.rows[1][2] != "not measured" {
+		t.Errorf("goals %v", sec.Goals.rows)
+	}
+}
+
 const scenarioText = `
 title = A figure & more
 suites = full
