@@ -11,6 +11,9 @@ import (
 // recipeOnly describes the set with dfetch recipe and transfers nothing.
 type recipeOnly struct{}
 
+// Programs implements Peer.
+func (recipeOnly) Programs() []string { return nil }
+
 // Check implements Peer.
 func (recipeOnly) Check(job Job) error { return installed(job.Dfetch) }
 

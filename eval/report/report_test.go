@@ -137,6 +137,25 @@ func TestNoMemoryIsADash(t *testing.T) {
 	}
 }
 
+// The report says which programs of others its figures rest on, and on which file systems; and what does not say.
+func TestVersionsAreTold(t *testing.T) {
+	list := sample()
+	for i := range list {
+		if list[i].Peer == "rsync" {
+			list[i].Versions, list[i].FileSystem = "rsync 3.4.1", "ext4"
+		}
+	}
+	list[len(list)-1].FileSystem = "xfs"
+	got := New(list, nil).Machines[1:]
+	want := []string{"programs of others: rsync 3.4.1, not recorded in 2 runs", "receivers' file systems: ext4, xfs, not recorded in 8 runs"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := New(nil, nil).Machines; len(got) != 0 {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
 const scenarioText = `
 title = A figure & more
 suites = full

@@ -73,6 +73,10 @@ type Result struct {
 	// digits of hashes. Runs that differ in them are not of one cell. Empty in results that are older than they.
 	Program string `json:"program,omitempty"`
 	Setup   string `json:"setup,omitempty"`
+	// Versions are of the programs of others that ran: "zsync 0.6.2, zsyncmake 0.6.2". Empty where none did, and in
+	// results that are older than this field, as is FileSystem, the kind of the first receiver's, such as ext4.
+	Versions   string `json:"versions,omitempty"`
+	FileSystem string `json:"file_system,omitempty"`
 	Where
 }
 

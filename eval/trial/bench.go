@@ -123,6 +123,7 @@ func (b *Bench) identity(cell scenarios.Cell) (program, setup string) {
 // run is a run from an empty folder to the verdict.
 func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) (err error) {
 	if cell.Scenario.Bench != "" {
+		r.FileSystem = result.FileSystem(b.Work)
 		disk := diskbench.Bench{Store: b.Store, Work: b.Work, Dfetch: b.Dfetch, Lab: b.Lab}
 		return disk.Run(ctx, cell, r)
 	}
@@ -147,6 +148,7 @@ func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) 
 	if err := p.Check(job); err != nil {
 		return err
 	}
+	r.Versions, r.FileSystem = peer.Versions(p), result.FileSystem(dir)
 	if err := prepare(ctx, cell, job); err != nil {
 		return err
 	}

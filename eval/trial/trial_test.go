@@ -125,7 +125,7 @@ func TestRunResumes(t *testing.T) {
 			t.Errorf("%s: %s %s", r.Cell, r.Outcome, r.Reason)
 		case r.Peer == "rsync" && r.Outcome == result.Gap:
 			t.Skip(r.Reason)
-		case r.Peer == "rsync" && (r.Outcome != result.OK || r.Seconds <= 0 || r.Bytes != 10000 || r.WireDown != -1):
+		case r.Peer == "rsync" && (r.Outcome != result.OK || r.Seconds <= 0 || r.Bytes != 10000 || r.WireDown != -1 || !strings.HasPrefix(r.Versions, "rsync ") || r.FileSystem == ""):
 			t.Errorf("%+v", r)
 		}
 	}
