@@ -186,9 +186,23 @@ func (r *Report) regretTable() table {
 		if g.Bound {
 			ratio = "> " + ratio
 		}
+		if g.Late {
+			ratio += " " + lateRegret
+		}
 		t.rows = append(t.rows, []string{groupLabel(g.Group), number(g.Ours), g.Best, number(g.BestSeconds), ratio, fmt.Sprintf("%d, %d", g.Runs, g.BestRuns)})
 	}
 	return t
+}
+
+// lateRegret marks a regret that rests on late runs.
+const lateRegret = "†"
+
+// lateNote explains the mark beneath the table; empty if no regret has it.
+func (r *Report) lateNote() string {
+	if n := late(r.Regrets); n > 0 {
+		return fmt.Sprintf("%s (%d of %d cells): the link's emulator was late in all runs of one side, so the figure says little.", lateRegret, n, len(r.Regrets))
+	}
+	return ""
 }
 
 // summary is the regret in one sentence.

@@ -156,6 +156,30 @@ func TestVersionsAreTold(t *testing.T) {
 	}
 }
 
+// A regret that rests on late runs, of either side, has a mark that is explained.
+func TestLateRegretsAreMarked(t *testing.T) {
+	fair := []result.Result{run(empty, "dfetch", result.OK, 2), run(empty, "rsync", result.OK, 1), run(empty, "curl", result.OK, 3)}
+	for late, want := range map[int]bool{-1: false, 0: true, 1: true, 2: false} {
+		list := slices.Clone(fair)
+		if late >= 0 {
+			list[late].LateMax = 1
+		}
+		r := New(list, nil)
+		var page strings.Builder
+		if err := r.HTML(&page); err != nil {
+			t.Fatal(err)
+		}
+		text := r.Markdown("figures")
+		if marked := strings.Contains(text, "| 2.00 † |"); marked != want {
+			t.Errorf("run %d late: marked %v", late, marked)
+		}
+		const note = "† (1 of 1 cells): the link's emulator was late"
+		if strings.Contains(text, note) != want || strings.Contains(page.String(), strings.ReplaceAll(note, "'", "&#39;")) != want {
+			t.Errorf("run %d late: explained %v", late, !want)
+		}
+	}
+}
+
 const scenarioText = `
 title = A figure & more
 suites = full

@@ -61,6 +61,9 @@ type Result struct {
 	Sender   Usage `json:"sender"`
 	// LateMax is how late the emulator delivered at worst, a measure of noise.
 	LateMax float64 `json:"late_max_s,omitempty"`
+	// DeviceDrops and DeliveryRefused are packets that the emulator's devices lost, and no setting of a link.
+	DeviceDrops     int64 `json:"device_drops,omitempty"`
+	DeliveryRefused int64 `json:"delivery_refused,omitempty"`
 	// Load is the machine's load average when the run began.
 	Load float64 `json:"load"`
 	// Sources are content bytes by source, where the program tells them.

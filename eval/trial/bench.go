@@ -219,6 +219,7 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 	after, countErr := net.sent()
 	r.WireDown, r.WireUp = after.minus(before, net)
 	r.LateMax = after.late.Seconds()
+	r.DeviceDrops, r.DeliveryRefused = after.dropped-before.dropped, after.refused-before.refused
 	r.Sender = session.Close()
 	if err = errors.Join(err, countErr); err != nil || r.Outcome != result.OK {
 		return err
