@@ -64,6 +64,8 @@ type Result struct {
 	// DeviceDrops and DeliveryRefused are packets that the emulator's devices lost, and no setting of a link.
 	DeviceDrops     int64 `json:"device_drops,omitempty"`
 	DeliveryRefused int64 `json:"delivery_refused,omitempty"`
+	// Publishing is the seconds before the run that the publisher's work took. Not in Seconds, and 0 in old results.
+	Publishing float64 `json:"publishing_s,omitempty"`
 	// Load is the machine's load average when the run began.
 	Load float64 `json:"load"`
 	// Sources are content bytes by source, where the program tells them.

@@ -206,8 +206,10 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	box := time.AfterFunc(publishBox, func() { cancel(errPublish) })
+	begun := time.Now()
 	session, err := p.Start(ctx, job)
 	box.Stop()
+	r.Publishing = time.Since(begun).Seconds()
 	if err != nil {
 		return err
 	}
