@@ -35,7 +35,7 @@ type Process struct {
 // Start starts cmd. Its standard error is kept for messages, unless cmd has a
 // place for it. The program is waited for; it must end by itself, by cmd's
 // context or by Stop. It is killed when this process ends, however it ends; what
-// it has started itself is not.
+// it has started itself is left to Sweep.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, floor: peak("self"), done: make(chan struct{})}
 	if cmd.Stderr == nil {
@@ -48,6 +48,9 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := setMark(cmd); err != nil {
+		return nil, err
+	}
 	started := make(chan error, 1)
 	go p.run(started)
 	if err := <-started; err != nil {

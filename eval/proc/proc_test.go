@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -57,13 +58,16 @@ func listen() {
 	select {}
 }
 
-// parent starts a program that lasts, tells its process id and lasts itself.
+// family is a program that starts another one, and tells both process ids.
+const family = "sleep 600 & echo $$ $!; wait"
+
+// parent starts a family and lasts.
 func parent() {
-	p, err := Start(exec.Command("sleep", "600"))
-	if err != nil {
+	cmd := exec.Command("sh", "-c", family)
+	cmd.Stdout = os.Stdout
+	if _, err := Start(cmd); err != nil {
 		os.Exit(1)
 	}
-	os.Stdout.WriteString(strconv.Itoa(p.PID()) + "\n")
 	select {}
 }
 
@@ -203,9 +207,23 @@ func pollsIn(t *testing.T, fd int, within time.Duration) bool {
 	}
 }
 
-// TestProgramsEndWithTheirParent: a parent that is killed leaves nothing running.
+// readFamily reads two process ids that run.
+func readFamily(t *testing.T, r io.Reader) (child, grandchild int) {
+	t.Helper()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(line, &child, &grandchild); err != nil || ends(t, child, 0) || ends(t, grandchild, 0) {
+		t.Fatalf("processes %q don't run, %v", line, err)
+	}
+	return child, grandchild
+}
+
+// TestProgramsEndWithTheirParent: a parent that is killed leaves nothing running but what its programs have started, and
+// that is swept. What a living parent has started is left alone.
 func TestProgramsEndWithTheirParent(t *testing.T) {
-	cmd := helper(t, "parent")
+	cmd, ours := helper(t, "parent"), exec.CommandContext(t.Context(), "sh", "-c", family)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -213,14 +231,18 @@ func TestProgramsEndWithTheirParent(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	child, grandchild := readFamily(t, out)
+	ourOut, err := ours.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	child, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil || ends(t, child, 0) {
-		t.Fatalf("process %q does not run, %v", line, err)
+	p, err := Start(ours)
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer p.Stop()
+	_, ourGrandchild := readFamily(t, ourOut)
+	defer func() { _ = unix.Kill(ourGrandchild, unix.SIGKILL) }()
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -228,6 +250,16 @@ func TestProgramsEndWithTheirParent(t *testing.T) {
 	if !ends(t, child, 10*time.Second) {
 		_ = unix.Kill(child, unix.SIGKILL)
 		t.Error("the program has survived its parent")
+	}
+	if n, err := Sweep(); n < 1 || err != nil {
+		t.Errorf("%d processes swept, %v", n, err)
+	}
+	if !ends(t, grandchild, 10*time.Second) {
+		_ = unix.Kill(grandchild, unix.SIGKILL)
+		t.Error("what the program has started has survived the sweep")
+	}
+	if ends(t, ourGrandchild, 100*time.Millisecond) {
+		t.Error("what a living process has started was swept")
 	}
 }
 
