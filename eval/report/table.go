@@ -238,7 +238,7 @@ func number(v float64) string {
 
 func megabytes(v float64) string { return number(v / 1e6) }
 
-// memory shows a peak; what ran in no process of its own has none.
+// memory shows a peak; what ran in no process of its own, or ended before anyone looked, has none.
 func memory(v float64) string {
 	if v == 0 {
 		return "–"
