@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"dfetch/eval/netlab"
 	"dfetch/eval/result"
 	"dfetch/eval/scenarios"
 )
@@ -227,6 +229,22 @@ func TestUnknown(t *testing.T) {
 	for _, kind := range []string{"odd", "tree", "npm:"} {
 		if _, err := (&Store{Dir: t.TempDir()}).Source(t.Context(), kind, scenarios.Size{}); err == nil {
 			t.Errorf("kind %s is made", kind)
+		}
+	}
+}
+
+// What scenarios may name can be made, and what they may not can't.
+func TestScenariosKnowAllStates(t *testing.T) {
+	const text = "title = t\nsuites = s\ndata = %s\nsize = %s\nstate = %s\nnet = lan\npeer = rsync\n"
+	for kind, size := range map[string]string{"file": "10KB", "sparse": "4MB", "tree": "10x500B"} {
+		set := source(t, kind, size)
+		for _, state := range []string{
+			"empty", "useless", "similar-1", "similar-99-clustered", "similar-100", "similar-0", "sibling", "moved", "right", "previous", "odd",
+		} {
+			_, parsed := scenarios.Parse("s", fmt.Sprintf(text, kind, size, state), map[string]netlab.Settings{"lan": {}})
+			if made := set.Populate(t.Context(), state, t.TempDir()); (parsed == nil) != (made == nil) {
+				t.Errorf("%s of %s: a scenario may name it: %v; it is made: %v", state, kind, parsed, made)
+			}
 		}
 	}
 }

@@ -8,7 +8,7 @@
 //	tree    files of half to one and a half times the mean length, 100 a folder
 //	npm:PACKAGE@OLD..NEW    two releases from the package registries, by their
 //	go:OLD..NEW             ordinary clients (npm, go, apt-get)
-//	deb:PACKAGE
+//	deb:PACKAGE             of the package in versions that are pinned by hash
 //
 // States, which Populate makes in a receiver's folder for the destination dst:
 //

@@ -3,11 +3,14 @@ package dataset
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +27,13 @@ var pairs = map[string]func(ctx context.Context, what, release, dir string) erro
 // makePair puts the newer release into dir/src and the older one into dir/old.
 // What can't be had is a result.Missing.
 func makePair(ctx context.Context, family, what, dir string) error {
-	name, older, newer := splitPair(what)
 	if family == "deb" {
-		var err error
-		if older, newer, err = debVersions(ctx, name); err != nil {
-			return err
+		if debPins[what].newer.version == "" {
+			return fmt.Errorf("pair deb:%s: want a package whose versions are pinned: %s", what, strings.Join(slices.Sorted(maps.Keys(debPins)), ", "))
 		}
+		what = pinned(what)
 	}
+	name, older, newer := splitPair(what)
 	if older == "" || newer == "" {
 		return fmt.Errorf("pair %s:%s: want two releases, OLD..NEW", family, what)
 	}
@@ -39,7 +42,11 @@ func makePair(ctx context.Context, family, what, dir string) error {
 		if err := os.MkdirAll(to, 0o777); err != nil {
 			return err
 		}
-		if err := pairs[family](ctx, name, release, to); err != nil {
+		err := pairs[family](ctx, name, release, to)
+		if errors.Is(err, errOtherFile) {
+			return fmt.Errorf("release %s %s of %s: %w", name, release, family, err)
+		}
+		if err != nil {
 			return result.Missingf("release %s %s of %s can't be had: %v", name, release, family, err)
 		}
 	}
@@ -121,38 +128,4 @@ func goRelease(ctx context.Context, _, release, dir string) error {
 	}
 	_, err = in(ctx, dir, "chmod", "-R", "u+w", ".") // the module cache is read-only
 	return err
-}
-
-// debVersions returns two versions of a package that the machine's package
-// sources offer, the older one first.
-func debVersions(ctx context.Context, what string) (older, newer string, err error) {
-	out, err := in(ctx, ".", "apt-cache", "madison", what)
-	if err != nil {
-		return "", "", err
-	}
-	var versions []string // newest first
-	for line := range strings.Lines(string(out)) {
-		if f := strings.Split(line, "|"); len(f) == 3 && strings.Contains(f[2], "Packages") {
-			versions = append(versions, strings.TrimSpace(f[1]))
-		}
-	}
-	if len(versions) < 2 || versions[0] == versions[1] {
-		return "", "", result.Missingf("the package sources offer one version of %s, not two", what)
-	}
-	return versions[1], versions[0], nil
-}
-
-// debRelease unpacks a Debian package.
-func debRelease(ctx context.Context, what, release, dir string) error {
-	if _, err := in(ctx, dir, "apt-get", "-q", "download", what+"="+release); err != nil {
-		return err
-	}
-	archives, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(archives) != 1 {
-		return fmt.Errorf("apt-get download %s=%s left no package", what, release)
-	}
-	if _, err := in(ctx, dir, "dpkg-deb", "-x", archives[0], dir); err != nil {
-		return err
-	}
-	return os.Remove(archives[0])
 }

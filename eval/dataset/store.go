@@ -59,7 +59,7 @@ func (s *Store) Source(ctx context.Context, kind string, size scenarios.Size) (S
 	if err != nil {
 		return Set{}, err
 	}
-	set := Set{kind: kind, store: s, Name: name, key: keyOf(kind + "-" + size.String())}
+	set := Set{kind: kind, store: s, Name: name, key: keyOf(keptAs(kind) + "-" + size.String())}
 	dir, err := s.keep(set.key, func(dir string) error { return make(ctx, s, dir) })
 	if err != nil {
 		return Set{}, err
@@ -152,6 +152,14 @@ func (s *Set) measure(dir string) error {
 		return err
 	}
 	return os.WriteFile(name, text, 0o666)
+}
+
+// keptAs is a kind with the versions that are pinned for it, so that what was made of others is not taken for it.
+func keptAs(kind string) string {
+	if name, ok := strings.CutPrefix(kind, "deb:"); ok {
+		return "deb:" + pinned(name)
+	}
+	return kind
 }
 
 // keyOf makes a name of a folder out of a kind and a size.

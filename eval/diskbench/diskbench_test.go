@@ -30,12 +30,22 @@ func bench(t *testing.T) *Bench {
 // measure runs the first cell of a scenario.
 func measure(t *testing.T, b *Bench, text string) (result.Result, error) {
 	t.Helper()
+	return measureFirst(t, b, parse(t, text))
+}
+
+func parse(t *testing.T, text string) *scenarios.Scenario {
+	t.Helper()
 	s, err := scenarios.Parse("test", "title = t\nsuites = x\nbox = 60s\n"+text, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func measureFirst(t *testing.T, b *Bench, s *scenarios.Scenario) (result.Result, error) {
+	t.Helper()
 	r := result.Result{Outcome: result.OK}
-	err = b.Run(t.Context(), s.Groups()[0][0], &r)
+	err := b.Run(t.Context(), s.Groups()[0][0], &r)
 	left, globErr := filepath.Glob(filepath.Join(b.Work, "*"))
 	if globErr != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, globErr)
@@ -73,7 +83,9 @@ func TestSearch(t *testing.T) {
 	if err != nil || len(names) != 610 || slices.Contains(names, "diff") {
 		t.Errorf("the home has %d files, want 610; %v", len(names), err)
 	}
-	if _, err := measure(t, b, size+"state = row-10\npeer = dfetch"); !errors.As(err, &result.Missing{}) {
+	other := parse(t, size+"state = row-1\npeer = dfetch")
+	other.States = []string{"row-10"} // which no file can name
+	if _, err := measureFirst(t, b, other); !errors.As(err, &result.Missing{}) {
 		t.Errorf("a row that is not there: %v", err)
 	}
 }
@@ -183,7 +195,7 @@ func TestHash(t *testing.T) {
 }
 
 func TestPlan(t *testing.T) {
-	r, err := measure(t, bench(t), "data = x\nsize = 5000x160KiB\nstate = x\npeer = dfetch\nbench = plan")
+	r, err := measure(t, bench(t), "data = made-up\nsize = 5000x160KiB\nstate = million\npeer = dfetch\nbench = plan")
 	if f := r.Figures; err != nil || f["MB"] <= 0 || f["plan-%"] <= 0 || f["µs-an-op"] <= 0 {
 		t.Errorf("%v, %v", r.Figures, err)
 	}

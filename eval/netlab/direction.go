@@ -36,10 +36,13 @@ func newDirection(in, out, mtu int, clock func() time.Duration, l *Link) *direct
 	}
 }
 
-// fill takes packets from the device until it has none, or a batch is full.
-func (d *direction) fill() (worked bool) {
+// fill takes packets from the device until it has none, or a batch is full. late
+// is how much later this is than it was to be: for so long a packet may have
+// waited unseen. Where the link holds others, their due times tell the same.
+func (d *direction) fill(late time.Duration) (worked bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	idle := d.link.Idle()
 	for range batch {
 		b := d.pool.read()
 		n, errno := rawRead(d.in, b)
@@ -52,6 +55,9 @@ func (d *direction) fill() (worked bool) {
 		if staysLocal(b[:n]) {
 			d.pool.free(b)
 			continue
+		}
+		if idle {
+			d.lateMax = max(d.lateMax, late)
 		}
 		data := d.pool.keep(b[:n])
 		if !d.link.Push(d.clock(), data) {

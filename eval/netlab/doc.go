@@ -50,7 +50,9 @@
 //   - An engine reads some 50 µs after a packet came at most, and delivers some
 //     tens of µs after it is due. When other programs keep every core busy, the Go
 //     scheduler sometimes stops an engine for longer, seldom for as much as 50 ms:
-//     Counters.LateMax tells, and a measurement can be thrown away for it.
+//     Counters.LateMax tells, and a measurement can be thrown away for it. It holds
+//     stalls of more than 5 ms before a packet came to an idle link too, as long as
+//     the packet may have waited; not the first ones after a second without packets.
 //   - The hosts share the machine's cores, disks and memory.
 //   - Packets that the kernel drops at a device, because no engine came in time,
 //     are counted (Counters.DeviceDrops), not prevented.

@@ -76,22 +76,25 @@ func (e *engine) run(realtime bool) {
 	runtime.LockOSThread()
 	tuneThread(realtime)
 	poll := newPoller(e.bell)
+	looks := newLooks()
 	for !e.stopped.Load() {
 		dirs := e.directions()
 		poll.watch(dirs)
-		worked, wake := step(dirs, poll)
-		if e.failed = poll.wait(e.pause(worked, wake)); e.failed != nil {
+		late := looks.look(e.clock())
+		worked, wake := step(dirs, poll, late)
+		if e.failed = poll.wait(e.pause(looks, worked, wake)); e.failed != nil {
 			return
 		}
 	}
 }
 
-// step reads from the devices that have packets and delivers what is due.
-func step(dirs []*direction, poll *poller) (worked bool, wake time.Duration) {
+// step reads from the devices that have packets and delivers what is due. After a
+// late look every device may have got some since the poller looked.
+func step(dirs []*direction, poll *poller, late time.Duration) (worked bool, wake time.Duration) {
 	wake = Never
 	for i, d := range dirs {
-		if poll.ready(i) {
-			worked = d.fill() || worked
+		if poll.ready(i) || late > nap {
+			worked = d.fill(late) || worked
 		}
 	}
 	for _, d := range dirs {
@@ -103,13 +106,13 @@ func step(dirs []*direction, poll *poller) (worked bool, wake time.Duration) {
 }
 
 // pause naps while packets flow, and returns how long to wait for packets.
-func (e *engine) pause(worked bool, wake time.Duration) time.Duration {
-	wait := wake - e.clock()
+func (e *engine) pause(looks *looks, worked bool, wake time.Duration) time.Duration {
+	wait := looks.plan(worked, wake-e.clock())
 	if !worked {
 		return wait
 	}
-	if rest := min(nap, wait); rest > 0 {
-		rawNap(rest)
+	if wait > 0 {
+		rawNap(wait)
 	}
 	return 0
 }

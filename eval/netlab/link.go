@@ -33,7 +33,7 @@ type Counters struct {
 	QueueBytes, PeakQueueBytes   int64 // waiting now, and the most there was
 	FirstOut, LastOut            time.Duration
 	DeviceDrops, DeliveryRefused int64         // packets the kernel dropped at either end: not by any setting
-	LateMean, LateMax            time.Duration // delivery after the due time
+	LateMean, LateMax            time.Duration // delivery after the due time; the most is also of reading for an idle link
 }
 
 // Link decides when each packet of one direction leaves, and which are lost. It
@@ -160,6 +160,9 @@ func (l *Link) countOut(p *Packet) {
 
 // Counters returns the counts as of the last call.
 func (l *Link) Counters() Counters { return l.count }
+
+// Idle tells whether the link held no packet after the last call.
+func (l *Link) Idle() bool { return !l.busy && l.nextFlight() == nil }
 
 // nextFlight is the queue with the earliest due packet, nil if nothing flies.
 func (l *Link) nextFlight() *fifo {

@@ -132,11 +132,16 @@ func (s Shape) withDefaults(rtt time.Duration) Shape {
 // The keys are the fields' names in lower case; probabilities are in percent, a
 // trailing % is allowed.
 func (s Shape) With(list string) (Shape, error) {
+	seen := map[string]bool{}
 	for _, item := range strings.Fields(list) {
 		key, value, found := strings.Cut(item, "=")
 		if !found {
 			return s, fmt.Errorf("netlab: setting %q is not key=value", item)
 		}
+		if seen[key] {
+			return s, fmt.Errorf("netlab: setting %q: %s is there twice", item, key)
+		}
+		seen[key] = true
 		if err := s.set(key, value); err != nil {
 			return s, fmt.Errorf("netlab: setting %q: %w", item, err)
 		}
@@ -195,6 +200,9 @@ func parseScaled(s string, base float64) (int64, error) {
 	}
 	if v *= scale; !(v >= 0 && v < 1<<53) {
 		return 0, fmt.Errorf("%s is out of range", s)
+	}
+	if v > 0 && v < 1 { // rounded, it might become nothing, which has a meaning of its own
+		return 0, fmt.Errorf("%s is more than 0 and less than 1; a letter such as K or M after it multiplies it", s)
 	}
 	return int64(math.Round(v)), nil
 }

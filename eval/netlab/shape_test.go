@@ -17,7 +17,7 @@ func TestShapeWith(t *testing.T) {
 }
 
 func TestShapeWithNamesWhatIsWrong(t *testing.T) {
-	for _, list := range []string{"rate", "rate=fast", "rate=-1", "speed=1M", "delay=5", "loss=x", "queue=", "rate=1E300"} {
+	for _, list := range []string{"rate", "rate=fast", "rate=-1", "speed=1M", "delay=5", "loss=x", "queue=", "rate=1E300", "rate=0.4", "queue=0.3"} {
 		if _, err := (Shape{}).With(list); err == nil || !strings.Contains(err.Error(), list) {
 			t.Errorf("%q: error %v does not name it", list, err)
 		}

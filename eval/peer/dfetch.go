@@ -26,6 +26,9 @@ type dfetch struct {
 
 const dfetchPort = 7433
 
+// Programs implements Peer.
+func (dfetch) Programs() []string { return nil }
+
 // Check implements Peer. What a build can do is what its help says.
 func (d dfetch) Check(job Job) error {
 	if err := installed(job.Dfetch); err != nil {

@@ -62,6 +62,8 @@ type Job struct {
 
 // Peer is one way to transfer.
 type Peer interface {
+	// Programs are those of others that it runs.
+	Programs() []string
 	// Check returns a result.Missing if this peer can't do the job here.
 	Check(Job) error
 	// Start publishes the set and starts what must run at the sender's. ctx
@@ -118,7 +120,7 @@ var all = map[string]Peer{
 	"curl-bbr":          bbr{web{program: "curl", get: curl}},
 	"aria2":             web{program: "aria2c", get: aria2},
 	"aria2-bt":          swarm{},
-	"zsync":             web{program: "zsync", publish: zsyncmake, get: zsync},
+	"zsync":             web{program: "zsync", publisher: "zsyncmake", publish: zsyncmake, get: zsync},
 	"casync":            web{program: "casync", trees: true, publish: casyncMake, get: casyncExtract},
 	"uftp":              uftp{},
 	"dfetch":            dfetch{flags: []string{"--fsync", "none"}},

@@ -23,6 +23,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"))
 }
 
+// What scenarios may name is what there is.
+func TestScenariosKnowAllPeers(t *testing.T) {
+	if known := slices.Sorted(slices.Values(scenarios.Peers)); !slices.Equal(known, Names()) {
+		t.Errorf("scenarios may name %v; there are %v", known, Names())
+	}
+}
+
 // Every peer that a scenario names is one. What is measured on one machine alone has ways of its own.
 func TestScenariosNamePeers(t *testing.T) {
 	list, err := scenarios.Load()
@@ -187,6 +194,61 @@ func TestCheckNamesGaps(t *testing.T) {
 		if err := p.Check(job); !errors.As(err, &missing) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// fakePrograms puts programs that print their name and arguments, and how often they ran, into the only folder of PATH.
+func fakePrograms(t *testing.T, names ...string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, name := range names {
+		text := "#!/bin/sh\necho x >> \"$0.runs\"\necho\necho \"" + name + " version v1.2.3 (of 2001)\"\nexec /bin/sleep 600\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir)
+	return dir
+}
+
+// A peer of two programs is a gap where either is missing.
+func TestEitherProgramMissingIsAGap(t *testing.T) {
+	job := Job{Receivers: make([]Receiver, 1)}
+	job.Set.Name = "f"
+	for _, name := range Names() {
+		p, _ := Find(name)
+		all := p.Programs()
+		for i := range all {
+			fakePrograms(t, slices.Delete(slices.Clone(all), i, i+1)...)
+			var missing result.Missing
+			if err := p.Check(job); !errors.As(err, &missing) || missing.Reason != all[i]+" is not installed" {
+				t.Errorf("%s without %s: %v", name, all[i], err)
+			}
+		}
+		fakePrograms(t, all...)
+		if err := p.Check(job); len(all) > 0 && err != nil {
+			t.Errorf("%s with all: %v", name, err)
+		}
+	}
+	zsync, _ := Find("zsync")
+	if want := []string{"zsync", "zsyncmake"}; !slices.Equal(zsync.Programs(), want) {
+		t.Errorf("zsync runs %v, want %v", zsync.Programs(), want)
+	}
+}
+
+// Versions are asked once a process, of programs that may not end by themselves.
+func TestVersions(t *testing.T) {
+	dir := fakePrograms(t, "zsync", "zsyncmake", "uftp", "uftpd")
+	for name, want := range map[string]string{"zsync": "zsync 1.2.3, zsyncmake 1.2.3", "uftp": "uftp 1.2.3, uftpd", "dfetch": "", "rsync": "rsync"} {
+		p, _ := Find(name)
+		for range 2 {
+			if got := Versions(p); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
+		}
+	}
+	if runs, err := os.ReadFile(filepath.Join(dir, "zsync.runs")); err != nil || string(runs) != "x\n" {
+		t.Errorf("zsync was asked %q, %v", runs, err)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // recipeOnly describes the set with dfetch recipe and transfers nothing.
 type recipeOnly struct{}
 
+// Programs implements Peer.
+func (recipeOnly) Programs() []string { return nil }
+
 // Check implements Peer.
 func (recipeOnly) Check(job Job) error { return installed(job.Dfetch) }
 
@@ -33,7 +36,7 @@ func (s recipeSession) Command(ctx context.Context, _ int) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Judge implements Judge: the recipe must be one that dfetch reads.
+// Judge implements Judge: the recipe must be one that dfetch reads, and describe the set.
 func (s recipeSession) Judge(int) error {
 	if _, err := os.Stat(s.file()); err != nil {
 		return err
@@ -41,5 +44,5 @@ func (s recipeSession) Judge(int) error {
 	if out, err := exec.Command(s.job.Dfetch, "show", s.file()).CombinedOutput(); err != nil {
 		return fmt.Errorf("dfetch show: %w: %s", err, out)
 	}
-	return nil
+	return describes(context.Background(), s.file(), s.job.Set)
 }

@@ -13,8 +13,11 @@ type rsync struct{ flags []string }
 
 const rsyncPort = 8730
 
+// Programs implements Peer.
+func (rsync) Programs() []string { return []string{"rsync"} }
+
 // Check implements Peer.
-func (rsync) Check(Job) error { return installed("rsync") }
+func (r rsync) Check(Job) error { return installed(r.Programs()...) }
 
 // Start implements Peer.
 func (r rsync) Start(ctx context.Context, job Job) (Session, error) {

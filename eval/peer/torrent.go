@@ -20,12 +20,15 @@ const (
 	seedPort    = 6881
 )
 
+// Programs implements Peer.
+func (swarm) Programs() []string { return []string{"aria2c"} }
+
 // Check implements Peer.
-func (swarm) Check(job Job) error {
+func (s swarm) Check(job Job) error {
 	if job.Set.Tree() {
 		return result.Missingf("aria2-bt is measured with single files only")
 	}
-	return installed("aria2c")
+	return installed(s.Programs()...)
 }
 
 // Start implements Peer.

@@ -25,15 +25,18 @@ func clientID(h Host) string {
 	return fmt.Sprintf("0x%02X%02X%02X%02X", a[0], a[1], a[2], a[3])
 }
 
+// Programs implements Peer.
+func (uftp) Programs() []string { return []string{"uftp", "uftpd"} }
+
 // Check implements Peer.
-func (uftp) Check(job Job) error {
+func (u uftp) Check(job Job) error {
 	if len(job.Receivers) > 1 {
 		return result.Missingf("uftp to several receivers needs multicast, which the lab's links don't route")
 	}
 	if job.Set.Tree() {
 		return result.Missingf("uftp negotiates every file on its own, so it is measured with single files only")
 	}
-	return installed("uftp", "uftpd")
+	return installed(u.Programs()...)
 }
 
 // Start implements Peer.

@@ -15,6 +15,8 @@ import (
 // web is a program that fetches over HTTP.
 type web struct {
 	program string
+	// publisher is the program that publish runs, where that is another one.
+	publisher string
 	// trees tells whether it can transfer more than one file.
 	trees bool
 	// publish puts what the receivers need besides the set into the folder pub,
@@ -26,12 +28,20 @@ type web struct {
 
 const httpPort = 8080
 
+// Programs implements Peer.
+func (w web) Programs() []string {
+	if w.publisher == "" {
+		return []string{w.program}
+	}
+	return []string{w.program, w.publisher}
+}
+
 // Check implements Peer.
 func (w web) Check(job Job) error {
 	if job.Set.Tree() && !w.trees {
 		return result.Missingf("%s transfers single files only", w.program)
 	}
-	return installed(w.program)
+	return installed(w.Programs()...)
 }
 
 // Start implements Peer.

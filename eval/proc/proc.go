@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,7 +34,8 @@ type Process struct {
 
 // Start starts cmd. Its standard error is kept for messages, unless cmd has a
 // place for it. The program is waited for; it must end by itself, by cmd's
-// context or by Stop.
+// context or by Stop. It is killed when this process ends, however it ends; what
+// it has started itself is left to Sweep.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p := &Process{cmd: cmd, floor: peak("self"), done: make(chan struct{})}
 	if cmd.Stderr == nil {
@@ -42,11 +44,32 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	if cmd.WaitDelay == 0 {
 		cmd.WaitDelay = 2 * time.Second // a grandchild may hold standard error open
 	}
-	if err := cmd.Start(); err != nil {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := setMark(cmd); err != nil {
 		return nil, err
 	}
-	go p.wait()
+	started := make(chan error, 1)
+	go p.run(started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
 	return p, nil
+}
+
+// run starts the program and waits for it on one thread: the kernel sends the
+// signal of a parent's death when the thread that started the program ends, which
+// must not be before the program has.
+func (p *Process) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		p.wait()
+	}
 }
 
 // PID returns the program's process id.

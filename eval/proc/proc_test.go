@@ -1,14 +1,18 @@
 package proc
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +32,8 @@ func TestMain(m *testing.M) {
 		useMemory()
 	case "listen":
 		listen()
+	case "parent":
+		parent()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -49,6 +55,19 @@ func listen() {
 		os.Exit(1)
 	}
 	os.Stdout.WriteString(l.Addr().String() + "\n")
+	select {}
+}
+
+// family is a program that starts another one, and tells both process ids.
+const family = "sleep 600 & echo $$ $!; wait"
+
+// parent starts a family and lasts.
+func parent() {
+	cmd := exec.Command("sh", "-c", family)
+	cmd.Stdout = os.Stdout
+	if _, err := Start(cmd); err != nil {
+		os.Exit(1)
+	}
 	select {}
 }
 
@@ -157,5 +176,116 @@ func TestAwaitPortAndStop(t *testing.T) {
 	p.Stop()
 	if err := p.AwaitPort(t.Context(), "tcp", at); err == nil {
 		t.Error("a stopped program listens")
+	}
+}
+
+// ends tells whether a process ends within a time.
+func ends(t *testing.T, pid int, within time.Duration) bool {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return true
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	return pollsIn(t, fd, within)
+}
+
+func pollsIn(t *testing.T, fd int, within time.Duration) bool {
+	t.Helper()
+	until := time.Now().Add(within)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(0, time.Until(until)).Milliseconds()))
+		if err == nil {
+			return n > 0
+		}
+		if !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// readFamily reads two process ids that run.
+func readFamily(t *testing.T, r io.Reader) (child, grandchild int) {
+	t.Helper()
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(line, &child, &grandchild); err != nil || ends(t, child, 0) || ends(t, grandchild, 0) {
+		t.Fatalf("processes %q don't run, %v", line, err)
+	}
+	return child, grandchild
+}
+
+// TestProgramsEndWithTheirParent: a parent that is killed leaves nothing running but what its programs have started, and
+// that is swept. What a living parent has started is left alone.
+func TestProgramsEndWithTheirParent(t *testing.T) {
+	cmd, ours := helper(t, "parent"), exec.CommandContext(t.Context(), "sh", "-c", family)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child, grandchild := readFamily(t, out)
+	ourOut, err := ours.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Start(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	_, ourGrandchild := readFamily(t, ourOut)
+	defer func() { _ = unix.Kill(ourGrandchild, unix.SIGKILL) }()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if !ends(t, child, 10*time.Second) {
+		_ = unix.Kill(child, unix.SIGKILL)
+		t.Error("the program has survived its parent")
+	}
+	if n, err := Sweep(); n < 1 || err != nil {
+		t.Errorf("%d processes swept, %v", n, err)
+	}
+	if !ends(t, grandchild, 10*time.Second) {
+		_ = unix.Kill(grandchild, unix.SIGKILL)
+		t.Error("what the program has started has survived the sweep")
+	}
+	if ends(t, ourGrandchild, 100*time.Millisecond) {
+		t.Error("what a living process has started was swept")
+	}
+}
+
+// TestProgramsOutliveTheCallersThread: the end of the thread that called Start is not the end of the parent.
+func TestProgramsOutliveTheCallersThread(t *testing.T) {
+	started := make(chan *Process, 1)
+	thread := make(chan int, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		p, err := Start(exec.CommandContext(t.Context(), "sleep", "600"))
+		if err != nil {
+			t.Error(err)
+		}
+		started <- p
+		thread <- unix.Gettid()
+	}()
+	p, id := <-started, <-thread
+	if p == nil {
+		return
+	}
+	defer p.Stop()
+	for gone := false; !gone; runtime.Gosched() {
+		_, err := os.Stat("/proc/self/task/" + strconv.Itoa(id))
+		gone = errors.Is(err, os.ErrNotExist) || id == os.Getpid() // the first thread never ends
+	}
+	if ends(t, p.PID(), 100*time.Millisecond) {
+		t.Error("the program ended with the thread of its caller")
 	}
 }

@@ -1,47 +1,86 @@
 package report
 
 import (
+	"slices"
+
 	"dfetch/eval/result"
 	"dfetch/eval/scenarios"
 )
 
 // evaluate computes a claim's figure from a scenario's cells. Where a selector
-// matches several cells, the median of their times counts, and of all else the
-// largest. Cells that did not end well have no figure.
+// matches several cells, the median of their times counts, and of all else the one
+// that is worst for the claim: the least if it wants at least so much, otherwise
+// the largest. Cells that did not end well have no figure.
 func evaluate(c scenarios.Claim, g *grid) (v float64, ok bool) {
 	a := g.pick(c.A)
 	if len(a) == 0 {
 		return 0, false
 	}
+	worst := worstOf(c)
 	switch c.Kind {
 	case "seconds":
 		return seconds(a), true
 	case "MB/s":
-		return float64(a[0].Bytes) / seconds(a) / 1e6, true
+		return throughput(c, a), true
 	case "receiver-MiB":
-		return largest(a, func(s result.Summary) float64 { return s.Memory / (1 << 20) }), true
+		return worst(figures(a, func(s result.Summary) (float64, bool) { return s.Memory / (1 << 20), s.Memory > 0 }))
 	case "sender-MiB":
-		return largest(a, func(s result.Summary) float64 { return s.SenderMemory / (1 << 20) }), true
+		return worst(figures(a, func(s result.Summary) (float64, bool) { return s.SenderMemory / (1 << 20), s.SenderMemory > 0 }))
 	case "ratio", "difference", "wire-ratio":
-		return compare(c.Kind, a, g.pick(c.B))
+		return compare(c, a, g.pick(c.B))
 	}
-	_, ok = a[0].Figures[c.Figure()]
-	return largest(a, func(s result.Summary) float64 { return s.Figures[c.Figure()] }), ok
+	return worst(figures(a, func(s result.Summary) (v float64, ok bool) { v, ok = s.Figures[c.Figure()]; return v, ok }))
 }
 
 // compare puts two sides of a claim beside one another.
-func compare(kind string, a, b []result.Summary) (v float64, ok bool) {
+func compare(c scenarios.Claim, a, b []result.Summary) (v float64, ok bool) {
 	if len(b) == 0 {
 		return 0, false
 	}
-	switch kind {
+	switch c.Kind {
 	case "ratio":
 		return seconds(a) / seconds(b), true
 	case "difference":
 		return seconds(a) - seconds(b), true
 	}
-	bytes := func(s result.Summary) float64 { return s.WireDown + s.WireUp }
-	return largest(a, bytes) / largest(b, bytes), largest(b, bytes) > 0
+	bytes := func(s result.Summary) (float64, bool) { return s.WireDown + s.WireUp, true }
+	ours, _ := worstOf(c)(figures(a, bytes))
+	theirs, _ := worstOf(c)(figures(b, bytes))
+	return ours / theirs, theirs > 0
+}
+
+// throughput is in MB/s, of a claim without a bound the median of the cells'.
+func throughput(c scenarios.Claim, cells []result.Summary) (v float64) {
+	list := figures(cells, func(s result.Summary) (float64, bool) { return float64(s.Bytes) / s.Seconds / 1e6, true })
+	if _, _, err := c.Bound(); err != nil {
+		return result.Median(list)
+	}
+	v, _ = worstOf(c)(list)
+	return v
+}
+
+// worstOf returns what picks the figure that a claim is judged by; there may be none.
+func worstOf(c scenarios.Claim) func([]float64) (float64, bool) {
+	pick := slices.Max[[]float64]
+	if _, atMost, err := c.Bound(); err == nil && !atMost {
+		pick = slices.Min[[]float64]
+	}
+	return func(list []float64) (float64, bool) {
+		if len(list) == 0 {
+			return 0, false
+		}
+		return pick(list), true
+	}
+}
+
+// figures lists one figure of the cells that have it.
+func figures(cells []result.Summary, of func(result.Summary) (float64, bool)) (list []float64) {
+	for _, c := range cells {
+		if v, ok := of(c); ok {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 // pick lists the cells that a selector matches and that ended well.
@@ -56,18 +95,7 @@ func (g *grid) pick(s scenarios.Selector) (found []result.Summary) {
 }
 
 func seconds(cells []result.Summary) float64 {
-	var list []float64
-	for _, c := range cells {
-		list = append(list, c.Seconds)
-	}
-	return result.Median(list)
-}
-
-func largest(cells []result.Summary, of func(result.Summary) float64) (v float64) {
-	for _, c := range cells {
-		v = max(v, of(c))
-	}
-	return v
+	return result.Median(figures(cells, func(s result.Summary) (float64, bool) { return s.Seconds, true }))
 }
 
 // claims is the table of the paper's statements beside ours.

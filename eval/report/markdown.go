@@ -19,6 +19,9 @@ func (r *Report) Markdown(figureDir string) string {
 	if len(r.Regrets) > 0 {
 		markdownTable(&b, r.regretTable())
 	}
+	if note := r.lateNote(); note != "" {
+		fmt.Fprintf(&b, "%s\n\n", note)
+	}
 	for _, s := range r.Sections {
 		s.markdown(&b, figureDir)
 	}

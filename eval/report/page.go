@@ -17,6 +17,9 @@ func (v view) Summary() string { return v.summary() }
 // RegretTable lists the regrets.
 func (v view) RegretTable() table { return v.regretTable() }
 
+// LateNote is what the mark of late runs means, where there is one.
+func (v view) LateNote() string { return v.lateNote() }
+
 // Head is the table's first row.
 func (t table) Head() []string { return t.head }
 
@@ -45,6 +48,7 @@ figure{margin:1em 0;overflow-x:auto}
 <h2>Regret</h2><p>{{.Summary}}</p>
 {{template "figures" .Figures}}
 {{with .RegretTable}}{{if .Rows}}{{template "table" .}}{{end}}{{end}}
+{{with .LateNote}}<p>{{.}}</p>{{end}}
 {{range .Sections}}<h2 id="{{.Name}}">{{.Title}}</h2>
 <p>Scenario {{.Name}}: {{.Common}}.</p>
 {{template "table" .Times}}

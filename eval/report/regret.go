@@ -21,6 +21,8 @@ type Regret struct {
 	Bound                    bool
 	// Runs and BestRuns are how many runs the medians are of.
 	Runs, BestRuns int
+	// Late says that the emulator was late in all runs of one side.
+	Late bool
 }
 
 // Regrets returns the regret of every group in which dfetch ran and another way
@@ -44,20 +46,22 @@ func (g *grid) regret(group string) (r Regret, ok bool) {
 	if !ok || ours.N == 0 {
 		return r, false
 	}
-	r = Regret{Group: group, Ours: ours.Seconds, Runs: ours.N, Bound: ours.Outcome != result.OK}
+	var bestLate bool
+	r = Regret{Group: group, Ours: ours.Seconds, Runs: ours.N, Bound: ours.Outcome != result.OK, Late: ours.Late}
 	for _, peer := range g.peers {
 		s, ok := g.at(group, peer)
 		if peer == adaptive || !ok || s.Outcome != result.OK {
 			continue
 		}
 		if r.Best == "" || s.Seconds < r.BestSeconds {
-			r.Best, r.BestSeconds, r.BestRuns = peer, s.Seconds, s.N
+			r.Best, r.BestSeconds, r.BestRuns, bestLate = peer, s.Seconds, s.N, s.Late
 		}
 	}
 	if r.Best == "" || r.BestSeconds <= 0 {
 		return r, false
 	}
 	r.Ratio = r.Ours / r.BestSeconds
+	r.Late = r.Late || bestLate
 	return r, true
 }
 
@@ -76,6 +80,16 @@ func broken(summaries []result.Summary) (n int) {
 func single(list []Regret) (n int) {
 	for _, r := range list {
 		if min(r.Runs, r.BestRuns) == 1 {
+			n++
+		}
+	}
+	return n
+}
+
+// late counts the regrets that rest on late runs.
+func late(list []Regret) (n int) {
+	for _, r := range list {
+		if r.Late {
 			n++
 		}
 	}

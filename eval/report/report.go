@@ -14,7 +14,7 @@ type Report struct {
 	Sections []Section
 	Regrets  []Regret
 	Figures  []Figure // of all results together
-	Machines []string
+	Machines []string // and the software on them
 	Runs     int
 	Broken   int // cells in which dfetch failed or gave a wrong tree
 }
@@ -36,7 +36,7 @@ type Section struct {
 // scenarios that are not among them are shown under their names.
 func New(results []result.Result, list []*scenarios.Scenario) *Report {
 	summaries := result.Summarize(results)
-	r := &Report{Regrets: Regrets(summaries), Machines: machines(results), Runs: len(results), Broken: broken(summaries)}
+	r := &Report{Regrets: Regrets(summaries), Machines: append(machines(results), software(results)...), Runs: len(results), Broken: broken(summaries)}
 	byName := map[string]*scenarios.Scenario{}
 	for _, s := range list {
 		byName[s.Name] = s
@@ -122,6 +122,52 @@ func machines(results []result.Result) (out []string) {
 	return out
 }
 
+// software lists the programs of others, and the file systems, that the transfers' figures rest on.
+func software(results []result.Result) []string {
+	var versions, systems told
+	for _, r := range results {
+		if r.Outcome != result.OK && r.Outcome != result.TimeBox || !strings.Contains(r.Group, "/net=") {
+			continue
+		}
+		systems.add(r.FileSystem)
+		if !strings.HasPrefix(r.Peer, "dfetch") {
+			versions.add(r.Versions)
+		}
+	}
+	return slices.Concat(versions.line("programs of others"), systems.line("receivers' file systems"))
+}
+
+// told is what runs tell of one thing, and how many don't.
+type told struct {
+	what   []string
+	silent int
+}
+
+// add takes in one run's words, a list by commas.
+func (t *told) add(text string) {
+	if text == "" {
+		t.silent++
+		return
+	}
+	for word := range strings.SplitSeq(text, ", ") {
+		if !slices.Contains(t.what, word) {
+			t.what = append(t.what, word)
+		}
+	}
+}
+
+// line says it, in no line at all if there were no runs.
+func (t *told) line(title string) []string {
+	parts := slices.Sorted(slices.Values(t.what))
+	if t.silent > 0 {
+		parts = append(parts, fmt.Sprintf("not recorded in %d runs", t.silent))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return []string{title + ": " + strings.Join(parts, ", ")}
+}
+
 // regretTable lists the regrets, the worst first.
 func (r *Report) regretTable() table {
 	t := table{head: []string{"cell", "dfetch, s", "best single way", "its time, s", "regret", "runs"}}
@@ -140,9 +186,23 @@ func (r *Report) regretTable() table {
 		if g.Bound {
 			ratio = "> " + ratio
 		}
+		if g.Late {
+			ratio += " " + lateRegret
+		}
 		t.rows = append(t.rows, []string{groupLabel(g.Group), number(g.Ours), g.Best, number(g.BestSeconds), ratio, fmt.Sprintf("%d, %d", g.Runs, g.BestRuns)})
 	}
 	return t
+}
+
+// lateRegret marks a regret that rests on late runs.
+const lateRegret = "†"
+
+// lateNote explains the mark beneath the table; empty if no regret has it.
+func (r *Report) lateNote() string {
+	if n := late(r.Regrets); n > 0 {
+		return fmt.Sprintf("%s (%d of %d cells): the link's emulator was late in all runs of one side, so the figure says little.", lateRegret, n, len(r.Regrets))
+	}
+	return ""
 }
 
 // summary is the regret in one sentence.

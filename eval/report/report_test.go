@@ -70,10 +70,10 @@ func TestTimelinesOfTwoGroups(t *testing.T) {
 
 // Goals about bytes on the wire and about other figures.
 func TestFiguresOfClaims(t *testing.T) {
-	a, b := run("x/net=t1/state=a", "dfetch", result.OK, 1), run("x/net=t1/state=b", "rsync", result.OK, 1)
+	a, b := run("x/net=t1/state=empty", "dfetch", result.OK, 1), run("x/net=t1/state=right", "rsync", result.OK, 1)
 	a.WireDown, a.Figures = 22e6, map[string]float64{"share": 3.5}
-	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 1MB\nstate = a b\nnet = t1\npeer = dfetch rsync\n"+
-		"goal = bytes | <= 2.0 | wire-ratio dfetch,state=a / rsync,state=b @ any\n"+
+	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 1MB\nstate = empty right\nnet = t1\npeer = dfetch rsync\n"+
+		"goal = bytes | <= 2.0 | wire-ratio dfetch,state=empty / rsync,state=right @ any\n"+
 		"goal = share | <= 3 | figure:share dfetch @ any\ngoal = none | <= 3 | figure:other dfetch @ any",
 		map[string]netlab.Settings{"t1": {}})
 	if err != nil {
@@ -87,8 +87,96 @@ func TestFiguresOfClaims(t *testing.T) {
 	if !slices.Equal(got, []string{"1.99 reached", "3.50 missed", "not measured "}) {
 		t.Errorf("%q", got)
 	}
-	if want := []string{"a", "dfetch", "3.50"}; !slices.Equal(sec.More.rows[0], want) {
+	if want := []string{"empty", "dfetch", "3.50"}; !slices.Equal(sec.More.rows[0], want) {
 		t.Errorf("more: %v, want %v", sec.More.rows, want)
+	}
+}
+
+// A goal over several cells is judged by the worst of them: the least where it wants at least so much. What has no figure
+// is left out of it.
+func TestGoalsTakeTheWorstCell(t *testing.T) {
+	a, b, c := run("x/net=t1/state=empty", "dfetch", result.OK, 1), run("x/net=t1/state=right", "dfetch", result.OK, 4), run("x/net=t1/state=useless", "dfetch", result.OK, 2)
+	a.Figures, b.Figures = map[string]float64{"share": 3, "below": -3}, map[string]float64{"share": 5, "below": -5}
+	a.Receiver.PeakBytes, c.Receiver.PeakBytes = 50<<20, 0
+	text := "title = t\nsuites = s\ndata = file\nsize = 10MB\nstate = empty right useless\nnet = t1\npeer = dfetch\n"
+	for _, goal := range []string{
+		">= 4 | figure:share", "<= 4 | figure:share", ">= 3 | MB/s", "<= 3 | MB/s", ">= 60 | receiver-MiB", "<= 60 | receiver-MiB", "<= -4 | figure:below",
+	} {
+		text += "goal = g | " + goal + " dfetch @ any\n"
+	}
+	s, err := scenarios.Parse("x", text+"claim = c | 3 | MB/s dfetch @ any\n", map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec := New([]result.Result{a, b, c}, []*scenarios.Scenario{s}).Sections[0]
+	var got []string
+	for _, row := range sec.Goals.rows {
+		got = append(got, row[2]+" "+row[3])
+	}
+	want := []string{"3.00 missed", "5.00 missed", "2.50 missed", "10.0 missed", "50.0 missed", "100 missed", "−3.00 missed"}
+	if !slices.Equal(got, want) || sec.Claims.rows[0][2] != "5.00" {
+		t.Errorf("%q, %v, want %q", got, sec.Claims.rows, want)
+	}
+}
+
+// What ran in the lab's own process has no peak memory of its own: a dash, and no figure for a goal.
+func TestNoMemoryIsADash(t *testing.T) {
+	r := run("x/net=t1/state=empty", "dfetch", result.OK, 1)
+	r.Receiver.PeakBytes, r.Sender.PeakBytes = 0, 0
+	s, err := scenarios.Parse("x", "title = t\nsuites = s\ndata = file\nsize = 10MB\nstate = empty\nnet = t1\npeer = dfetch\n"+
+		"goal = g | <= 4 | receiver-MiB dfetch @ any\ngoal = g | <= 4 | sender-MiB dfetch @ any\n", map[string]netlab.Settings{"t1": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sec := New([]result.Result{r}, []*scenarios.Scenario{s}).Sections[0]
+	if got := sec.Costs.rows[0][1]; !strings.Contains(got, "; – + –;") {
+		t.Errorf("costs %q", got)
+	}
+	if sec.Goals.rows[0][2] != "not measured" || sec.Goals.rows[1][2] != "not measured" {
+		t.Errorf("goals %v", sec.Goals.rows)
+	}
+}
+
+// The report says which programs of others its figures rest on, and on which file systems; and what does not say.
+func TestVersionsAreTold(t *testing.T) {
+	list := sample()
+	for i := range list {
+		if list[i].Peer == "rsync" {
+			list[i].Versions, list[i].FileSystem = "rsync 3.4.1", "ext4"
+		}
+	}
+	list[len(list)-1].FileSystem = "xfs"
+	got := New(list, nil).Machines[1:]
+	want := []string{"programs of others: rsync 3.4.1, not recorded in 2 runs", "receivers' file systems: ext4, xfs, not recorded in 8 runs"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := New(nil, nil).Machines; len(got) != 0 {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// A regret that rests on late runs, of either side, has a mark that is explained.
+func TestLateRegretsAreMarked(t *testing.T) {
+	fair := []result.Result{run(empty, "dfetch", result.OK, 2), run(empty, "rsync", result.OK, 1), run(empty, "curl", result.OK, 3)}
+	for late, want := range map[int]bool{-1: false, 0: true, 1: true, 2: false} {
+		list := slices.Clone(fair)
+		if late >= 0 {
+			list[late].LateMax = 1
+		}
+		r := New(list, nil)
+		var page strings.Builder
+		if err := r.HTML(&page); err != nil {
+			t.Fatal(err)
+		}
+		text := r.Markdown("figures")
+		if marked := strings.Contains(text, "| 2.00 † |"); marked != want {
+			t.Errorf("run %d late: marked %v", late, marked)
+		}
+		const note = "† (1 of 1 cells): the link's emulator was late"
+		if strings.Contains(text, note) != want || strings.Contains(page.String(), strings.ReplaceAll(note, "'", "&#39;")) != want {
+			t.Errorf("run %d late: explained %v", late, !want)
+		}
 	}
 }
 

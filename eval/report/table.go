@@ -117,7 +117,7 @@ func (g *grid) times() table {
 func (g *grid) costs() table {
 	return g.table("MB down + up; CPU s of receiver + sender; peak MB of both; MB read from disk", func(s result.Summary) string {
 		return fmt.Sprintf("%s + %s; %s + %s; %s + %s; %s", wire(s.WireDown), wire(s.WireUp),
-			number(s.CPU), number(s.SenderCPU), megabytes(s.Memory), megabytes(s.SenderMemory), megabytes(s.DiskRead))
+			number(s.CPU), number(s.SenderCPU), memory(s.Memory), memory(s.SenderMemory), megabytes(s.DiskRead))
 	})
 }
 
@@ -237,6 +237,14 @@ func number(v float64) string {
 }
 
 func megabytes(v float64) string { return number(v / 1e6) }
+
+// memory shows a peak; what ran in no process of its own, or ended before anyone looked, has none.
+func memory(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return megabytes(v)
+}
 
 // wire shows link bytes, where a link was measured.
 func wire(v float64) string {

@@ -61,6 +61,11 @@ type Result struct {
 	Sender   Usage `json:"sender"`
 	// LateMax is how late the emulator delivered at worst, a measure of noise.
 	LateMax float64 `json:"late_max_s,omitempty"`
+	// DeviceDrops and DeliveryRefused are packets that the emulator's devices lost, and no setting of a link.
+	DeviceDrops     int64 `json:"device_drops,omitempty"`
+	DeliveryRefused int64 `json:"delivery_refused,omitempty"`
+	// Publishing is the seconds before the run that the publisher's work took. Not in Seconds, and 0 in old results.
+	Publishing float64 `json:"publishing_s,omitempty"`
 	// Load is the machine's load average when the run began.
 	Load float64 `json:"load"`
 	// Sources are content bytes by source, where the program tells them.
@@ -73,6 +78,10 @@ type Result struct {
 	// digits of hashes. Runs that differ in them are not of one cell. Empty in results that are older than they.
 	Program string `json:"program,omitempty"`
 	Setup   string `json:"setup,omitempty"`
+	// Versions are of the programs of others that ran: "zsync 0.6.2, zsyncmake 0.6.2". Empty where none did, and in
+	// results that are older than this field, as is FileSystem, the kind of the first receiver's, such as ext4.
+	Versions   string `json:"versions,omitempty"`
+	FileSystem string `json:"file_system,omitempty"`
 	Where
 }
 

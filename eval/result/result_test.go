@@ -200,3 +200,31 @@ func TestCommitIsTheProgramsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestFileSystem(t *testing.T) {
+	const table = `27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
+22 27 0:21 / /proc rw,relatime - proc proc rw
+40 27 0:30 / /work/a rw shared:1 master:2 - xfs /dev/a rw
+41 27 0:31 / /work/a rw - btrfs /dev/b rw
+42 27 0:32 / /work/a\040b rw - tmpfs tmpfs rw
+`
+	for path, want := range map[string]string{
+		"/": "ext4", "/work": "ext4", "/work/a": "btrfs", "/work/a/c/d": "btrfs", "/work/ab": "ext4", "/work/a b/c": "tmpfs", "/proc/1": "proc",
+	} {
+		if got := fileSystemOf(table, path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if FileSystem("/proc/self") != "proc" || FileSystem(t.TempDir()) == "" || FileSystem("/does/not/exist") != "" {
+		t.Errorf("/proc is on %q, this on %q", FileSystem("/proc/self"), FileSystem(t.TempDir()))
+	}
+}
+
+// TestOldLinesStayAlike: what runs tell besides their program and setup does not part them.
+func TestOldLinesStayAlike(t *testing.T) {
+	old, recent := run("a", 1, OK, 1), run("a", 2, OK, 3)
+	recent.Versions, recent.FileSystem = "a 1", "ext4"
+	if !old.Alike(recent) || Summarize([]Result{old, recent})[0].N != 2 {
+		t.Error("a run with versions is not alike one without")
+	}
+}

@@ -20,7 +20,10 @@ import (
 //	receiver-MiB A @ PART   the peak memory of a receiver's process
 //	sender-MiB A @ PART     that of a sender's
 //	wire-ratio A / B @ PART the ratio of two links' bytes, both directions
-//	figure:NAME A @ PART    another figure of the results, the largest
+//	figure:NAME A @ PART    another figure of the results
+//
+// Of several cells the median time counts, and of all else the largest figure or,
+// for a goal that wants at least so much, the least.
 //
 // A and B are peers, each with parts of a cell's name that must be there, such
 // as rsync,state=empty; the PART after the @ holds for both and may be "any".

@@ -34,7 +34,7 @@
 //	repeat     rounds; box is the time that one run may take
 //	share      how many cells of this scenario may run side by side: more than
 //	           one only where a slow link leaves the machine idle
-//	at         a change of the link, may be given several times: 5s both rate=5M
+//	at         a change of the link within the box, may be given several times: 5s both rate=5M
 //	claim      what the paper says, may be given several times (see Claim)
 //	goal       what dfetch is to reach, likewise
 //

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -92,7 +93,7 @@ func Networks() (map[string]netlab.Settings, error) {
 
 func parseNetworks(text string) (map[string]netlab.Settings, error) {
 	out := map[string]netlab.Settings{}
-	err := eachLine("networks", text, func(key, value string) error {
+	err := eachLine("networks", text, func(_ int, key, value string) error {
 		if _, twice := out[key]; twice {
 			return fmt.Errorf("network %s is there already", key)
 		}
@@ -117,20 +118,21 @@ func parseNetworks(text string) (map[string]netlab.Settings, error) {
 	return out, err
 }
 
-// Parse reads one scenario. Every key must be known, every value must make
-// sense, and every network must be one of networks. Errors name file and line.
+// Parse reads one scenario. Every key and every name must be known, every value
+// must make sense, and every network must be one of networks. Errors name the
+// file, and the line if they are about one.
 func Parse(name, text string, networks map[string]netlab.Settings) (*Scenario, error) {
 	s := &Scenario{Name: name, Topology: "p2p", Receivers: 1, Repeat: 3, Share: 1, Box: 10 * time.Minute}
-	seen := map[string]bool{}
-	err := eachLine(name, text, func(key, value string) error {
+	lines := keyLines{}
+	err := eachLine(name, text, func(line int, key, value string) error {
 		set, ok := keys[key]
 		if !ok {
-			return fmt.Errorf("unknown key %q", key)
+			return fmt.Errorf("unknown key %q: want one of %s", key, strings.Join(slices.Sorted(maps.Keys(keys)), ", "))
 		}
-		if seen[key] && !slices.Contains(repeatable, key) {
+		if len(lines[key]) > 0 && !slices.Contains(repeatable, key) {
 			return fmt.Errorf("%s is there twice", key)
 		}
-		seen[key] = true
+		lines[key] = append(lines[key], line)
 		if err := set(s, value); err != nil {
 			return fmt.Errorf("%s: %w", key, err)
 		}
@@ -139,14 +141,14 @@ func Parse(name, text string, networks map[string]netlab.Settings) (*Scenario, e
 	if err != nil {
 		return nil, err
 	}
-	if err := s.complete(networks); err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	if err := s.complete(lines, networks); err != nil {
+		return nil, lines.locate(name, err)
 	}
 	return s, nil
 }
 
 // eachLine calls f for each "key = value" of a file.
-func eachLine(name, text string, f func(key, value string) error) error {
+func eachLine(name, text string, f func(line int, key, value string) error) error {
 	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); line == "" {
@@ -157,7 +159,7 @@ func eachLine(name, text string, f func(key, value string) error) error {
 		if !ok || key == "" || value == "" {
 			return fmt.Errorf("%s:%d: want key = value", name, i+1)
 		}
-		if err := f(key, value); err != nil {
+		if err := f(i+1, key, value); err != nil {
 			return fmt.Errorf("%s:%d: %w", name, i+1, err)
 		}
 	}
@@ -169,7 +171,7 @@ var keys = map[string]func(*Scenario, string) error{
 	"title":      func(s *Scenario, v string) error { s.Title = v; return nil },
 	"suites":     func(s *Scenario, v string) error { return words(&s.Suites, v) },
 	"data":       func(s *Scenario, v string) error { s.Data = v; return nil },
-	"size":       func(s *Scenario, v string) error { return list(&s.Sizes, v, ParseSize) },
+	"size":       func(s *Scenario, v string) error { return list(&s.Sizes, v, someSize) },
 	"state":      func(s *Scenario, v string) error { return words(&s.States, v) },
 	"net":        func(s *Scenario, v string) error { return words(&s.Nets, v) },
 	"cache":      func(s *Scenario, v string) error { return words(&s.Caches, v, "warm", "cold") },
@@ -179,7 +181,7 @@ var keys = map[string]func(*Scenario, string) error{
 	"cpu-load":   func(s *Scenario, v string) error { return list(&s.CPULoads, v, ParseCPULoad) },
 	"cpu-nice":   func(s *Scenario, v string) error { return number(&s.CPUNice, v, 19) },
 	"bench": func(s *Scenario, v string) error {
-		return word(&s.Bench, v, "search", "index", "neighbour", "hash", "plan")
+		return word(&s.Bench, v, benchNames...)
 	},
 	"load-after": func(s *Scenario, v string) error { return duration(&s.LoadAfter, v) },
 	"topology":   func(s *Scenario, v string) error { return word(&s.Topology, v, "p2p", "star", "sites", "loopback") },
@@ -276,6 +278,15 @@ func percent(v string) (int, error) {
 	return n, nil
 }
 
+// someSize reads a size that is more than nothing.
+func someSize(v string) (Size, error) {
+	size, err := ParseSize(v)
+	if err == nil && size.Bytes == 0 {
+		err = fmt.Errorf("%q: want more than nothing, such as 50MB or 2000x20KB", v)
+	}
+	return size, err
+}
+
 // limit reads bytes a second, or none.
 func limit(v string) (Size, error) {
 	if v == "none" {
@@ -297,68 +308,10 @@ func duration(field *time.Duration, v string) error {
 	return nil
 }
 
-// complete checks what the keys mean together and gives the defaults.
-func (s *Scenario) complete(networks map[string]netlab.Settings) error {
-	switch {
-	case s.Title == "" || len(s.Suites) == 0 || s.Data == "":
-		return fmt.Errorf("title, suites and data must be given")
-	case len(s.States) == 0 || len(s.Peers) == 0:
-		return fmt.Errorf("state and peer must be given")
-	case (s.Bench == "") != (len(s.Nets) > 0):
-		return fmt.Errorf("net must be given, unless there is a bench, which has none")
-	case strings.Contains(s.Data, ":") == (len(s.Sizes) > 0):
-		return fmt.Errorf("a size must be given, unless the data is a pair of releases")
-	case (s.Topology == "p2p" || s.Topology == "loopback") && s.Receivers != 1:
-		return fmt.Errorf("%d receivers need topology star or sites", s.Receivers)
-	case (s.Topology == "star") != (s.Uplink != "") || (s.Topology == "sites") != (s.Local != ""):
-		return fmt.Errorf("a star needs an uplink, sites a local network, and no other topology has one")
-	case s.FreshDisk && (s.Bench != "" || len(s.DiskLimits) > 0 || len(s.DiskLoads) > 0 || strings.Contains(s.Data, ":")):
-		return fmt.Errorf("a fresh disk is for transfers of made data without load on a disk")
-	case len(s.Changes) > 0 && s.Topology != "p2p":
-		return fmt.Errorf("only a p2p link can change")
-	}
-	for _, net := range slices.Concat(s.Nets, nonEmpty(s.Uplink, s.Local)) {
-		if _, ok := networks[net]; !ok {
-			return fmt.Errorf("no network %q", net)
-		}
-	}
-	s.fillAxes()
-	return s.checkChanges(networks)
-}
-
-// fillAxes gives the axes that the file leaves out their one value.
-func (s *Scenario) fillAxes() {
-	fill(&s.Sizes, Size{})
-	fill(&s.Nets, "")
-	fill(&s.Caches, "warm")
-	fill(&s.DiskLoads, 0)
-	fill(&s.DiskLimits, Size{})
-	fill(&s.CPULoads, CPULoad{})
-}
-
-func fill[T any](axis *[]T, value T) {
-	if len(*axis) == 0 {
-		*axis = []T{value}
-	}
-}
-
-func (s *Scenario) checkChanges(networks map[string]netlab.Settings) error {
-	for _, net := range s.Nets {
-		if _, err := s.Script(networks[net]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Script is what the link does while a run lasts, from the receivers' start.
 func (s *Scenario) Script(base netlab.Settings) ([]netlab.Step, error) {
 	if len(s.Changes) == 0 {
 		return nil, nil
 	}
 	return netlab.ParseScript(base, "at "+strings.Join(s.Changes, "\nat "))
-}
-
-func nonEmpty(list ...string) []string {
-	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }

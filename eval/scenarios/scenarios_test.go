@@ -158,7 +158,7 @@ func TestScaled(t *testing.T) {
 	if got := (Size{}).Scaled(0.5); got != (Size{}) {
 		t.Errorf("no size becomes %v", got)
 	}
-	for want, s := range map[string]Size{"20x20000B": tree.Scaled(0.01), "500000B": file.Scaled(0.01)} {
+	for want, s := range map[string]Size{"20x20000B": tree.Scaled(0.01), "500000B": file.Scaled(0.01), "1B": file.Scaled(1e-9)} {
 		if s.String() != want {
 			t.Errorf("got %s, want %s", s, want)
 		}

@@ -21,8 +21,8 @@ func (s Size) String() string { return s.text }
 // Total is the size in bytes of all files together.
 func (s Size) Total() int64 { return max(s.Count, 1) * s.Bytes }
 
-// Scaled is the size with its count, or else its bytes, multiplied by factor. No
-// size, that of a pair of releases, stays none.
+// Scaled is the size with its count, or else its bytes, multiplied by factor, one at
+// least. No size, that of a pair of releases, stays none.
 func (s Size) Scaled(factor float64) Size {
 	switch {
 	case s == Size{}:
@@ -30,7 +30,7 @@ func (s Size) Scaled(factor float64) Size {
 		s.Count = max(1, int64(float64(s.Count)*factor))
 		s.text = fmt.Sprintf("%dx%dB", s.Count, s.Bytes)
 	default:
-		s.Bytes = int64(float64(s.Bytes) * factor)
+		s.Bytes = max(1, int64(float64(s.Bytes)*factor))
 		s.text = fmt.Sprintf("%dB", s.Bytes)
 	}
 	return s

@@ -123,6 +123,7 @@ func (b *Bench) identity(cell scenarios.Cell) (program, setup string) {
 // run is a run from an empty folder to the verdict.
 func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) (err error) {
 	if cell.Scenario.Bench != "" {
+		r.FileSystem = result.FileSystem(b.Work)
 		disk := diskbench.Bench{Store: b.Store, Work: b.Work, Dfetch: b.Dfetch, Lab: b.Lab}
 		return disk.Run(ctx, cell, r)
 	}
@@ -147,6 +148,7 @@ func (b *Bench) run(ctx context.Context, cell scenarios.Cell, r *result.Result) 
 	if err := p.Check(job); err != nil {
 		return err
 	}
+	r.Versions, r.FileSystem = peer.Versions(p), result.FileSystem(dir)
 	if err := prepare(ctx, cell, job); err != nil {
 		return err
 	}
@@ -204,8 +206,10 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	box := time.AfterFunc(publishBox, func() { cancel(errPublish) })
+	begun := time.Now()
 	session, err := p.Start(ctx, job)
 	box.Stop()
+	r.Publishing = time.Since(begun).Seconds()
 	if err != nil {
 		return err
 	}
@@ -217,6 +221,7 @@ func (b *Bench) measure(ctx context.Context, cell scenarios.Cell, p peer.Peer, j
 	after, countErr := net.sent()
 	r.WireDown, r.WireUp = after.minus(before, net)
 	r.LateMax = after.late.Seconds()
+	r.DeviceDrops, r.DeliveryRefused = after.dropped-before.dropped, after.refused-before.refused
 	r.Sender = session.Close()
 	if err = errors.Join(err, countErr); err != nil || r.Outcome != result.OK {
 		return err

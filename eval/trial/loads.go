@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dfetch/eval/load"
+	"dfetch/eval/proc"
 	"dfetch/eval/result"
 	"dfetch/eval/scenarios"
 )
@@ -103,9 +104,8 @@ func (l *loads) loadCPU(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "nice", "-n", strconv.Itoa(l.cell.Scenario.CPUNice), l.burner, "burn",
 		fmt.Sprintf("-workers=%d", cpu.Workers), fmt.Sprintf("-duty=%g", float64(cpu.Percent)/100),
 		fmt.Sprintf("-for=%v", l.cell.Scenario.Box))
-	out, err := cmd.CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("CPU load: %w: %s", err, out)
+	if _, err := proc.Run(cmd); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("CPU load: %w", err)
 	}
 	return nil
 }

@@ -50,10 +50,19 @@ func (n network) play(steps []netlab.Step) error {
 	return n.lab.Wires[0].Play(steps)
 }
 
-// traffic is what the sender's wire carried, and how late any wire delivered at worst.
+// traffic is what the sender's wire carried; how late any wire delivered at worst, and what all of them lost that no
+// setting says.
 type traffic struct {
-	down, up int64
-	late     time.Duration
+	down, up         int64
+	late             time.Duration
+	dropped, refused int64
+}
+
+// add takes in one wire's noise.
+func (t *traffic) add(w netlab.WireCounters) {
+	t.late = max(t.late, w.Up.LateMax, w.Down.LateMax)
+	t.dropped += w.Up.DeviceDrops + w.Down.DeviceDrops
+	t.refused += w.Up.DeliveryRefused + w.Down.DeliveryRefused
 }
 
 // minus is the traffic since an earlier count, or −1 where nothing counts.
@@ -73,7 +82,7 @@ func (n network) sent() (t traffic, err error) {
 	t.up = c.Down.InBytes - c.Down.QueueDropBytes
 	for _, w := range n.lab.Wires {
 		each, countErr := w.Counters()
-		t.late = max(t.late, each.Up.LateMax, each.Down.LateMax)
+		t.add(each)
 		err = errors.Join(err, countErr)
 	}
 	return t, err

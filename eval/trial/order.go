@@ -25,8 +25,9 @@ type Config struct {
 	File string
 	// Seed fixes the order.
 	Seed uint64
-	// Budget ends the session: no run begins that may outlast it. Zero means
-	// no end.
+	// Budget ends the session: no run begins that may outlast it, with the
+	// publisher's work before it as far as that can be told from earlier runs. One
+	// that does outlast it is stopped and is no result. Zero means no end.
 	Budget time.Duration
 	// Rounds limits every scenario's rounds. Zero leaves them.
 	Rounds int
@@ -54,7 +55,12 @@ func Run(ctx context.Context, cfg Config, list []*scenarios.Scenario) (left int,
 		return 0, err
 	}
 	cfg.Note(fmt.Sprintf("%d runs to do", len(tasks)))
-	s := &sessions{cfg: cfg, sem: semaphore.NewWeighted(machine), begun: time.Now(), total: len(tasks)}
+	s, err := newSessions(cfg, len(tasks))
+	if err != nil {
+		return 0, err
+	}
+	run, stop := s.budgeted(ctx)
+	defer stop()
 	for _, t := range tasks {
 		if s.broken() != nil || ctx.Err() != nil {
 			break
@@ -62,18 +68,47 @@ func Run(ctx context.Context, cfg Config, list []*scenarios.Scenario) (left int,
 		if err := s.sem.Acquire(ctx, t.weight()); err != nil {
 			break
 		}
-		if !cfg.fits(t, time.Since(s.begun)) {
+		if !cfg.fits(t, time.Since(s.begun)+s.publishing(t)) {
 			s.sem.Release(t.weight())
 			left++
 			continue
 		}
-		s.group.Go(func() { s.one(ctx, t) })
+		s.group.Go(func() { s.one(run, t) })
 	}
 	s.group.Wait()
+	left += s.cut
 	if ctx.Err() != nil {
 		return left, context.Cause(ctx)
 	}
 	return left, errors.Join(s.broken(), s.verdict())
+}
+
+// errBudget stops a run that outlasts the budget.
+var errBudget = errors.New("the budget has ended")
+
+func newSessions(cfg Config, total int) (*sessions, error) {
+	earlier, err := result.Read(cfg.File)
+	if err != nil {
+		return nil, err
+	}
+	return &sessions{
+		cfg: cfg, sem: semaphore.NewWeighted(machine), begun: time.Now(), total: total, published: newPublishing(earlier),
+	}, nil
+}
+
+// budgeted is ctx that ends with the budget.
+func (s *sessions) budgeted(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.cfg.Budget == 0 {
+		return ctx, func() {}
+	}
+	return context.WithDeadlineCause(ctx, s.begun.Add(s.cfg.Budget), errBudget)
+}
+
+// publishing estimates how long a task's publisher takes.
+func (s *sessions) publishing(t task) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.published.of(t.cell)
 }
 
 // verdict is an error if a dfetch failed or was wrong, or if nothing else was seen than failures.
@@ -99,7 +134,9 @@ type sessions struct {
 	begun time.Time
 
 	mu          sync.Mutex
+	published   *publishing
 	total, done int
+	cut         int // runs that the budget stopped
 	failed, bad int // of the runs; and those of dfetch that failed or were wrong
 	err         error
 }
@@ -108,11 +145,16 @@ type sessions struct {
 func (s *sessions) one(ctx context.Context, t task) {
 	defer s.sem.Release(t.weight())
 	r := s.cfg.Bench.Run(ctx, t.cell, t.round)
-	if ctx.Err() != nil {
-		return // an interrupted run is no result
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ctx.Err() != nil { // an interrupted run is no result
+		if errors.Is(context.Cause(ctx), errBudget) {
+			s.cut++
+			s.cfg.Note("stopped, since the budget has ended: " + r.Cell)
+		}
+		return
+	}
+	s.published.add(r)
 	s.done++
 	if r.Outcome == result.Failed || r.Outcome == result.Wrong {
 		s.failed++

@@ -106,7 +106,8 @@ func bench(t *testing.T) *Bench {
 // Cells run over the loopback, gaps are named and tried again, and what is done
 // is not run again.
 func TestRunResumes(t *testing.T) {
-	list := []*scenarios.Scenario{scenario(t, "a", "rsync dfetch unknown", 2, "topology = loopback\nbox = 30s")}
+	list := []*scenarios.Scenario{scenario(t, "a", "rsync dfetch", 2, "topology = loopback\nbox = 30s")}
+	list[0].Peers = append(list[0].Peers, "unknown") // which no file can name
 	file := filepath.Join(t.TempDir(), "r.jsonl")
 	var notes []string
 	cfg := Config{Bench: bench(t), File: file, Note: func(line string) { notes = append(notes, line) }}
@@ -124,7 +125,7 @@ func TestRunResumes(t *testing.T) {
 			t.Errorf("%s: %s %s", r.Cell, r.Outcome, r.Reason)
 		case r.Peer == "rsync" && r.Outcome == result.Gap:
 			t.Skip(r.Reason)
-		case r.Peer == "rsync" && (r.Outcome != result.OK || r.Seconds <= 0 || r.Bytes != 10000 || r.WireDown != -1):
+		case r.Peer == "rsync" && (r.Outcome != result.OK || r.Seconds <= 0 || r.Bytes != 10000 || r.WireDown != -1 || !strings.HasPrefix(r.Versions, "rsync ") || r.FileSystem == ""):
 			t.Errorf("%+v", r)
 		}
 	}

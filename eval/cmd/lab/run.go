@@ -22,6 +22,7 @@ import (
 	"dfetch/eval/freshdisk"
 	"dfetch/eval/netlab"
 	"dfetch/eval/peer"
+	"dfetch/eval/proc"
 	"dfetch/eval/report"
 	"dfetch/eval/result"
 	"dfetch/eval/scenarios"
@@ -180,7 +181,7 @@ func (f *runFlags) bench() (*trial.Bench, error) {
 	return b, err
 }
 
-// claim keeps other labs out of the folder of runs until unlock is called, and removes what killed runs left there.
+// claim keeps other labs out of the folder of runs until unlock is called, and ends and removes what killed runs left.
 func claim(folder string) (unlock func(), err error) {
 	lock, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
@@ -190,7 +191,8 @@ func claim(folder string) (unlock func(), err error) {
 		lock.Close()
 		return nil, fmt.Errorf("another lab uses %s: %w", folder, err)
 	}
-	err = freshdisk.Sweep(folder)
+	_, err = proc.Sweep()
+	err = errors.Join(err, freshdisk.Sweep(folder))
 	for _, made := range []string{"run-*", "disk-*"} {
 		left, globErr := filepath.Glob(filepath.Join(folder, made))
 		err = errors.Join(err, globErr)
