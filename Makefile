@@ -116,10 +116,11 @@ eval-report: lab ## make docs/performance.md out of the results in eval/results
 	bin/lab report -md docs/performance.md -html eval/out/performance.html eval/results/*.jsonl
 
 WORLDS ?= 1000
+SEED ?= 0
 
 .PHONY: worlds
-worlds: ## hold the core against the best single way in simulated worlds (WORLDS=1000)
-	$(GO) test ./fetch -count=1 -timeout 0 -v -run '^TestRegretInSimulatedWorlds$$' -args -worlds $(WORLDS)
+worlds: ## hold the core against the best single way in simulated worlds (WORLDS=1000 SEED=0)
+	$(GO) test ./fetch -count=1 -timeout 0 -v -run '^TestRegretInSimulatedWorlds$$' -args -worlds $(WORLDS) -first-world $(SEED)
 
 .PHONY: install
 install: build ## install program, manual pages and completions below PREFIX (DESTDIR is put before it)

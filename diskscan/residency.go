@@ -17,6 +17,14 @@ func cold(fd int, off, end int64) []span {
 	if end <= off {
 		return nil
 	}
+	if spans, ok := coldAlike(fd, off, end, page); ok {
+		return spans
+	}
+	return coldMapped(fd, off, end, page)
+}
+
+// coldMapped is cold page by page.
+func coldMapped(fd int, off, end, page int64) []span {
 	mem, err := unix.Mmap(fd, off, int(end-off), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil
@@ -27,6 +35,23 @@ func cold(fd int, off, end int64) []span {
 		return nil
 	}
 	return coldSpans(here, off, page)
+}
+
+// coldAlike is cold for a range whose pages are all in the page cache, or none: then the kernel need only count them, and
+// nothing has to be mapped. off is that of a page.
+func coldAlike(fd int, off, end, page int64) (spans []span, ok bool) {
+	var st unix.Cachestat_t
+	r := unix.CachestatRange{Off: uint64(off), Len: uint64(end - off)}
+	if unix.Cachestat(uint(fd), &r, &st, 0) != nil {
+		return nil, false // an older kernel, or not our file
+	}
+	switch pages := (end - off + page - 1) / page; st.Cache {
+	case 0:
+		return []span{{off, off + pages*page}}, true
+	case uint64(pages):
+		return nil, true
+	}
+	return nil, false
 }
 
 // coldSpans turns what mincore says into ranges.

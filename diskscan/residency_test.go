@@ -1,8 +1,10 @@
 package diskscan
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -80,4 +82,39 @@ func TestHashLeavesTheCacheAsItWas(t *testing.T) {
 		t.Errorf("%d bytes seen cold, want %d", seen, before)
 	}
 	t.Logf("cold: %d before, %d seen, %d after", before, seen, after)
+}
+
+// TestColdAlike: counting the pages says what looking at each says, and does not answer where that would differ.
+func TestColdAlike(t *testing.T) {
+	path := filepath.Join(coolDir(t), "f")
+	const size, page = 1<<20 + 100, int64(4096)
+	write(t, path, noise("x", size))
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	fd := int(f.Fd())
+	if int64(os.Getpagesize()) != page {
+		t.Skip("needs pages of 4 KiB")
+	}
+	for _, warm := range []int64{size, 0, 64 << 10} {
+		err := errors.Join(unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED), unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM))
+		if _, rerr := f.ReadAt(make([]byte, warm), 0); err != nil || rerr != nil {
+			t.Fatal(err, rerr)
+		}
+		for _, r := range []span{{0, size}, {0, 8192}, {128 << 10, size}, {0, 32<<10 + 1}} {
+			want := coldMapped(fd, r.off, r.end, page)
+			got, ok := coldAlike(fd, r.off, r.end, page)
+			if alike := total(want) == 0 || total(want) >= r.end-r.off; ok && !slices.Equal(got, want) || ok && !alike {
+				t.Errorf("%d bytes warm, range %v: %v (%v), page by page %v", warm, r, got, ok, want)
+			}
+			if now := cold(fd, r.off, r.end); !slices.Equal(now, want) {
+				t.Errorf("%d bytes warm, range %v: cold %v, page by page %v", warm, r, now, want)
+			}
+		}
+	}
 }

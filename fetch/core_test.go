@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -25,15 +26,23 @@ func sum(lens []uint32) (n int64) {
 // checkAll fails unless each chunk came, or was given up, exactly once and nothing is left open.
 func (w *world) checkAll(t *testing.T) {
 	t.Helper()
+	if err := w.unsettled(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unsettled says what is neither there nor given up.
+func (w *world) unsettled() error {
 	if !w.core.Done() {
-		t.Fatalf("not done: %d chunks wait", w.core.Waiting())
+		return fmt.Errorf("not done: %d chunks wait", w.core.Waiting())
 	}
 	for ord := range w.lens {
 		_, lost := w.lost[uint64(ord)]
 		if got := w.got[uint64(ord)] > 0; got == lost {
-			t.Fatalf("chunk %d: arrived %v, given up %v", ord, got, lost)
+			return fmt.Errorf("chunk %d: arrived %v, given up %v", ord, got, lost)
 		}
 	}
+	return nil
 }
 
 func TestOneSourceIsAskedOnceInOrder(t *testing.T) {
