@@ -85,8 +85,8 @@ func (s *Scenario) checkTopology() error {
 		return fmt.Errorf("%d receivers need topology star or sites", s.Receivers)
 	case (s.Topology == "star") != (s.Uplink != "") || (s.Topology == "sites") != (s.Local != ""):
 		return errors.New("a star needs an uplink, sites a local network, and no other topology has one")
-	case s.FreshDisk && (s.Bench != "" || len(s.DiskLimits) > 0 || len(s.DiskLoads) > 0 || strings.Contains(s.Data, ":")):
-		return errors.New("a fresh disk is for transfers of made data without load on a disk")
+	case s.FreshDisk && (s.Bench != "" || len(s.DiskLimits) > 0 || len(s.DiskLoads) > 0):
+		return errors.New("a fresh disk is for transfers without load on a disk")
 	case len(s.Changes) > 0 && s.Topology != "p2p":
 		return errors.New("only a p2p link can change")
 	}

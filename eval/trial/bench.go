@@ -62,10 +62,11 @@ func (b *Bench) folder(cell scenarios.Cell, set dataset.Set) (dir string, clear 
 	return disk.Dir(), disk.Close, nil
 }
 
-// fileRoom is what a small file takes beside its content, freshCopies how often a peer may have the data on its disk.
+// fileRoom is what a small file takes beside its content, freshCopies how often a peer may have the data on its disk: old, new, and what is
+// being written.
 const (
 	fileRoom    = 4096
-	freshCopies = 2
+	freshCopies = 3
 )
 
 // clear removes a run's folder, or keeps it until later.
