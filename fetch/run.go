@@ -413,13 +413,7 @@ func (t *transfer) write(c claimed, data []byte) {
 }
 
 // keep says whether a place's file is right as it is.
-func (t *transfer) keep(c claimed, seen tree.Seen) bool {
-	kept, err := c.file.file.Keep(seen)
-	if err != nil {
-		t.loop.fail(err)
-	}
-	return kept
-}
+func (t *transfer) keep(c claimed, seen tree.Seen) bool { return c.file.file.Keep(seen) }
 
 // giveUp notes that bytes of a file will not come.
 func (t *transfer) giveUp(c claimed, why Why) {

@@ -109,6 +109,13 @@ func (d *touchedDirs) add(n *dirNode) {
 	}
 }
 
+// addAll has everything synced.
+func (d *touchedDirs) addAll() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.many, d.some = true, nil
+}
+
 // syncTouched makes durable what was renamed.
 func (t *Tree) syncTouched() error {
 	t.touched.mu.Lock()

@@ -19,24 +19,34 @@ type Seen struct {
 
 // Keep is Right for a file that the caller has read whole and found to have the content that is wanted, if just that
 // stands at the name of f: no other name has it, and its modification time is still the same. Then its metadata is made
-// right where it is, and nothing is written. If the answer is false, the caller brings the bytes.
-func (f *File) Keep(seen Seen) (bool, error) {
+// right where it is, and nothing is written. If the answer is false, the caller brings the bytes: also if the metadata
+// can't be set there, which is so where the file belongs to somebody else and its directory does not.
+func (f *File) Keep(seen Seen) bool {
 	if f.dir.fresh || f.name != seen.Name || f.t.enter() != nil {
-		return false, nil
+		return false
 	}
 	defer f.t.exit()
 	dfd, err := f.t.acquireDir(f.dir)
 	if err != nil {
-		return false, nil // writing finds it as well, and says so
+		return false // writing finds it as well, and says so
 	}
 	defer f.t.releaseDir(f.dir)
 	var st unix.Stat_t
-	if statAt(dfd, f.name, &st) != nil || inodeOf(&st) != seen.File || mtimeOf(&st) != seen.MTime || !f.t.mayKeep(f, &st) || !f.end() {
-		return false, nil
+	if statAt(dfd, f.name, &st) != nil || inodeOf(&st) != seen.File || mtimeOf(&st) != seen.MTime || !f.t.mayKeep(f, &st) {
+		return false
 	}
+	if f.over() || f.t.fixMeta(dfd, f.name, &st, f.meta) != nil || !f.end() {
+		return false
+	}
+	f.keep()
+	return true
+}
+
+// keep notes that the live file is what it should be. Its bytes, whoever wrote them, are made durable at the end.
+func (f *File) keep() {
 	f.unstage()
 	f.t.count.rightFiles.Add(1)
-	return true, f.t.entryFailed("set metadata of", f.Path(), f.t.fixMeta(dfd, f.name, &st, f.meta))
+	f.t.touched.addAll()
 }
 
 // mayKeep tells whether a live file whose content is right may be given the metadata of f.
@@ -45,8 +55,8 @@ func (t *Tree) mayKeep(f *File, st *unix.Stat_t) bool {
 		t.cfg.Now().Sub(time.Unix(0, mtimeOf(st))) > keepAge
 }
 
-// keepsInline tells whether the live file has the content that lies in the recipe, and may be kept.
-func (t *Tree) keepsInline(f *File, content []byte) bool {
+// keepInline keeps a live file that has the content that lies in the recipe, as Keep does.
+func (t *Tree) keepInline(f *File, content []byte) bool {
 	if f.live == nil || f.dir.fresh || !t.mayKeep(f, f.live) {
 		return false
 	}
@@ -55,5 +65,10 @@ func (t *Tree) keepsInline(f *File, content []byte) bool {
 		return false
 	}
 	defer t.releaseDir(f.dir)
-	return holdsContent(dfd, f.name, content)
+	if !holdsContent(dfd, f.name, content) || t.fixMeta(dfd, f.name, f.live, f.meta) != nil {
+		return false
+	}
+	f.keep()
+	t.count.rightBytes.Add(uint64(f.size))
+	return true
 }

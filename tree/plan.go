@@ -192,9 +192,8 @@ func (t *Tree) planFile(dir *dirNode, name string, it recipe.Item) (*File, error
 
 // planInline makes a file whose content the recipe itself holds.
 func (t *Tree) planInline(f *File, content []byte) error {
-	if t.keepsInline(f, content) {
-		f.unstage()
-		return t.keepLive(f)
+	if t.keepInline(f, content) {
+		return nil
 	}
 	if err := t.sync.admit(); err != nil {
 		return err
