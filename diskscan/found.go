@@ -9,6 +9,10 @@ type Found struct {
 	Data   []byte  // their bytes, one after the other, in the order of Chunks
 	// Indexed: the index named the chunks; else they were found by hashing the file.
 	Indexed bool
+	// Version is what was read, by hashing from the file's start on in the operation that found this; else nil.
+	Version *Version
+	// Kept is for the sink to say that it has given the file other metadata: it has not changed by that.
+	Kept bool
 
 	buf  []byte
 	pool *buffers
@@ -59,6 +63,9 @@ type batch struct {
 	sink  Sink
 	next  *Found
 	found tally
+
+	version *Version
+	kept    bool
 }
 
 // add copies a chunk into the batch. Data may be reused afterwards.
@@ -73,7 +80,7 @@ func (b *batch) add(c Chunk, data []byte) error {
 		if err != nil {
 			return err
 		}
-		b.next = &Found{File: b.file, Data: buf, buf: buf, pool: &b.d.buffers}
+		b.next = &Found{File: b.file, Version: b.version, Data: buf, buf: buf, pool: &b.d.buffers}
 	}
 	b.next.Chunks = append(b.next.Chunks, c)
 	b.next.Data = append(b.next.Data, data...)
@@ -87,5 +94,8 @@ func (b *batch) flush() error {
 		return nil
 	}
 	b.next = nil
-	return b.d.handOver(b.o, b.sink, f, &b.found)
+	return b.d.handOver(b.o, func(f *Found) {
+		b.sink(f)
+		b.kept = b.kept || f.Kept
+	}, f, &b.found)
 }

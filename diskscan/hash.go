@@ -132,6 +132,9 @@ func (s *slice) begin(st *unix.Stat_t) {
 	}
 	s.res.Changed = !s.at.stamp.sameContent(now)
 	s.batch = batch{d: s.d, o: s.o, file: s.file, sink: s.sink}
+	if s.at.Offset == 0 {
+		s.batch.version = versionOf(st, time.Now())
+	}
 }
 
 // length is how much the slice reads at most.
@@ -263,6 +266,9 @@ func (s *slice) finish(err error) {
 	var st unix.Stat_t
 	failed := unix.Fstat(s.fd, &st)
 	now := stampOf(s.at.stamp.fs, &st)
+	if s.batch.kept {
+		s.at.stamp.mtime, s.at.stamp.ctime = now.mtime, now.ctime
+	}
 	if failed != nil || st.Nlink == 0 || !now.sameContent(s.at.stamp) {
 		s.res.Changed = true
 	}

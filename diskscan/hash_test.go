@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -300,5 +301,45 @@ func BenchmarkHash(b *testing.B) {
 		}
 		<-done
 		<-done
+	}
+}
+
+// TestKeptFileIsRemembered: a file whose metadata the sink has made right has not changed, and is the one that was
+// opened, whatever was listed.
+func TestKeptFileIsRemembered(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "a")
+		write(t, path, noise("x", 100_000))
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		listed := fileAt("a")
+		listed.Ino = st.Ino + 1 // another file had the name then
+		d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 1000})
+		var ids []recipe.ID
+		r, err := d.Hash(context.Background(), listed, HashState{}, func(recipe.ID) bool { return true }, func(f *Found) {
+			if v := f.Version; v == nil || v.Ino != st.Ino || v.Dev != st.Dev || v.Size != 100_000 || v.CTime != ctimeOf(&st) || v.MTime != mtimeOf(&st) {
+				t.Errorf("version %+v, want that of inode %d", v, st.Ino)
+			}
+			for _, c := range f.Chunks {
+				ids = append(ids, c.ID)
+			}
+			f.Release()
+			f.Kept = kept
+			if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || len(ids) == 0 {
+			t.Fatal(len(ids), err)
+		}
+		if r.Changed == kept || d.Remembers(ids[0]) != kept {
+			t.Errorf("kept %v: changed %v, remembered %v", kept, r.Changed, d.Remembers(ids[0]))
+		}
 	}
 }

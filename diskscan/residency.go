@@ -45,13 +45,27 @@ func coldAlike(fd int, off, end, page int64) (spans []span, ok bool) {
 	if unix.Cachestat(uint(fd), &r, &st, 0) != nil {
 		return nil, false // an older kernel, or not our file
 	}
-	switch pages := (end - off + page - 1) / page; st.Cache {
-	case 0:
-		return []span{{off, off + pages*page}}, true
-	case uint64(pages):
+	switch pages := (end - off + page - 1) / page; {
+	case st.Cache == uint64(pages):
 		return nil, true
+	case st.Cache == 0 && countsPages(fd):
+		return []span{{off, off + pages*page}}, true
 	}
 	return nil, false
+}
+
+// countsPages says whether the pages of a file are those of the file that is open. A file system that lies on others, such as
+// overlayfs, has them elsewhere, and the kernel counts none.
+func countsPages(fd int) bool {
+	var fs unix.Statfs_t
+	if unix.Fstatfs(fd, &fs) != nil {
+		return false
+	}
+	switch uint32(fs.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		return true
+	}
+	return false
 }
 
 // coldSpans turns what mincore says into ranges.

@@ -2,6 +2,8 @@ package diskscan
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -116,5 +118,37 @@ func TestColdAlike(t *testing.T) {
 				t.Errorf("%d bytes warm, range %v: cold %v, page by page %v", warm, r, now, want)
 			}
 		}
+	}
+}
+
+// TestOverlayIsNotCold: the pages of a file on overlayfs are those of a file below, of which the kernel counts none.
+func TestOverlayIsNotCold(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root and overlayfs")
+	}
+	base := coolDir(t)
+	var dirs []any
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		dirs = append(dirs, filepath.Join(base, name))
+		if err := os.Mkdir(filepath.Join(base, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(base, "lower", "f"), noise("x", 1<<20))
+	merged := filepath.Join(base, "merged")
+	if err := unix.Mount("overlay", merged, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", dirs[:3]...)); err != nil {
+		t.Skip("needs root and overlayfs")
+	}
+	defer unix.Unmount(merged, unix.MNT_DETACH)
+	f, err := os.Open(filepath.Join(merged, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(io.Discard, f); err != nil {
+		t.Fatal(err)
+	}
+	if spans := cold(int(f.Fd()), 0, 1<<20); len(spans) > 0 {
+		t.Errorf("%v is said to be cold, and all was read just now", spans)
 	}
 }

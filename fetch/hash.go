@@ -152,13 +152,26 @@ func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 // keeps says whether the bytes are all of the file at the chunks' first place, and it was the file itself in which
 // they were found: then nothing is to be written.
 func (s *searcher) keeps(f *diskscan.Found, c claimed, data []byte) bool {
-	size := int64(len(data))
-	if s.loop.keep == nil || c.off != 0 || size != f.File.Size || size != c.file.file.Size() {
+	v := f.Version
+	if s.loop.keep == nil || v == nil || c.off != 0 || int64(len(data)) != v.Size || v.Size != c.file.file.Size() || !isWhole(f) {
 		return false
 	}
-	return s.loop.keep(c, tree.Seen{
-		File: tree.Inode{Dev: s.scope.Device(f.File.Dir), Ino: f.File.Ino}, Name: f.File.Name, MTime: f.File.MTime,
+	f.Kept = s.loop.keep(c, tree.Seen{
+		File: tree.Inode{Dev: v.Dev, Ino: v.Ino}, Name: f.File.Name, MTime: v.MTime, CTime: v.CTime, At: v.At,
 	})
+	return f.Kept
+}
+
+// isWhole says whether chunks follow on one another from a file's start to its end.
+func isWhole(f *diskscan.Found) bool {
+	end := int64(0)
+	for _, ch := range f.Chunks {
+		if ch.Offset != end {
+			return false
+		}
+		end += int64(ch.Len)
+	}
+	return end == f.Version.Size
 }
 
 // bring writes claimed chunks of what was found.

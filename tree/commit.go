@@ -88,11 +88,12 @@ func (t *Tree) syncDir(dir *dirNode) error {
 // system.
 const maxSyncs = 64
 
-// touchedDirs are directories whose names changed and that are to be synced.
+// touchedDirs are directories whose names changed and that are to be synced, and files that were kept.
 type touchedDirs struct {
-	mu   sync.Mutex
-	some map[string]*dirNode
-	many bool
+	mu    sync.Mutex
+	some  map[string]*dirNode
+	files []*File
+	many  bool
 }
 
 func (d *touchedDirs) add(n *dirNode) {
@@ -104,8 +105,23 @@ func (d *touchedDirs) add(n *dirNode) {
 	if d.some == nil {
 		d.some = make(map[string]*dirNode)
 	}
-	if d.some[n.path] = n; len(d.some) > maxSyncs {
-		d.many, d.some = true, nil
+	d.some[n.path] = n
+	d.bound()
+}
+
+func (d *touchedDirs) addFile(f *File) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.many {
+		d.files = append(d.files, f)
+		d.bound()
+	}
+}
+
+// bound has everything synced if there is much; d.mu is held.
+func (d *touchedDirs) bound() {
+	if len(d.some)+len(d.files) > maxSyncs {
+		d.many, d.some, d.files = true, nil, nil
 	}
 }
 
@@ -113,17 +129,26 @@ func (d *touchedDirs) add(n *dirNode) {
 func (d *touchedDirs) addAll() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.many, d.some = true, nil
+	d.many, d.some, d.files = true, nil, nil
 }
 
-// syncTouched makes durable what was renamed.
+// take empties it.
+func (d *touchedDirs) take() (some map[string]*dirNode, files []*File, many bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	some, files, many = d.some, d.files, d.many
+	d.some, d.files, d.many = nil, nil, false
+	return some, files, many
+}
+
+// syncTouched makes durable what was renamed or kept.
 func (t *Tree) syncTouched() error {
-	t.touched.mu.Lock()
-	some, many := t.touched.some, t.touched.many
-	t.touched.some, t.touched.many = nil, false
-	t.touched.mu.Unlock()
+	some, files, many := t.touched.take()
 	if t.cfg.Fsync == FsyncNone {
 		return nil
+	}
+	for _, f := range files {
+		many = many || t.syncKept(f) != nil
 	}
 	if many {
 		return t.syncStages()
@@ -134,4 +159,13 @@ func (t *Tree) syncTouched() error {
 		}
 	}
 	return nil
+}
+
+func (t *Tree) syncKept(f *File) error {
+	dfd, err := t.acquireDir(f.dir)
+	if err != nil {
+		return err
+	}
+	defer t.releaseDir(f.dir)
+	return syncAt(dfd, f.name)
 }

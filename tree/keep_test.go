@@ -32,7 +32,7 @@ func seenAt(t *testing.T, path string) Seen {
 	if err := unix.Lstat(path, &st); err != nil {
 		t.Fatal(err)
 	}
-	return Seen{File: inodeOf(&st), Name: filepath.Base(path), MTime: mtimeOf(&st)}
+	return Seen{File: inodeOf(&st), Name: filepath.Base(path), MTime: mtimeOf(&st), CTime: ctimeOf(&st), At: time.Now().Add(time.Hour)}
 }
 
 // keepOne plans a world of one file and has it kept as somebody has seen it, or else writes it.
@@ -83,6 +83,16 @@ func TestKeep(t *testing.T) {
 				t.Fatal(err)
 			}
 			*seen = seenAt(t, filepath.Join(dest, "a"))
+			seen.At = time.Now()
+		}, false},
+		"changed since, and its time put back": {func(t *testing.T, dest string, seen *Seen) {
+			path := filepath.Join(dest, "a")
+			if err := os.WriteFile(path, []byte(strings.ToUpper(data)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(path, time.Time{}, time.Unix(0, seen.MTime)); err != nil {
+				t.Fatal(err)
+			}
 		}, false},
 		"two names": {func(t *testing.T, dest string, _ *Seen) {
 			if err := os.Link(filepath.Join(dest, "a"), filepath.Join(dest, "b")); err != nil {
@@ -142,7 +152,9 @@ func TestKeepInline(t *testing.T) {
 			path := filepath.Join(dest, "a")
 			seen := oldFile(t, path, c.content)
 			w := world{c.item}
-			r := w.mustGet(t, w.config(dest))
+			cfg := w.config(dest)
+			cfg.Now = func() time.Time { return time.Now().Add(time.Hour) }
+			r := w.mustGet(t, cfg)
 			if kept := seenAt(t, path).File == seen.File; kept != c.want || (r.RightFiles == 1) != c.want {
 				t.Errorf("kept %v, %d right, want %v", kept, r.RightFiles, c.want)
 			}

@@ -78,6 +78,8 @@ func timesOf(mtime int64) [2]unix.Timespec {
 
 func mtimeOf(st *unix.Stat_t) int64 { return st.Mtim.Nano() }
 
+func ctimeOf(st *unix.Stat_t) int64 { return st.Ctim.Nano() }
+
 // setTimes sets the modification time of an open file.
 func setTimes(fd int, mtime int64) error {
 	ts := timesOf(mtime)

@@ -21,7 +21,7 @@ func (s *session) fill(ctx context.Context) error {
 		files:  newFiles(s.tree.dir),
 	}
 	if s.stream {
-		f.stream.slots = s.srv.streams
+		f.stream.places = &s.srv.streams
 	}
 	defer f.files.close()
 	defer f.stream.close()

@@ -2,6 +2,7 @@ package sender
 
 import (
 	"testing"
+	"time"
 
 	"dfetch/sources"
 	"dfetch/sources/wire"
@@ -14,14 +15,14 @@ func run(raw []byte) *sources.Buffer {
 	return buf
 }
 
-// TestPackerBacksOff: noise is tried seldom, but always where the line is so slow that a try costs nothing.
+// TestPackerBacksOff: noise is tried seldom, and a little more often on a slow line.
 func TestPackerBacksOff(t *testing.T) {
-	for rate, want := range map[uint64][2]int{0: {1, 30}, 10 * lineRate: {1, 30}, lineRate / 2: {1000, 1000}} {
+	for rate, want := range map[uint64][2]int{0: {1, 30}, 10 * defaultBelow: {1, 30}, betterBelow / 2: {150, 250}} {
 		var p packer
 		raw := noise(1, 64<<10)
 		tries := 0
 		for range 1000 {
-			if p.skip == 0 || slowLine(rate) {
+			if p.skip == 0 {
 				tries++
 			}
 			buf, enc := p.pack(&packStream{}, run(raw), rate)
@@ -36,29 +37,29 @@ func TestPackerBacksOff(t *testing.T) {
 	}
 }
 
-// TestPackerFallsBack: without a stream each run is packed alone, and so it is where the server has no slot left.
+// TestPackerFallsBack: without a stream each run is packed alone, and so it is where the server has no place left.
 func TestPackerFallsBack(t *testing.T) {
-	full := make(chan struct{}, 1)
-	full <- struct{}{}
+	var full streams
+	for range maxStreams {
+		full.take(&packStream{}, time.Now())
+	}
 	for name, c := range map[string]struct {
-		slots chan struct{}
-		want  uint8
+		places *streams
+		want   uint8
 	}{
 		"old client": {nil, wire.EncZstd},
-		"no slot":    {full, wire.EncZstd},
-		"slot":       {make(chan struct{}, 1), wire.EncStream},
+		"no place":   {&full, wire.EncZstd},
+		"a place":    {&streams{}, wire.EncStream},
 	} {
 		var p packer
-		stream := packStream{slots: c.slots}
+		stream := packStream{places: c.places}
 		buf, enc := p.pack(&stream, run(make([]byte, 10_000)), 0)
 		if enc != c.want || len(buf.Data) > headRoom+500 {
 			t.Errorf("%s: encoding %d of %d bytes, want encoding %d", name, enc, len(buf.Data)-headRoom, c.want)
 		}
 		buf.Release()
-		held := len(c.slots)
-		stream.close()
-		if c.want == wire.EncStream && (held != 1 || len(c.slots) != 0) {
-			t.Errorf("%s: %d slots held, %d after the end", name, held, len(c.slots))
+		if stream.close(); c.places != nil && c.places.used[&stream] != (time.Time{}) {
+			t.Errorf("%s: the place is held after the end", name)
 		}
 	}
 }

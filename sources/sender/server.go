@@ -87,7 +87,7 @@ type Server struct {
 	fine   *recipe.Recent[recipe.FineList] // by chunk; all clients share them
 	fining chan struct{}                   // held while a fine list is made
 
-	streams chan struct{} // held by sessions that compress one run with what they sent before it
+	streams streams // of the sessions that compress a run with what they sent before it
 
 	mu    sync.Mutex
 	trees map[recipe.ID]*served
@@ -109,8 +109,6 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 
 		fine:   recipe.NewRecent[recipe.FineList](fineCache),
 		fining: make(chan struct{}, fineClients),
-
-		streams: make(chan struct{}, maxStreams),
 	}, nil
 }
 

@@ -185,7 +185,7 @@ func clip(text string) string {
 const (
 	EncRaw    uint8 = 0
 	EncZstd   uint8 = 1 // a zstd frame of its own
-	EncStream uint8 = 2 // the next piece of the connection's only zstd frame; DATA and PARTS
+	EncStream uint8 = 2 // the next piece of the connection's stream of zstd frames; DATA and PARTS
 )
 
 // Data is the header of a DATA frame: N chunks from First on. Their lengths follow, four bytes each,
