@@ -153,7 +153,7 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 	}
 	defer survey.Close()
 	inner, cancel := context.WithTimeoutCause(ctx, most, errRehearsed)
-	t.loop.write, t.loop.lost = func(claimed, []byte) {}, func(claimed, Why) {}
+	t.loop.write, t.loop.keep, t.loop.lost = func(claimed, []byte) {}, nil, func(claimed, Why) {}
 	r := &rehearsal{survey: survey, limit: limit, p: &planner{
 		root: t.root, nodes: feed, walkAll: t.walk, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats, explain: &t.explain,
 	}}
