@@ -193,19 +193,18 @@ func TestKeepOfAnother(t *testing.T) {
 		t.Skip("needs root, to make a file that belongs to somebody else")
 	}
 	tr := mustOpen(t, w.config(dest))
-	f, err := tr.Plan(recipe.Item{Entry: &recipe.Entry{Type: recipe.TypeDir}})
-	for i := range w {
-		e := w[i].entry
-		e.Name = w[i].path
-		if f, err = tr.Plan(recipe.Item{Path: e.Name, Entry: &e, Number: uint64(i + 1)}); err == nil && f != nil {
-			if f.Keep(seenAt(t, filepath.Join(dest, "a"))) {
-				t.Error("kept")
-			}
-			err = f.Write(0, []byte(w[i].data))
+	err := w.walk(context.Background(), func(it recipe.Item) error {
+		f, err := tr.Plan(it)
+		if err != nil || f == nil {
+			return err
 		}
-		if err != nil {
-			t.Fatal(err)
+		if f.Keep(seenAt(t, filepath.Join(dest, "a"))) {
+			t.Error("kept")
 		}
+		return f.Write(0, []byte(w[it.Number-1].data))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if r, err := tr.Finish(context.Background()); r.Files != 2 || r.RightFiles != 0 {
 		t.Errorf("%d files written, %d right (%v)", r.Files, r.RightFiles, err)
