@@ -32,21 +32,27 @@ func coolDir(t *testing.T) string {
 	return ""
 }
 
+// openSynced opens a file whose pages can leave the page cache then: they are on the disk.
+func openSynced(t *testing.T, path string) (*os.File, int) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	return f, int(f.Fd())
+}
+
 // cools tries whether a new file leaves the page cache. The file is removed.
 func cools(t *testing.T, path string) bool {
 	t.Helper()
 	const size = 1 << 20
 	write(t, path, noise("probe", size))
 	defer os.Remove(path)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, fd := openSynced(t, path)
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	fd := int(f.Fd())
 	return unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) == nil && total(cold(fd, 0, size)) == size
 }
 
@@ -56,15 +62,8 @@ func TestHashLeavesTheCacheAsItWas(t *testing.T) {
 	path := filepath.Join(dir, "f")
 	const size = 24 << 20
 	write(t, path, noise("x", size))
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, fd := openSynced(t, path)
 	defer f.Close()
-	fd := int(f.Fd())
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
 	const warmFrom, warmTo = 4 << 20, 6 << 20
 	chill(t, fd, f, size, warmFrom, warmTo)
 	before := total(cold(fd, 0, size))
@@ -91,15 +90,8 @@ func TestColdAlike(t *testing.T) {
 	path := filepath.Join(coolDir(t), "f")
 	const size, page = 1<<20 + 100, int64(4096)
 	write(t, path, noise("x", size))
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, fd := openSynced(t, path)
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	fd := int(f.Fd())
 	if int64(os.Getpagesize()) != page {
 		t.Skip("needs pages of 4 KiB")
 	}

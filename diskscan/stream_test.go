@@ -65,15 +65,8 @@ func TestStreams(t *testing.T) {
 	x := openIndex(t, IndexConfig{})
 	scope := ScopeConfig{Roots: []string{dir}}
 	fill(t, x, scope, Config{})
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f, fd := openSynced(t, path)
 	defer f.Close()
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	fd := int(f.Fd())
 	chill(t, fd, f, size, warmFrom, warmTo)
 	before := total(cold(fd, 0, size))
 	if before < size/2 {

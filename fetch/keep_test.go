@@ -24,7 +24,7 @@ func TestOtherTimes(t *testing.T) {
 	for name := range sizes {
 		before[name] = aged(t, filepath.Join(dst, name))
 	}
-	time.Sleep(100 * time.Millisecond) // the kernel's clock: what changed just now is not trusted
+	untilTrusted(t)
 	s := serveTree(t, src, 0)
 	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 1e6, Fsync: tree.FsyncNone, Search: SearchConfig{NoPressure: true}})
 	sameTree(t, src, dst)
@@ -48,6 +48,24 @@ func TestOtherTimes(t *testing.T) {
 	// Some come over the network before the disk has been looked at.
 	if same < 30 || r.FilesRight != uint64(same) || r.FilesRight+r.FilesWritten != uint64(len(sizes)) {
 		t.Errorf("%d of %d files are the same, %d are said to have been right and %d written", same, len(sizes), r.FilesRight, r.FilesWritten)
+	}
+}
+
+// untilTrusted waits for the kernel's clock, which stamps changes: what changed just now is not kept.
+func untilTrusted(t *testing.T) {
+	t.Helper()
+	probe := filepath.Join(t.TempDir(), "probe")
+	stamp := func() time.Time {
+		if err := os.WriteFile(probe, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Stat(probe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.ModTime()
+	}
+	for start := stamp(); stamp().Sub(start) < 100*time.Millisecond; {
 	}
 }
 

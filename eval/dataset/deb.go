@@ -64,18 +64,27 @@ func unpackDeb(ctx context.Context, what string, pin debPin, dir string) error {
 	return os.Remove(archives[0])
 }
 
-// isPinned compares a file's hash with the pinned one.
-func isPinned(path string, pin debPin) error {
+// SHA256 is the hash of a file, in hexadecimal digits.
+func SHA256(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	if got := hex.EncodeToString(h.Sum(nil)); got != pin.sha256 {
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// isPinned compares a file's hash with the pinned one.
+func isPinned(path string, pin debPin) error {
+	got, err := SHA256(path)
+	if err != nil {
+		return err
+	}
+	if got != pin.sha256 {
 		return fmt.Errorf("%s: %w: its SHA-256 is %s, want %s", filepath.Base(path), errOtherFile, got, pin.sha256)
 	}
 	return nil

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,6 +25,9 @@ import (
 	"dfetch/eval/scenarios"
 	"dfetch/eval/trial"
 )
+
+// programDigits are the digits of dfetch's hash that a result has.
+const programDigits = 12
 
 // runFlags are the flags of lab run.
 type runFlags struct {
@@ -165,7 +165,7 @@ func (f *runFlags) bench() (*trial.Bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	hash, err := fileHash(dfetch)
+	hash, err := dataset.SHA256(dfetch)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func (f *runFlags) bench() (*trial.Bench, error) {
 	}
 	b := &trial.Bench{
 		Networks: networks, Store: &dataset.Store{Dir: filepath.Join(work, "data")}, Work: filepath.Join(work, "runs"),
-		Dfetch: dfetch, Program: hash, Lab: self, Where: result.Here(".").Of(dfetch),
+		Dfetch: dfetch, Program: hash[:programDigits], Lab: self, Where: result.Here(".").Of(dfetch),
 	}
 	err = errors.Join(os.MkdirAll(b.Work, 0o777), os.MkdirAll(b.Store.Dir, 0o777), os.MkdirAll(filepath.Dir(f.out), 0o777))
 	return b, err
@@ -205,20 +205,6 @@ func claim(folder string) (unlock func(), err error) {
 		return nil, err
 	}
 	return func() { lock.Close() }, nil
-}
-
-// fileHash is the first digits of a file's hash.
-func fileHash(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:6]), nil
 }
 
 // program returns the absolute path of a program that must be there.
