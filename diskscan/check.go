@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
 
+	"dfetch/diskscan/lsm"
 	"dfetch/recipe"
 )
 
@@ -77,7 +77,7 @@ func (h hits) ids() map[recipe.ID]bool {
 
 // lookup asks the index, on a goroutine of its own since the index lies on a disk too.
 func (d *Disk) lookup(ctx context.Context, ids []recipe.ID) (h hits, err error) {
-	if d.index == nil || d.index.db == nil {
+	if d.index == nil {
 		return nil, nil
 	}
 	err = d.run(ctx, indexDevice, func(o *operation) error {
@@ -96,82 +96,72 @@ func (x *Index) lookup(o *operation, ids []recipe.ID) (hits, error) {
 		ids = slices.Clone(ids)
 		slices.SortFunc(ids, compareIDs)
 	}
-	h := hits{}
-	err := x.db.View(func(txn *badger.Txn) error {
-		for i, id := range ids {
-			if i%64 == 0 {
-				if err := o.step(); err != nil {
-					return err
-				}
-			}
-			if p, ok := x.find(txn, id); ok && len(h) < maxHitFiles {
-				h[p.file] = append(h[p.file], Chunk{ID: id, Offset: p.off, Len: p.len})
+	h, rows := hits{}, x.db.Finder()
+	for i, id := range ids {
+		if i%64 == 0 {
+			if err := o.step(); err != nil {
+				return h, err
 			}
 		}
-		return x.widen(o, txn, h, ids)
-	})
-	return h, err
+		if p, ok := x.find(rows, id); ok && len(h) < maxHitFiles {
+			h[p.file] = append(h[p.file], Chunk{ID: id, Offset: p.off, Len: p.len})
+		}
+	}
+	return h, x.widen(o, h, ids)
 }
 
 func compareIDs(a, b recipe.ID) int { return bytes.Compare(a[:], b[:]) }
 
-// find reads the row of a chunk.
-func (x *Index) find(txn *badger.Txn, id recipe.ID) (p place, ok bool) {
-	item, err := txn.Get(chunkKey(x.profile, id))
-	if err != nil {
+// find reads the row of a chunk. One that is damaged is none.
+func (x *Index) find(rows *lsm.Finder, id recipe.ID) (place, bool) {
+	raw, found, err := rows.Get(chunkKey(x.profile, id))
+	if !found || err != nil {
 		return place{}, false
 	}
-	err = item.Value(func(raw []byte) error {
-		p, ok = decodePlace(raw)
-		return nil
-	})
-	return p, ok && err == nil
+	return decodePlace(raw)
 }
 
 // widen looks into the slice rows of the sparse files among the hits: what lies around the chunk that led
 // there. What these rows say of an id is a guess by its first bytes.
-func (x *Index) widen(o *operation, txn *badger.Txn, h hits, ids []recipe.ID) error {
+func (x *Index) widen(o *operation, h hits, ids []recipe.ID) error {
 	var found map[recipe.ID]bool
-	rows := 0
+	left := maxBriefs
 	for _, file := range sortedFiles(h) {
-		raw, err := read(txn, fileKey(file))
-		row, ok := decodeFile(raw)
-		if err != nil || !ok || !row.sparse {
+		if row, ok := x.file(file); !ok || !row.sparse {
 			continue
 		}
 		if found == nil {
 			found = h.ids()
 		}
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: slicePrefix(file), PrefetchValues: true, PrefetchSize: 16})
-		for it.Rewind(); it.Valid() && rows < maxBriefs && err == nil; it.Next() {
-			rows++
-			if err = o.step(); err == nil {
-				err = x.widenBy(it.Item(), file, h, ids, found)
+		err := x.scan(o.ctx, slicePrefix(file), func(key, raw []byte) error {
+			if left--; left < 0 {
+				return errEnough
 			}
-		}
-		it.Close()
-		if err != nil {
+			widenBy(key, raw, file, h, ids, found)
+			return o.step()
+		})
+		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
 	}
 	return nil
 }
 
+// errEnough ends a scan.
+var errEnough = errors.New("enough rows were read")
+
 // widenBy adds the chunks of one slice row whose ids are asked for.
-func (x *Index) widenBy(item *badger.Item, file fileID, h hits, ids []recipe.ID, found map[recipe.ID]bool) error {
-	from, ok := sliceOffset(item.Key())
+func widenBy(key, raw []byte, file fileID, h hits, ids []recipe.ID, found map[recipe.ID]bool) {
+	from, ok := sliceOffset(key)
 	if !ok {
-		return nil
+		return
 	}
-	return item.Value(func(raw []byte) error {
-		decodeSlice(raw, from, func(b brief) {
-			id, ok := findBrief(ids, b.id)
-			if ok && !found[id] {
-				found[id] = true
-				h[file] = append(h[file], Chunk{ID: id, Offset: b.off, Len: b.len})
-			}
-		})
-		return nil
+	decodeSlice(raw, from, func(b brief) {
+		id, ok := findBrief(ids, b.id)
+		if ok && !found[id] {
+			found[id] = true
+			h[file] = append(h[file], Chunk{ID: id, Offset: b.off, Len: b.len})
+		}
 	})
 }
 
@@ -312,16 +302,14 @@ func (r *Run) take(c Chunk, gap int64) bool {
 // forgetChunks drops the rows of chunks that lead to a version of a file that is gone.
 func (x *Index) forgetChunks(id fileID, chunks []Chunk) {
 	chunks = slices.Clone(chunks)
-	x.submit(func(b *badger.WriteBatch) error {
+	x.submit(func(b *lsm.Batch) {
 		for _, c := range chunks {
-			raw, err := x.get(chunkKey(x.profile, c.ID))
-			if p, ok := decodePlace(raw); err != nil || !ok || p.file != id {
-				continue
-			}
-			if err := b.Delete(chunkKey(x.profile, c.ID)); err != nil {
-				return err
+			key := chunkKey(x.profile, c.ID)
+			if raw, ok := x.get(key); ok {
+				if p, ok := decodePlace(raw); ok && p.file == id {
+					b.Delete(key)
+				}
 			}
 		}
-		return nil
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
+	"dfetch/diskscan/lsm"
 )
 
 // settleTime is how long a file must have been left alone before its chunks are noted: one that changes in
@@ -35,13 +35,11 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 	}
 	row := fileRow{stamp: at.stamp, path: path, done: done, sparse: in.sparse}
 	first := at.Offset == 0
-	ok := x.submit(func(b *badger.WriteBatch) error {
+	ok := x.submit(func(b *lsm.Batch) {
 		if first || done {
-			if err := x.writeFile(b, in.file, &row); err != nil {
-				return err
-			}
+			x.writeFile(b, in.file, &row)
 		}
-		return x.writeChunks(b, in, at.Offset, chunks)
+		x.writeChunks(b, in, at.Offset, chunks)
 	})
 	if !ok {
 		return indexed{}
@@ -51,9 +49,9 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 
 // begin decides whether and how a file's chunks are noted, and under which number.
 func (x *Index) begin(path string, s stamp) indexed {
-	used := x.size()
+	used := x.db.Size()
 	age := x.now().UnixNano() - s.mtime
-	if x.db == nil || x.mode == IndexReadOnly || len(path) > maxPath || age < int64(settleTime) {
+	if len(path) > maxPath || age < int64(settleTime) {
 		return indexed{}
 	}
 	if id, row, same := x.version(s); same && row.path == path {
@@ -68,63 +66,44 @@ func (x *Index) begin(path string, s stamp) indexed {
 
 // writeFile writes the row of a file and makes it the newest version of its inode. The version before is
 // dropped, with all of its chunks.
-func (x *Index) writeFile(b *badger.WriteBatch, id fileID, row *fileRow) error {
-	if err := x.lease(b, id); err != nil {
-		return err
-	}
+func (x *Index) writeFile(b *lsm.Batch, id fileID, row *fileRow) {
+	x.lease(b, id)
 	key := inodeKey(x.profile, row.stamp)
-	if raw, err := x.get(key); err == nil && len(raw) == 8 {
+	if raw, ok := x.get(key); ok && len(raw) == 8 {
 		if old := fileID(binary.BigEndian.Uint64(raw)); old != id {
-			if err := b.Delete(fileKey(old)); err != nil {
-				return err
-			}
+			b.Delete(fileKey(old))
 		}
 	}
-	if err := b.Set(key, binary.BigEndian.AppendUint64(nil, uint64(id))); err != nil {
-		return err
-	}
-	x.rows.Add(2)
-	return b.Set(fileKey(id), row.encode())
+	b.Set(key, binary.BigEndian.AppendUint64(nil, uint64(id)))
+	b.Set(fileKey(id), row.encode())
 }
 
 // lease notes file numbers as given out before the first of them is used.
-func (x *Index) lease(b *badger.WriteBatch, id fileID) error {
+func (x *Index) lease(b *lsm.Batch, id fileID) {
 	if uint64(id) < x.leased {
-		return nil
+		return
 	}
 	x.leased = uint64(id) + leaseSize
-	return b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
+	b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
 }
 
 // writeChunks writes the rows of chunks; in sparse mode those of few, and one that holds all in brief.
-func (x *Index) writeChunks(b *badger.WriteBatch, in indexed, from int64, chunks []Chunk) error {
-	rows := int64(0)
+func (x *Index) writeChunks(b *lsm.Batch, in indexed, from int64, chunks []Chunk) {
 	for _, c := range chunks {
 		if in.sparse && !isSparse(c.ID) {
 			continue
 		}
-		rows++
 		p := place{file: in.file, off: c.Offset, len: c.Len}
-		if err := b.Set(chunkKey(x.profile, c.ID), p.encode()); err != nil {
-			return err
-		}
+		b.Set(chunkKey(x.profile, c.ID), p.encode())
 	}
 	if in.sparse && len(chunks) > 0 {
-		brief := encodeSlice(chunks, from)
-		rows += int64(len(brief)/rowBytes) + 1
-		if err := b.Set(sliceKey(in.file, from), brief); err != nil {
-			return err
-		}
+		b.Set(sliceKey(in.file, from), encodeSlice(chunks, from))
 	}
-	x.rows.Add(rows)
-	return nil
 }
 
 // AddRoot notes a directory that the user had indexed.
 func (x *Index) AddRoot(ctx context.Context, path string) error {
-	return x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error {
-		return b.Set(rootKey(path), nil)
-	}})
+	return x.submitLast(ctx, change{write: func(b *lsm.Batch) { b.Set(rootKey(path), nil) }})
 }
 
 // RemoveRoot drops a directory, and all files below it that lie in no other indexed directory. It says
@@ -146,7 +125,7 @@ func (x *Index) RemoveRoot(ctx context.Context, path string) (bool, error) {
 	if !found {
 		return false, nil
 	}
-	err = x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error { return b.Delete(rootKey(path)) }})
+	err = x.submitLast(ctx, change{write: func(b *lsm.Batch) { b.Delete(rootKey(path)) }})
 	if err != nil {
 		return true, err
 	}
@@ -164,13 +143,13 @@ func withinAny(path string, dirs []string) bool {
 
 // dropFiles drops the versions of files that drop says.
 func (x *Index) dropFiles(ctx context.Context, drop func(*fileRow) bool) error {
-	return x.scan(ctx, []byte{rowFile}, true, func(key, value []byte) error {
+	return x.scan(ctx, []byte{rowFile}, func(key, value []byte) error {
 		row, ok := decodeFile(value)
 		if ok && !drop(&row) {
 			return nil
 		}
 		k := bytes.Clone(key)
-		return x.submitLast(ctx, change{write: func(b *badger.WriteBatch) error { return b.Delete(k) }})
+		return x.submitLast(ctx, change{write: func(b *lsm.Batch) { b.Delete(k) }})
 	})
 }
 

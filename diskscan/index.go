@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
+	"dfetch/diskscan/lsm"
 	"dfetch/recipe"
 )
 
@@ -42,15 +41,13 @@ const memoryMax = 64 << 20
 // whatever goes wrong with it makes it forget. It is safe for concurrent use.
 type Index struct {
 	cfg     IndexConfig
-	db      *badger.DB
+	db      *lsm.DB
 	mode    IndexMode
 	note    error
 	lock    int // descriptor of the lock file; -1 without
 	profile profileKey
 	now     func() time.Time
 
-	base     int64 // bytes when it was opened
-	rows     atomic.Int64
 	dropped  atomic.Int64 // slices that were not noted
 	failures atomic.Int64 // writes that failed
 
@@ -64,8 +61,8 @@ type Index struct {
 }
 
 // OpenIndex opens an index, and makes it if there is none. It never fails: an index that another process
-// has open, or that can't be written, is replaced by one that is read only or in memory; a damaged
-// one is deleted and made anew. Note says so.
+// has open, or that can't be written, is only read, and what is added lasts as long as the process; one that can't be
+// read is replaced by one in memory. What is damaged of it is dropped. Note says so.
 func OpenIndex(cfg IndexConfig) *Index {
 	if cfg.Max <= 0 {
 		cfg.Max = 2 << 30
@@ -95,54 +92,77 @@ const queued = 64
 
 // change is something to be written.
 type change struct {
-	write func(*badger.WriteBatch) error // nil: nothing
-	done  chan<- struct{}                // closed when it has been written, if not nil
+	write func(*lsm.Batch) // nil: what was applied is written out
+	done  chan<- struct{}  // closed when it has been written, if not nil
 }
 
 // start reads what the index has to know and starts its writer.
 func (x *Index) start() {
 	x.queue, x.ended = make(chan change, queued), make(chan struct{})
-	if x.db == nil {
-		close(x.ended)
-		return
-	}
-	lsm, vlog := x.db.Size()
-	x.base = lsm + vlog
-	x.leased = 1
-	if raw, err := x.get([]byte{rowNext}); err == nil && len(raw) == 8 {
-		x.leased = max(1, binary.BigEndian.Uint64(raw))
-	}
+	x.leased = x.firstNumber()
 	x.next.Store(x.leased)
 	go x.write()
+}
+
+// numbersLost is more numbers than a damaged part of an index may have known as given out.
+const numbersLost = 1 << 32
+
+// firstNumber is the lowest file number that was never given out.
+func (x *Index) firstNumber() uint64 {
+	n := uint64(1)
+	err := x.db.Scan([]byte{rowNext}, func(_, raw []byte) error {
+		if len(raw) == 8 {
+			n = max(n, binary.BigEndian.Uint64(raw))
+		}
+		return nil
+	})
+	if err = errors.Join(err, x.db.Damaged()); err == nil {
+		return n
+	}
+	x.note = errors.Join(x.note, fmt.Errorf("index %s: part of it is lost: %w", x.cfg.Dir, err))
+	return n + numbersLost
 }
 
 // write carries out the changes that are queued, many in one batch.
 func (x *Index) write() {
 	defer close(x.ended)
 	for c := range x.queue {
-		batch := x.db.NewWriteBatch()
-		err := c.into(batch)
-		waiting := []change{c}
-		for n := len(x.queue); n > 0; n-- {
-			if c, ok := <-x.queue; ok {
-				err = errors.Join(err, c.into(batch))
-				waiting = append(waiting, c)
-			}
-		}
-		if err = errors.Join(err, batch.Flush()); err != nil {
-			x.failures.Add(1)
-		}
-		for _, c := range waiting {
-			c.tell()
-		}
+		x.apply(x.gather(c))
 	}
 }
 
-func (c change) into(b *badger.WriteBatch) error {
-	if c.write == nil {
-		return nil
+// gather takes what is queued behind a change.
+func (x *Index) gather(c change) []change {
+	waiting := []change{c}
+	for n := len(x.queue); n > 0; n-- {
+		if c, ok := <-x.queue; ok {
+			waiting = append(waiting, c)
+		}
 	}
-	return c.write(b)
+	return waiting
+}
+
+func (x *Index) apply(changes []change) {
+	var batch lsm.Batch
+	flush := false
+	for _, c := range changes {
+		if c.write != nil {
+			c.write(&batch)
+		} else {
+			flush = true
+		}
+	}
+	err := x.db.Apply(&batch)
+	if err == nil && flush {
+		err = x.db.Flush()
+	}
+	if err != nil {
+		x.failures.Add(1)
+		x.leased = 0 // what was noted as given out may be lost
+	}
+	for _, c := range changes {
+		c.tell()
+	}
 }
 
 func (c change) tell() {
@@ -152,10 +172,10 @@ func (c change) tell() {
 }
 
 // submit queues a change; false if it will not be made.
-func (x *Index) submit(write func(*badger.WriteBatch) error) bool {
+func (x *Index) submit(write func(*lsm.Batch)) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if !x.writable() {
+	if x.closed {
 		return false
 	}
 	c := change{write: write}
@@ -172,9 +192,7 @@ func (x *Index) submit(write func(*badger.WriteBatch) error) bool {
 	}
 }
 
-func (x *Index) writable() bool { return !x.closed && x.db != nil && x.mode != IndexReadOnly }
-
-// Sync waits until all that was added so far can be found. It fails when ctx ends first.
+// Sync waits until all that was added so far is written and can be found. It fails when ctx ends first.
 func (x *Index) Sync(ctx context.Context) error {
 	done := make(chan struct{})
 	if err := x.submitLast(ctx, change{done: done}); err != nil {
@@ -192,7 +210,7 @@ func (x *Index) Sync(ctx context.Context) error {
 func (x *Index) submitLast(ctx context.Context, c change) error {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	if !x.writable() {
+	if x.closed {
 		c.tell()
 		return nil
 	}
@@ -213,41 +231,22 @@ func (x *Index) Close() error {
 		close(x.queue)
 		x.mu.Unlock()
 		<-x.ended
-		if x.db != nil {
-			err = x.db.Close()
-		}
-		if x.lock >= 0 && err == nil {
-			_ = os.Remove(x.mark(markOpen)) // if it stays, the tables are read through next time
-		}
+		err = x.db.Close()
 		x.releaseLock()
 	})
 	return err
 }
 
-// get reads one row; the error is badger.ErrKeyNotFound if there is none.
-func (x *Index) get(key []byte) (raw []byte, err error) {
-	if x.db == nil {
-		return nil, badger.ErrKeyNotFound
-	}
-	err = x.db.View(func(txn *badger.Txn) error {
-		raw, err = read(txn, key)
-		return err
-	})
-	return raw, err
-}
-
-func read(txn *badger.Txn, key []byte) ([]byte, error) {
-	item, err := txn.Get(key)
-	if err != nil {
-		return nil, err
-	}
-	return item.ValueCopy(nil)
+// get reads one row. One that is damaged is none.
+func (x *Index) get(key []byte) ([]byte, bool) {
+	raw, found, err := x.db.Get(key)
+	return raw, found && err == nil
 }
 
 // file reads the row of a version of a file.
 func (x *Index) file(id fileID) (fileRow, bool) {
-	raw, err := x.get(fileKey(id))
-	if err != nil {
+	raw, ok := x.get(fileKey(id))
+	if !ok {
 		return fileRow{}, false
 	}
 	return decodeFile(raw)
@@ -255,8 +254,8 @@ func (x *Index) file(id fileID) (fileRow, bool) {
 
 // version finds the version of a file that looks as s says.
 func (x *Index) version(s stamp) (fileID, fileRow, bool) {
-	raw, err := x.get(inodeKey(x.profile, s))
-	if err != nil || len(raw) != 8 {
+	raw, ok := x.get(inodeKey(x.profile, s))
+	if !ok || len(raw) != 8 {
 		return 0, fileRow{}, false
 	}
 	id := fileID(binary.BigEndian.Uint64(raw))
@@ -267,7 +266,7 @@ func (x *Index) version(s stamp) (fileID, fileRow, bool) {
 // forget makes the index drop all that it knows of a version of a file. Rows of its chunks are dropped when
 // they are met.
 func (x *Index) forget(id fileID) {
-	x.submit(func(b *badger.WriteBatch) error { return b.Delete(fileKey(id)) })
+	x.submit(func(b *lsm.Batch) { b.Delete(fileKey(id)) })
 }
 
 // IndexStats is how large an index is.
@@ -276,14 +275,14 @@ type IndexStats struct {
 	Roots    int
 	Files    int64 // versions of files
 	Chunks   int64 // rows of chunks; sparse files have few
-	Bytes    int64 // on disk, or an estimate of it
+	Bytes    int64 // that its rows take, old ones included
 	Dropped  int64 // slices that were not noted because writing was too slow or the index is full
 	Failures int64 // writes that failed
 }
 
 // Stats counts the rows of the index, which takes a while for a large one.
 func (x *Index) Stats(ctx context.Context) (IndexStats, error) {
-	s := IndexStats{Mode: x.mode, Bytes: x.size(), Dropped: x.dropped.Load(), Failures: x.failures.Load()}
+	s := IndexStats{Mode: x.mode, Bytes: x.db.Size(), Dropped: x.dropped.Load(), Failures: x.failures.Load()}
 	roots, err := x.Roots(ctx)
 	if err != nil {
 		return s, err
@@ -297,46 +296,28 @@ func (x *Index) Stats(ctx context.Context) (IndexStats, error) {
 }
 
 func (x *Index) countRows(ctx context.Context, kind byte) (n int64, err error) {
-	err = x.scan(ctx, []byte{kind}, false, func(_, _ []byte) error { n++; return nil })
+	err = x.scan(ctx, []byte{kind}, func(_, _ []byte) error { n++; return nil })
 	return n, err
 }
 
-// scan calls fn for all rows whose keys begin so. The key and the value are valid during the call.
-func (x *Index) scan(ctx context.Context, prefix []byte, values bool, fn func(key, value []byte) error) error {
-	if x.db == nil {
+// scan calls fn for all rows whose keys begin so. The key and the value are valid during the call. Rows that are damaged are
+// none.
+func (x *Index) scan(ctx context.Context, prefix []byte, fn func(key, value []byte) error) error {
+	err := x.db.Scan(prefix, func(key, value []byte) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fn(key, value)
+	})
+	if errors.Is(err, lsm.ErrDamaged) {
 		return nil
 	}
-	return x.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix, PrefetchValues: values, PrefetchSize: 100})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			item := it.Item()
-			var err error
-			if values {
-				err = item.Value(func(v []byte) error { return fn(item.Key(), v) })
-			} else {
-				err = fn(item.Key(), nil)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return err
 }
-
-// rowBytes is about what a chunk takes.
-const rowBytes = 44
-
-// size is about how large the index is.
-func (x *Index) size() int64 { return x.base + x.rows.Load()*rowBytes }
 
 // Roots are the directories that the user had indexed, sorted.
 func (x *Index) Roots(ctx context.Context) (roots []string, err error) {
-	err = x.scan(ctx, []byte{rowRoot}, false, func(key, _ []byte) error {
+	err = x.scan(ctx, []byte{rowRoot}, func(key, _ []byte) error {
 		roots = append(roots, string(key[1:]))
 		return nil
 	})

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sys/unix"
 
+	"dfetch/diskscan/lsm"
 	"dfetch/recipe"
 )
 
@@ -228,13 +228,26 @@ func TestIndexObeysTheScope(t *testing.T) {
 	}
 }
 
+// pad adds so many bytes that are of no use.
+func pad(t *testing.T, x *Index, bytes int) {
+	t.Helper()
+	for left := bytes; left > 0; left -= lsm.MaxValue {
+		x.submit(func(b *lsm.Batch) {
+			b.Set(binary.BigEndian.AppendUint32([]byte{'?'}, uint32(left)), noise("padding", min(left, lsm.MaxValue)))
+		})
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSparseIndex(t *testing.T) {
 	dir := t.TempDir()
 	data := noise("x", 24<<20)
 	write(t, filepath.Join(dir, "f"), data)
 	scope := ScopeConfig{Roots: []string{dir}}
 	x := openIndex(t, IndexConfig{Max: 1 << 20})
-	x.base = 800 << 10 // over three quarters
+	pad(t, x, 800<<10) // over three quarters
 	fill(t, x, scope, Config{})
 	all := refsOf(t, data)
 	s, err := x.Stats(t.Context())
@@ -257,61 +270,75 @@ func TestFullIndexTakesNoMore(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "f"), noise("x", 1<<20))
 	x := openIndex(t, IndexConfig{Max: 1000})
-	x.base = 2000
+	pad(t, x, 2000)
 	fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
 	if s, _ := x.Stats(t.Context()); s.Files != 0 || s.Dropped != 1 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// A second process goes on in memory, and a third one after the first is through finds what that noted.
+// A second process finds what the first has written, and keeps what it adds itself to its end.
 func TestLockedIndex(t *testing.T) {
 	home := t.TempDir()
 	first := openIndex(t, IndexConfig{Dir: home})
+	addRoot(t, first, "/a")
 	second := openIndex(t, IndexConfig{Dir: home})
-	if second.Mode() != IndexMemory || !errors.Is(second.Note(), errLocked) {
+	if second.Mode() != IndexReadOnly || !errors.Is(second.Note(), errLocked) {
 		t.Errorf("second is %s: %v", second.Mode(), second.Note())
 	}
-	if err := first.AddRoot(t.Context(), "/a"); err != nil {
+	addRoot(t, second, "/b")
+	wantRoots(t, second, "/a", "/b")
+	if err := errors.Join(second.Close(), first.Close()); err != nil {
 		t.Fatal(err)
 	}
-	first.Close()
-	third := openIndex(t, IndexConfig{Dir: home})
-	if roots, err := third.Roots(t.Context()); !slices.Equal(roots, []string{"/a"}) || err != nil {
-		t.Errorf("roots %q, %v", roots, err)
+	wantRoots(t, openIndex(t, IndexConfig{Dir: home}), "/a")
+}
+
+func addRoot(t *testing.T, x *Index, path string) {
+	t.Helper()
+	if err := errors.Join(x.AddRoot(t.Context(), path), x.Sync(t.Context())); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func TestDamagedIndexIsMadeAnew(t *testing.T) {
-	for name, damage := range map[string]func(t *testing.T, dir string){
-		"manifest": func(t *testing.T, dir string) {
-			write(t, filepath.Join(dir, "badger/MANIFEST"), []byte("garbage"))
-		},
-		"tables": func(t *testing.T, dir string) {
-			files, _ := filepath.Glob(filepath.Join(dir, "badger/*.sst"))
-			for _, f := range files {
-				write(t, f, noise("x", 5000))
-			}
-			if len(files) == 0 {
-				t.Fatal("no tables")
-			}
-		},
-		"interrupted opening": func(t *testing.T, dir string) { write(t, filepath.Join(dir, "opening"), nil) },
+func wantRoots(t *testing.T, x *Index, want ...string) {
+	t.Helper()
+	if roots, err := x.Roots(t.Context()); !slices.Equal(roots, want) || err != nil {
+		t.Errorf("roots %q, %v, want %q", roots, err, want)
+	}
+}
+
+// What is damaged of an index is dropped, and no number that it may have known is given out again.
+func TestDamagedIndex(t *testing.T) {
+	for name, damage := range map[string]func(raw []byte) []byte{
+		"cut":       func(raw []byte) []byte { return raw[:len(raw)/2] },
+		"empty":     func([]byte) []byte { return nil },
+		"another":   func([]byte) []byte { return noise("x", 5000) },
+		"its end":   func(raw []byte) []byte { raw[len(raw)-20] ^= 1; return raw },
+		"its block": func(raw []byte) []byte { raw[0] ^= 1; return raw },
 	} {
 		t.Run(name, func(t *testing.T) {
 			home := t.TempDir()
 			x := openIndex(t, IndexConfig{Dir: home})
-			if err := x.AddRoot(t.Context(), "/a"); err != nil {
+			x.submit(func(b *lsm.Batch) { x.lease(b, 7) })
+			addRoot(t, x, "/a")
+			x.Close()
+			files, _ := filepath.Glob(filepath.Join(home, rowsDir, "*"))
+			if len(files) != 1 {
+				t.Fatalf("files %q", files)
+			}
+			raw, err := os.ReadFile(files[0])
+			if err != nil {
 				t.Fatal(err)
 			}
-			x.Close()
-			damage(t, home)
+			write(t, files[0], damage(raw))
 			x = openIndex(t, IndexConfig{Dir: home})
 			if x.Mode() != IndexShared || x.Note() == nil {
 				t.Errorf("opened %s: %v", x.Mode(), x.Note())
 			}
-			if roots, err := x.Roots(t.Context()); len(roots) != 0 || err != nil {
-				t.Errorf("roots %q, %v", roots, err)
+			wantRoots(t, x)
+			if n := x.next.Load(); n < numbersLost {
+				t.Errorf("goes on with number %d", n)
 			}
 		})
 	}
@@ -335,7 +362,7 @@ func TestFileNumbersAreNotReused(t *testing.T) {
 		x := openIndex(t, IndexConfig{Dir: home})
 		fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
 		n := 0
-		err := x.scan(t.Context(), []byte{rowFile}, false, func(key, _ []byte) error {
+		err := x.scan(t.Context(), []byte{rowFile}, func(key, _ []byte) error {
 			n++
 			if id := fileID(key[8]) | fileID(key[7])<<8; seen[id] {
 				t.Errorf("number %d twice", id)
@@ -433,14 +460,13 @@ func FuzzDecodeRows(f *testing.F) {
 	})
 }
 
-// What an index add wrote before its process ended at once is still there for a transfer, which opens the index
-// with less memory.
+// What an index add wrote before its process ended at once is still there.
 func TestIndexThatWasNotClosed(t *testing.T) {
 	x := openIndex(t, IndexConfig{Dir: t.TempDir(), Wait: true})
-	value := make([]byte, 1000)
-	for i := range 2 * minTable / 1024 {
+	const rows = 5000
+	for i := range rows {
 		key := chunkKey(x.profile, recipe.BLAKE3.Chunk(binary.BigEndian.AppendUint32(nil, uint32(i))))
-		x.submit(func(b *badger.WriteBatch) error { return b.Set(key, value) })
+		x.submit(func(b *lsm.Batch) { b.Set(key, make([]byte, 1000)) })
 	}
 	if err := x.Sync(t.Context()); err != nil {
 		t.Fatal(err)
@@ -452,7 +478,7 @@ func TestIndexThatWasNotClosed(t *testing.T) {
 	y := OpenIndex(IndexConfig{Dir: filepath.Join(left, "index")})
 	t.Cleanup(func() { y.Close() })
 	stats, err := y.Stats(t.Context())
-	if err != nil || y.Note() != nil || stats.Chunks != 2*minTable/1024 {
-		t.Errorf("%d rows are left of %d: %v, %v", stats.Chunks, 2*minTable/1024, y.Note(), err)
+	if err != nil || y.Note() != nil || stats.Chunks != rows {
+		t.Errorf("%d rows are left of %d: %v, %v", stats.Chunks, rows, y.Note(), err)
 	}
 }

@@ -6,76 +6,52 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 	"golang.org/x/sys/unix"
+
+	"dfetch/diskscan/lsm"
 )
 
 // openDir opens the index in its directory; false if that can't be.
 func (x *Index) openDir() bool {
-	if err := x.takeLock(); err != nil {
+	err := x.takeLock()
+	if err != nil {
 		x.note = fmt.Errorf("index %s: %w", x.cfg.Dir, err)
-		return isReadOnly(err) && x.openReadOnly()
+		return (isReadOnly(err) || errors.Is(err, errLocked)) && x.openRows(true)
 	}
-	if x.openMarked() {
-		x.mode = IndexShared
+	if x.openRows(false) {
 		return true
 	}
 	x.releaseLock()
 	return false
 }
 
-// Marks in the directory of an index. One lies there while the database is being opened, and one while it
-// is open. What they tell when they are found, with nobody holding the lock: the database
-// brought a process down, or was not closed.
+// openRows opens the rows in the index's directory.
+func (x *Index) openRows(readOnly bool) bool {
+	dir := filepath.Join(x.cfg.Dir, rowsDir)
+	err := error(nil)
+	if !readOnly {
+		_ = os.RemoveAll(filepath.Join(x.cfg.Dir, formerDir)) // if it stays it takes room and nothing else
+		err = os.Mkdir(dir, 0o700)
+	}
+	if err == nil || errors.Is(err, os.ErrExist) {
+		x.db, err = lsm.Open(lsm.Config{Dir: dir, ReadOnly: readOnly, Thorough: x.cfg.Wait})
+	}
+	if err != nil {
+		x.note = errors.Join(x.note, fmt.Errorf("index %s: %w", x.cfg.Dir, err))
+		return false
+	}
+	x.mode = IndexShared
+	if readOnly {
+		x.mode, x.cfg.Max = IndexReadOnly, min(x.cfg.Max, x.db.Size()+memoryMax)
+	}
+	return true
+}
+
+// Directories in an index's own: that of its rows, and one in which former builds kept them in another form.
 const (
-	markOpening = "opening"
-	markOpen    = "open"
+	rowsDir   = "rows"
+	formerDir = "badger"
 )
-
-// openMarked opens the database. A damaged one is deleted and made anew.
-func (x *Index) openMarked() bool {
-	err := x.openChecked()
-	if err != nil {
-		x.note = fmt.Errorf("index %s: damaged, made anew: %w", x.cfg.Dir, err)
-		if err = os.RemoveAll(x.dataDir()); err == nil {
-			_ = os.Remove(x.mark(markOpening))
-			err = x.openChecked()
-		}
-	}
-	if err != nil {
-		x.note = fmt.Errorf("index %s: %w", x.cfg.Dir, err)
-	}
-	return err == nil
-}
-
-// errBroken says that an earlier process did not get to the end of opening the database.
-var errBroken = errors.New("it was not opened to the end last time")
-
-// openChecked opens the database if it looks sound.
-func (x *Index) openChecked() error {
-	if _, err := os.Lstat(x.mark(markOpening)); err == nil {
-		return errBroken
-	}
-	if err := checkTables(x.dataDir()); err != nil {
-		return err
-	}
-	_, err := os.Lstat(x.mark(markOpen))
-	doubtful := err == nil
-	for _, mark := range []string{markOpening, markOpen} {
-		if err := os.WriteFile(x.mark(mark), nil, 0o600); err != nil {
-			return err
-		}
-	}
-	if x.db, err = openBadger(badgerOptions(x.dataDir(), doubtful, x.tableSize(doubtful))); err != nil {
-		return err
-	}
-	return os.Remove(x.mark(markOpening))
-}
-
-func (x *Index) mark(name string) string { return filepath.Join(x.cfg.Dir, name) }
-
-func (x *Index) dataDir() string { return filepath.Join(x.cfg.Dir, "badger") }
 
 // errLocked says that another process has the index open.
 var errLocked = errors.New("another dfetch has it open")
@@ -111,73 +87,7 @@ func (x *Index) releaseLock() {
 	x.lock = -1
 }
 
-func (x *Index) openReadOnly() bool {
-	if err := checkTables(x.dataDir()); err != nil {
-		return false
-	}
-	db, err := openBadger(badgerOptions(x.dataDir(), true, maxTable).WithReadOnly(true))
-	if err != nil {
-		return false
-	}
-	x.db, x.mode = db, IndexReadOnly
-	return true
-}
-
 func (x *Index) openMemory() {
 	x.mode, x.cfg.Max = IndexMemory, min(x.cfg.Max, memoryMax)
-	db, err := openBadger(badgerOptions("", false, maxTable))
-	if err != nil {
-		x.note = errors.Join(x.note, err)
-	}
-	x.db = db
-}
-
-// openBadger opens a database, whatever its files hold.
-func openBadger(o badger.Options) (db *badger.DB, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			db, err = nil, fmt.Errorf("%v", p)
-		}
-	}()
-	return badger.Open(o)
-}
-
-// Sizes of the table in memory that takes what is written. It is filled with zeros when the index is opened, so a
-// transfer, which writes little, has a small one.
-const (
-	minTable = 1 << 20
-	maxTable = 16 << 20
-)
-
-// tableSize is the size of the table in memory. What was not closed may have a large one to be read back.
-func (x *Index) tableSize(doubtful bool) int64 {
-	if x.cfg.Wait || doubtful {
-		return maxTable
-	}
-	return minTable
-}
-
-// Sizes that concern the log of long values. No row is so long, but the log is there, and each opening makes its
-// file anew.
-const (
-	longValue = 128 << 10
-	logSize   = 1<<20 + 1
-)
-
-// badgerOptions are settings for some tens of megabytes of memory; "" is a database in memory. A doubtful
-// one is read through when it is opened.
-func badgerOptions(dir string, doubtful bool, table int64) badger.Options {
-	o := badger.DefaultOptions(dir).WithInMemory(dir == "").WithLogger(nil).
-		WithMemTableSize(table).WithNumMemtables(2).WithBlockCacheSize(32 << 20).WithIndexCacheSize(32 << 20).
-		WithNumVersionsToKeep(1).WithDetectConflicts(false).WithSyncWrites(false).WithMetricsEnabled(false).
-		WithCompression(options.None).WithNumGoroutines(1).WithNumCompactors(2).
-		WithNumLevelZeroTables(4).WithNumLevelZeroTablesStall(16).
-		WithChecksumVerificationMode(options.OnBlockRead)
-	if doubtful {
-		o = o.WithChecksumVerificationMode(options.OnTableAndBlockRead)
-	}
-	if dir != "" {
-		o = o.WithValueLogFileSize(logSize).WithValueThreshold(longValue)
-	}
-	return o
+	x.db = lsm.New()
 }

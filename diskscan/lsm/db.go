@@ -1,0 +1,170 @@
+package lsm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Config says where rows are kept.
+type Config struct {
+	Dir      string // it exists
+	ReadOnly bool   // what is in Dir is read, and what is applied is kept in memory
+	// Thorough: Close makes all merges that are due. Otherwise large ones are left to another time.
+	Thorough bool
+}
+
+// freshSize is how many bytes of rows wait in memory until they become a table.
+const freshSize = 1 << 20
+
+// freshRow is about what a row takes in memory besides its own bytes.
+const freshRow = 16
+
+// DB is a set of rows. It is safe for concurrent use.
+type DB struct {
+	cfg     Config
+	damaged error
+
+	writing sync.Mutex // held while rows are applied or become a table
+	next    uint64     // number of the next flush
+
+	mu     sync.RWMutex
+	fresh  map[string][]byte // rows that are in no table; nil: gone
+	filled int               // bytes of them
+	tables []*table          // oldest first; a new slice when they change
+	change uint64            // counts that
+	kept   int               // of them, the first that are not to be merged
+
+	merging sync.WaitGroup
+	busy    atomic.Bool // a merge is under way
+	stop    atomic.Bool // merges are to end
+	failed  atomic.Bool // a merge could not be written; none is tried again
+}
+
+// Damaged is what was lost when the rows were opened, nil if nothing.
+func (db *DB) Damaged() error { return db.damaged }
+
+// Batch is rows to be set and deleted together. The zero value is empty.
+type Batch struct{ rows []row }
+
+// Set sets a row. Key and value belong to the batch from then on.
+func (b *Batch) Set(key, value []byte) { b.rows = append(b.rows, row{key: key, value: value}) }
+
+// Delete deletes a row.
+func (b *Batch) Delete(key []byte) { b.rows = append(b.rows, row{key: key, gone: true}) }
+
+// errLong says that a row is longer than MaxKey or MaxValue.
+var errLong = errors.New("index row is too long")
+
+// Apply carries out a batch: later rows of one key overwrite earlier ones. What it tells of as an error is
+// lost, with all that waited to become a table.
+func (db *DB) Apply(b *Batch) error {
+	for _, r := range b.rows {
+		if len(r.key) > MaxKey || len(r.value) > MaxValue {
+			return fmt.Errorf("%w: %d bytes, %d of the key", errLong, len(r.value), len(r.key))
+		}
+	}
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	db.put(b)
+	if db.filled < freshSize {
+		return nil
+	}
+	return db.flush()
+}
+
+func (db *DB) put(b *Batch) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for _, r := range b.rows {
+		value := r.value
+		if r.gone {
+			value = nil
+		} else if value == nil {
+			value = []byte{}
+		}
+		if old, known := db.fresh[string(r.key)]; known {
+			db.filled -= len(r.key) + len(old) + freshRow
+		}
+		db.fresh[string(r.key)] = value
+		db.filled += len(r.key) + len(value) + freshRow
+	}
+}
+
+// Flush makes a table of the rows that wait for it.
+func (db *DB) Flush() error {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	return db.flush()
+}
+
+// flush is Flush for one who holds writing.
+func (db *DB) flush() error {
+	if len(db.fresh) == 0 {
+		return nil
+	}
+	t, err := db.build(db.next, db.next, len(db.fresh), newListed(db.fresh, nil), false)
+	db.mu.Lock()
+	db.fresh, db.filled = map[string][]byte{}, 0
+	if err == nil {
+		db.setTables(append(slices.Clone(db.tables), t))
+		db.next++
+	}
+	db.mu.Unlock()
+	if err == nil {
+		db.beginMerge()
+	}
+	return err
+}
+
+func (db *DB) setTables(tables []*table) {
+	db.tables = tables
+	db.change++
+}
+
+// onDisk says whether new tables are files.
+func (db *DB) onDisk() bool { return db.cfg.Dir != "" && !db.cfg.ReadOnly }
+
+// newListed sorts the rows whose keys begin so.
+func newListed(rows map[string][]byte, prefix []byte) *listed {
+	l := make(listed, 0, len(rows))
+	for k, v := range rows {
+		if len(k) >= len(prefix) && k[:len(prefix)] == string(prefix) {
+			l = append(l, row{key: []byte(k), value: v, gone: v == nil})
+		}
+	}
+	slices.SortFunc(l, func(a, b row) int { return bytes.Compare(a.key, b.key) })
+	return &l
+}
+
+// Size is how many bytes the rows take.
+func (db *DB) Size() int64 {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	n := int64(db.filled)
+	for _, t := range db.tables {
+		n += t.size
+	}
+	return n
+}
+
+// Close writes what waits, ends merges and closes the tables. Nothing may be called afterwards.
+func (db *DB) Close() error {
+	var err error
+	if db.onDisk() {
+		err = db.Flush()
+	}
+	db.stop.Store(!db.cfg.Thorough || !db.onDisk())
+	db.merging.Wait()
+	if db.onDisk() {
+		db.stop.Store(false)
+		db.tidy()
+	}
+	for _, t := range db.tables {
+		err = errors.Join(err, t.close())
+	}
+	return err
+}

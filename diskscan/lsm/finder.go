@@ -1,0 +1,66 @@
+package lsm
+
+// Finder looks keys up. It is cheap for keys that come in order: what it has read serves for the next ones. It belongs to one
+// goroutine.
+type Finder struct {
+	db      *DB
+	tables  []*table // as they were when the cursors were made
+	change  uint64   // then
+	cursors []*cursor
+	line    [filterLine]byte
+}
+
+// Finder begins a search.
+func (db *DB) Finder() *Finder { return &Finder{db: db} }
+
+// Get looks a key up and returns its value, which is valid until the next call. A damaged block that might hold the key
+// is an error, unless a newer table has it.
+func (f *Finder) Get(key []byte) (value []byte, found bool, err error) {
+	if value, known := f.ofFresh(key); known {
+		return value, value != nil, nil
+	}
+	hash := hashKey(key)
+	for i := len(f.tables) - 1; i >= 0; i-- {
+		r, err := f.ofTable(i, key, hash)
+		if err != nil {
+			return nil, false, err
+		}
+		if r != nil {
+			return r.value, !r.gone, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// ofFresh looks into the rows that are in no table, and takes over the tables that there are at that moment.
+func (f *Finder) ofFresh(key []byte) (value []byte, known bool) {
+	f.db.mu.RLock()
+	defer f.db.mu.RUnlock()
+	value, known = f.db.fresh[string(key)]
+	if !known && f.change != f.db.change {
+		f.tables, f.cursors, f.change = f.db.tables, make([]*cursor, len(f.db.tables)), f.db.change
+	}
+	return value, known
+}
+
+// ofTable looks into one table; nil if it has no row of the key.
+func (f *Finder) ofTable(i int, key []byte, hash uint64) (*row, error) {
+	c, t := f.cursors[i], f.tables[i]
+	if c == nil || !c.in || !c.covers(key) {
+		if !t.mayHold(hash, &f.line) {
+			return nil, nil
+		}
+	}
+	if c == nil {
+		c = t.cursor()
+		f.cursors[i] = c
+	}
+	ok, err := c.seek(key)
+	if !ok || string(c.rows.row.key) != string(key) {
+		return nil, err
+	}
+	return &c.rows.row, nil
+}
+
+// Get looks one key up.
+func (db *DB) Get(key []byte) (value []byte, found bool, err error) { return db.Finder().Get(key) }
