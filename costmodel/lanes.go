@@ -13,7 +13,7 @@ const maxAside = 32
 
 func (p *Planner) enqueueDir(id uint32) {
 	d := p.dirs.at(id)
-	p.steady[d.dev.index()].follow(p, d.dev)
+	p.follow(d.dev)
 	p.insert(OpStat, d.dev, id, p.dirKey(d.dev, id), &d.state, &d.key)
 }
 
@@ -21,7 +21,7 @@ func (p *Planner) enqueueFile(id uint32) {
 	f := p.files.at(id)
 	d := p.dirs.at(f.dir)
 	_, _, full := p.worth(f, viewAll)
-	p.steady[d.dev.index()].follow(p, d.dev)
+	p.follow(d.dev)
 	p.insert(OpHash, d.dev, id, p.fileKey(d.dev, id, f, full), &f.state, &f.key)
 	p.settleHomes(id, &f.pairs, false)
 	if cpc := float32(ratio(p.hashCost(f), full)); d.best == 0 || cpc < d.best {
@@ -31,7 +31,7 @@ func (p *Planner) enqueueFile(id uint32) {
 
 func (p *Planner) enqueueRun(id uint32) {
 	r := p.runs.at(id)
-	p.steady[r.dev.index()].follow(p, r.dev)
+	p.follow(r.dev)
 	p.insert(OpRead, r.dev, id, p.key(OpRead, r.dev, id), &r.state, &r.key)
 }
 
@@ -170,7 +170,7 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 	}
 	p.aside = p.aside[:0]
 	best, bestCPC := item{}, math.Inf(1)
-	p.steady[dev.index()].follow(p, dev)
+	p.follow(dev)
 	for len(p.aside) < maxAside && p.settle(l, kind, dev) {
 		top := l.items[0]
 		optimistic := p.cpc(kind, top.id, viewAll)
@@ -227,20 +227,21 @@ func (p *Planner) settle(l *lane, kind OpKind, dev Device) bool {
 // op describes an operation.
 func (p *Planner) op(kind OpKind, id uint32, cpc float64) Op {
 	op := Op{Kind: kind, Dev: p.device(kind, id), ID: id, CPC: cpc}
+	pr := p.prices(op.Dev)
 	switch kind {
 	case OpStat:
-		op.Cost = p.costs.Stat(op.Dev)
-		op.Useful = int64(op.Cost / cpc * p.groups.chunkLen())
+		op.Cost = pr.stat
+		op.Useful = int64(op.Cost / cpc * pr.chunk)
 	case OpHash:
 		f := p.files.at(id)
-		op.Offset, op.Len = f.hashed, min(p.sliceLen(op.Dev), f.rests())
-		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		op.Offset, op.Len = f.hashed, min(pr.slice, f.rests())
+		op.Cost = pr.read.Seconds(float64(op.Len))
 		_, bytes, _ := p.worth(f, viewOpen)
 		op.Useful = int64(bytes * float64(op.Len) / float64(max(1, f.rests())))
 	case OpRead:
 		r := p.runs.at(id)
 		op.Len = r.bytes
-		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		op.Cost = pr.read.Seconds(float64(op.Len))
 		_, bytes := p.runWorth(r)
 		op.Useful = int64(bytes)
 	}

@@ -26,7 +26,7 @@ func classOf(p float64) int {
 	if !(p > 0) {
 		return learnClasses - 1
 	}
-	_, exp := math.Frexp(p) // the cheapest logarithm
+	exp := int(math.Float64bits(p)>>52) - 1022 // p is less than 2 to this power, and at least half of it
 	return min(max(0, -exp), learnClasses-1)
 }
 
@@ -36,6 +36,9 @@ func mean(p, hits, tries float64) float64 { return (guessWeight*p + hits) / (gue
 // correct is a guess after what was learned.
 func (l *learned) correct(p float64) float64 {
 	c := &l[classOf(p)]
+	if c.usedTries == 0 {
+		return p
+	}
 	return mean(p, c.usedHits, c.usedTries)
 }
 

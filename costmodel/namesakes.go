@@ -19,6 +19,7 @@ func (s *namesakes) fill(p *Planner) {
 			s.tails.grow(p.afterTail)
 		}
 		f := p.files.at(s.filled)
+		f.tag = tagOfName(hashString(p.names.get(f.name)))
 		head := s.names.of(f.tag)
 		f.alike, *head = *head, s.filled+1
 		tail := s.tails.of(p.tailTag(f))
@@ -106,7 +107,7 @@ func (p *Planner) noteRead(g, id uint32) {
 // earlier.
 func (p *Planner) pairsNow(f *file) pairs {
 	now := *f
-	n := NewName(p.names.get(f.name))
+	n := partsOf(p.names.get(f.name))
 	p.match(&now, &n)
 	return now.pairs
 }

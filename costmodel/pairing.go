@@ -66,16 +66,25 @@ func (pl *place) commonality(s *sourceDirs, node uint32) float64 {
 }
 
 // match computes the probabilities of a file.
-func (p *Planner) match(f *file, n *Name) {
+func (p *Planner) match(f *file, n *parts) {
 	p.place.at(p, f.dir)
 	f.pairs.n, f.rest, f.of = 0, 0, float32(p.groups.chunks)
-	exact := p.groups.sources.n <= exactSources
-	for _, s := range p.findSources(f, n, p.place.dirs, exact) {
-		p.matchSource(f, n, s)
+	if p.groups.sources.n > exactSources {
+		p.matchJoined(f, n)
+		return
 	}
-	if !exact {
-		f.rest += float32(p.base(f, n))
+	for s := range p.groups.first {
+		p.matchSource(f, uint32(s), p.groups.first[s].similarityTo(n))
 	}
+}
+
+// matchJoined compares a file with the sources that its keys bring up.
+func (p *Planner) matchJoined(f *file, ps *parts) {
+	n := ps.name()
+	for _, s := range p.findSources(f, &n, p.place.dirs) {
+		p.matchSource(f, s, p.nameSimilarity(s, &n))
+	}
+	f.rest += float32(p.base(f, &n))
 }
 
 // settleHomes notes a file with those of its groups that no other file was likelier to have. One that was read, or is,
@@ -94,14 +103,8 @@ func (p *Planner) settleHomes(id uint32, of *pairs, read bool) {
 
 // findSources returns the source files to compare with a file, ascending. Those with a worse key are
 // looked for only if there are none with a better one.
-func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uint32 {
+func (p *Planner) findSources(f *file, n *Name, dirs []uint64) []uint32 {
 	found := p.found[:0]
-	if exact {
-		for s := range uint32(p.groups.sources.n) {
-			found = append(found, s)
-		}
-		return found
-	}
 	j := &p.groups.joins
 	keys := sourceKeys(n, dirs, f.size)
 	found = j.find(found, joinTail2, keys[joinTail2])
@@ -117,13 +120,14 @@ func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uin
 	return slices.Compact(found)
 }
 
-func (p *Planner) matchSource(f *file, n *Name, id uint32) {
+// matchSource pairs a file with the groups of a source, to whose name its own is similar.
+func (p *Planner) matchSource(f *file, id uint32, name float64) {
 	s := p.groups.sources.at(id)
 	prob := fileProbability(s.size, f.size, s.mtime, f.mtime)
 	if prob == 0 {
 		return
 	}
-	prob *= p.place.commonality(p.groups.dirs, s.dir) * p.nameSimilarity(id, n)
+	prob *= p.place.commonality(p.groups.dirs, s.dir) * name
 	left := maxLinks
 	for at := s.links; at != 0 && left > 0; left-- {
 		l := p.groups.links.at(at - 1)

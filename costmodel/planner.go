@@ -21,6 +21,7 @@ type Planner struct {
 	names   names
 	queues  [maxDevices][opKinds]lane
 	steady  [maxDevices]steady
+	priced  [maxDevices]prices
 	running []Op
 	now     time.Time // of the last call of Next
 	check   check
@@ -65,7 +66,7 @@ type dir struct {
 type file struct {
 	name   nameRef
 	dir    uint32
-	tag    uint32 // of the name; see namesakes.go
+	tag    uint32 // of the name, once it is in a chain; see namesakes.go
 	size   int64
 	mtime  int64
 	hashed int64 // bytes
@@ -175,15 +176,17 @@ func (p *Planner) AddFile(in DirID, name string, size, mtime int64) (FileID, boo
 		p.dropped++
 		return 0, false
 	}
-	n := NewName(name[:min(len(name), maxName)])
-	f := file{dir: uint32(in), tag: tagOfName(n.full), size: size, mtime: mtime}
-	p.match(&f, &n)
+	n := partsOf(name[:min(len(name), maxName)])
+	f := p.files.next()
+	*f = file{dir: uint32(in), size: size, mtime: mtime}
+	p.match(f, &n)
 	if p.files.n >= p.cfg.MaxFiles/4*3 && f.pairs.n == 0 {
 		p.dropped++
 		return 0, false
 	}
 	f.name = p.names.add(n.text)
-	id := p.files.add(f)
+	id := uint32(p.files.n)
+	p.files.n++
 	p.enqueueFile(id)
 	return FileID(id), true
 }
