@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // largePlanner wants a tree of so many files and knows a disk with as many, half of them under the
@@ -73,6 +74,13 @@ func BenchmarkMillion(b *testing.B) {
 			p.Done(op, Result{Seconds: op.Cost, Units: op.Len})
 		}
 	})
+}
+
+// There is a record of each file that was seen, and memory that is new to a process costs it microseconds a page.
+func TestFileIsACacheLine(t *testing.T) {
+	if n := unsafe.Sizeof(file{}); n > 64 {
+		t.Errorf("the record of a file takes %d bytes", n)
+	}
 }
 
 func BenchmarkProbability(b *testing.B) {

@@ -23,7 +23,10 @@ func (p *Planner) enqueueFile(id uint32) {
 	_, _, full := p.worth(f, viewAll)
 	p.follow(d.dev)
 	p.insert(OpHash, d.dev, id, p.fileKey(d.dev, id, f, full), &f.state, &f.key)
-	p.settleHomes(id, &f.pairs, false)
+	for i := range int(f.pairs) {
+		group, prob := p.pair(f, i)
+		p.settleHome(id, group, prob, false)
+	}
 	if cpc := float32(ratio(p.hashCost(f), full)); d.best == 0 || cpc < d.best {
 		d.best = cpc
 	}
@@ -42,6 +45,7 @@ func (p *Planner) insert(kind OpKind, dev Device, id uint32, k float64, st *stat
 		return
 	}
 	l := p.lane(kind, dev)
+	p.devices = max(p.devices, dev.index()+1)
 	*st, *key = queued, float32(k)
 	l.live++
 	l.units += p.units(kind, id)
@@ -159,14 +163,15 @@ func (p *Planner) hops(dir uint32) int {
 	return int(math.Round(math.Log(max(minCommonality, best)) / math.Log(hopDecay)))
 }
 
-// head returns the best operation of a lane and its rank.
-func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
+// head returns the best operation of a lane.
+func (p *Planner) head(dev Device, kind OpKind) choice {
 	if kind == OpCheck {
-		return p.checkOp(dev)
+		op, rank, ok := p.checkOp(dev)
+		return choice{found: ok, kind: kind, dev: dev, cpc: op.CPC, rank: rank}
 	}
 	l := p.lane(kind, dev)
 	if len(l.items) == 0 || kind == OpHash && p.awaited() {
-		return Op{}, 0, false
+		return choice{}
 	}
 	p.aside = p.aside[:0]
 	best, bestCPC := item{}, math.Inf(1)
@@ -193,9 +198,9 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 		l.push(it)
 	}
 	if math.IsInf(bestCPC, 1) {
-		return Op{}, 0, false
+		return choice{}
 	}
-	return p.op(kind, best.id, bestCPC), p.rank(kind, best.id, bestCPC), true
+	return choice{true, kind, dev, best.id, bestCPC, p.rank(kind, best.id, bestCPC)}
 }
 
 // settle makes the top of a lane a valid one with its present key; false if the lane is empty.
@@ -360,7 +365,8 @@ func (p *Planner) eachPair(op Op, f func(group uint32, prob float64)) {
 // eachFilePair gives the probabilities for the next so many bytes of a file.
 func (p *Planner) eachFilePair(file *file, bytes int64, f func(group uint32, prob float64)) {
 	part := file.unseen() * float64(bytes) / float64(max(1, file.rests()))
-	for i := range int(file.pairs.n) {
-		f(file.pairs.group[i], min(1, file.posterior(p.learned.correct(float64(file.pairs.p[i])))*part))
+	for i := range int(file.pairs) {
+		group, prob := p.pair(file, i)
+		f(group, min(1, file.posterior(p.learned.correct(float64(prob)))*part))
 	}
 }

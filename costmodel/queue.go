@@ -1,5 +1,7 @@
 package costmodel
 
+import "slices"
+
 // state of a directory, file or run.
 type state uint8
 
@@ -28,6 +30,9 @@ func (a item) before(b item) bool {
 type queue struct{ items []item }
 
 func (q *queue) push(it item) {
+	if len(q.items) == cap(q.items) {
+		q.items = slices.Grow(q.items, len(q.items)+1) // append makes more copies on the way to a long queue
+	}
 	q.items = append(q.items, it)
 	i := len(q.items) - 1
 	for i > 0 {

@@ -54,6 +54,7 @@ func (p *Planner) reviewFile(id uint32) {
 	p.remove(OpHash, id, idle)
 	n := partsOf(p.names.get(f.name))
 	p.match(f, &n)
+	p.keepPairs(f)
 	p.enqueueFile(id)
 }
 

@@ -50,12 +50,13 @@ func (f *file) unseen() float64 {
 func (p *Planner) worth(f *file, v view) (chunks, bytes, full float64) {
 	var best, sum float64
 	unseen := f.unseen()
-	for i := range int(f.pairs.n) {
-		g := p.groups.list.at(f.pairs.group[i])
+	for i := range int(f.pairs) {
+		group, prob := p.pair(f, i)
+		g := p.groups.list.at(group)
 		if g.chunks == 0 {
 			continue
 		}
-		e := f.posterior(p.learned.correct(float64(f.pairs.p[i]))) * unseen * float64(g.chunks) * p.survival(g, v)
+		e := f.posterior(p.learned.correct(float64(prob))) * unseen * float64(g.chunks) * p.survival(g, v)
 		best = max(best, e)
 		sum += e
 		bytes += e / float64(g.chunks) * float64(g.bytes)
