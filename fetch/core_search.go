@@ -91,7 +91,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvRoot:
 		s.addRoot(ev)
 	case EvStated:
-		s.stated(now, ev)
+		s.stated(now, &ev)
 	case EvHashed:
 		c.cpu.Hashed(ev.Spent, ev.Units)
 		if ev.Late > 0 {
@@ -210,7 +210,7 @@ func (s *search) take(kind costmodel.OpKind, id uint32) (running, bool) {
 }
 
 // stated takes in a listing, or a part of it: More says that the rest follows.
-func (s *search) stated(now time.Time, ev Event) {
+func (s *search) stated(now time.Time, ev *Event) {
 	i := slices.IndexFunc(s.running, func(r running) bool { return r.op.Kind == costmodel.OpStat && r.id == ev.ID })
 	if i < 0 {
 		return
@@ -232,7 +232,7 @@ func (s *search) stated(now time.Time, ev Event) {
 	}
 	if !ev.More {
 		s.running = slices.Delete(s.running, i, i+1)
-		s.end(now, r, ev)
+		s.end(now, r, *ev)
 	}
 }
 
