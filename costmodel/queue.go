@@ -37,12 +37,13 @@ func (q *queue) push(it item) {
 	i := len(q.items) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if !q.items[i].before(q.items[up]) {
+		if !it.before(q.items[up]) {
 			break
 		}
-		q.items[i], q.items[up] = q.items[up], q.items[i]
+		q.items[i] = q.items[up]
 		i = up
 	}
+	q.items[i] = it
 }
 
 // pop takes the top off, with those that equal it: an operation that was taken out and came back as it was has several.
