@@ -5,6 +5,9 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
+
+	"dfetch/costmodel/homes"
 )
 
 // largePlanner wants a tree of so many files and knows a disk with as many, half of them under the
@@ -73,6 +76,37 @@ func BenchmarkMillion(b *testing.B) {
 			p.Done(op, Result{Seconds: op.Cost, Units: op.Len})
 		}
 	})
+}
+
+// There is a record of each file that was seen, and memory that is new to a process costs it microseconds a page.
+func TestFileIsACacheLine(t *testing.T) {
+	if n := unsafe.Sizeof(file{}); n > 64 {
+		t.Errorf("the record of a file takes %d bytes", n)
+	}
+}
+
+// BenchmarkListing is taking in what a search for one file sees: the listings of a made-up home, in the order in which its
+// directories were made.
+func BenchmarkListing(b *testing.B) {
+	h := homes.New(7, homes.Dirs/10, homes.Files/10)
+	for b.Loop() {
+		p := NewPlanner(Config{}, NewCosts())
+		src, _ := p.AddSource(SourceFile{Path: NewPath(homes.WantedDir(), homes.WantedName), Size: homes.WantedSize, MTime: homes.WantedTime})
+		p.Want(p.Group(src), homes.WantedSize/chunkBytes, homes.WantedSize)
+		known := map[*homes.Dir]DirID{}
+		known[h.Dir()], _ = p.AddRoot(nil, 0)
+		for _, d := range h.Dirs {
+			id := known[d]
+			for _, c := range d.Dirs {
+				known[c], _ = p.AddDir(id, c.Path[len(c.Path)-1], 0)
+			}
+			for _, f := range d.Files {
+				p.AddFile(id, f.Name, f.Size, f.MTime)
+			}
+		}
+	}
+	entries := float64(len(h.Dirs) + homes.Files/10)
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/entries, "ns/entry")
 }
 
 func BenchmarkProbability(b *testing.B) {

@@ -41,7 +41,7 @@ func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 
 // readsWaiting is how many seconds the runs take that are not being read yet.
 func (p *Planner) readsWaiting() (seconds float64) {
-	for d := range p.queues {
+	for d := range p.devices {
 		l := &p.queues[d][OpRead]
 		read := p.costs.Read(Device(d))
 		seconds += read.PerOp*float64(l.live) + read.PerUnit*l.units

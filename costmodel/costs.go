@@ -90,6 +90,7 @@ type deviceCosts struct {
 	read [2]Rate     // reading and hashing
 	cold [2]float64  // share of operations that went to the device: STATs, reads
 	seen [2][2]uint8 // measurements of stat and read, up to manyMeasurements
+	news uint64      // counts the changes; never 0
 }
 
 // Costs predicts the time of disk operations. It is fed with measurements; each moves the prediction
@@ -109,6 +110,7 @@ func NewCosts() *Costs {
 			stat: [2]Rate{{300e-6, 5e-6}, {20e-6, 2e-6}},
 			read: [2]Rate{{300e-6, 1 / 400e6}, {20e-6, 1 / 800e6}},
 			cold: [2]float64{1, 1},
+			news: 1,
 		}
 	}
 	return c
@@ -120,6 +122,7 @@ func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
 	d := &c.devices[dev.index()]
 	d.stat[res&1], d.read[res&1] = stat, read
 	d.seen[0][res&1], d.seen[1][res&1] = manyMeasurements, manyMeasurements
+	d.news++
 }
 
 // ObserveStat takes in a finished STAT of a directory with so many entries.
@@ -161,6 +164,7 @@ func (d *deviceCosts) sawResidency(what int, res Residency) {
 		saw = 1
 	}
 	d.cold[what] += alpha * (saw - d.cold[what])
+	d.news++
 }
 
 // Stat is the expected time of a STAT of a directory of a usual size.

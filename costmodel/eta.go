@@ -98,7 +98,7 @@ func (p *Planner) deliver(id uint32, prob, finish float64) {
 func (p *Planner) collect() {
 	pl := &p.plan
 	pl.ops, pl.passed, pl.order.items, pl.tops = pl.ops[:0], pl.passed[:0], pl.order.items[:0], pl.tops[:0]
-	for d := range p.queues {
+	for d := range p.devices {
 		for k := range opKinds {
 			p.collectTop(Device(d), k)
 		}
@@ -155,7 +155,7 @@ func (t *laneTop) before(other *laneTop) bool {
 // is left to look at. planned is what the planned operations take.
 func (p *Planner) scanRest(planned float64) float64 {
 	rest, left := 0.0, len(p.running)
-	for d := range p.queues {
+	for d := range p.devices {
 		dev := Device(d)
 		read := p.costs.Read(dev)
 		for k := range opKinds {

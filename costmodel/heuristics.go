@@ -143,18 +143,22 @@ func commonEnd(a, b []uint64) int {
 // longestRun is the length of the longest run of directories that both paths have.
 func longestRun(a, b []uint64) int {
 	best := 0
-	for shift := -len(b) + 1; shift < len(a); shift++ {
-		run := 0
-		for i := max(0, shift); i < len(a) && i-shift < len(b); i++ {
-			if a[i] != b[i-shift] {
-				run = 0
-				continue
+	for j := range b {
+		for i := range a {
+			if a[i] == b[j] {
+				best = max(best, commonStart(a[i:], b[j:]))
 			}
-			run++
-			best = max(best, run)
 		}
 	}
 	return best
+}
+
+func commonStart(a, b []uint64) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // Promise is how much a directory is worth looking into for what may lie further down: if its end is

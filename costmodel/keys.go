@@ -8,17 +8,22 @@ const steadyStep = 1.2
 // steady is what of a device's costs orders its lanes. It follows the measured costs in steps: with each
 // measurement all places would change a little, and most operations are as good as their neighbours.
 type steady struct {
+	of      basis   // of the prices that were followed last
 	slice   float64 // bytes of a file that are hashed at a time
 	perRead float64 // bytes whose reading takes as long as each read takes besides
 	perHash float64 // STATs that take as long as hashing a chunk
 }
 
 // follow takes in a device's present costs.
-func (s *steady) follow(p *Planner, dev Device) {
-	read := p.costs.Read(dev)
-	step(&s.slice, float64(p.sliceLen(dev)))
-	step(&s.perRead, read.PerOp/max(1e-18, read.PerUnit))
-	step(&s.perHash, p.chunkHash(dev)/max(1e-12, p.costs.Stat(dev)))
+func (p *Planner) follow(dev Device) {
+	pr, s := p.prices(dev), &p.steady[dev.index()]
+	if s.of == pr.of {
+		return
+	}
+	s.of = pr.of
+	step(&s.slice, float64(pr.slice))
+	step(&s.perRead, pr.read.PerOp/max(1e-18, pr.read.PerUnit))
+	step(&s.perHash, pr.hash/max(1e-12, pr.stat))
 }
 
 func step(to *float64, now float64) {
@@ -29,7 +34,11 @@ func step(to *float64, now float64) {
 
 // reading is what reading takes, in the time of a byte.
 func (s *steady) reading(bytes int64) float64 {
-	return s.perRead*math.Ceil(float64(bytes)/max(1, s.slice)) + float64(bytes)
+	reads := 1.0
+	if bytes <= 0 || float64(bytes) > s.slice { // else there is no need to divide
+		reads = math.Ceil(float64(bytes) / max(1, s.slice))
+	}
+	return s.perRead*reads + float64(bytes)
 }
 
 // key orders a lane: it is a CPC in units of the device's cost.

@@ -13,7 +13,7 @@ const maxAside = 32
 
 func (p *Planner) enqueueDir(id uint32) {
 	d := p.dirs.at(id)
-	p.steady[d.dev.index()].follow(p, d.dev)
+	p.follow(d.dev)
 	p.insert(OpStat, d.dev, id, p.dirKey(d.dev, id), &d.state, &d.key)
 }
 
@@ -21,9 +21,12 @@ func (p *Planner) enqueueFile(id uint32) {
 	f := p.files.at(id)
 	d := p.dirs.at(f.dir)
 	_, _, full := p.worth(f, viewAll)
-	p.steady[d.dev.index()].follow(p, d.dev)
+	p.follow(d.dev)
 	p.insert(OpHash, d.dev, id, p.fileKey(d.dev, id, f, full), &f.state, &f.key)
-	p.settleHomes(id, &f.pairs, false)
+	for i := range int(f.pairs) {
+		group, prob := p.pair(f, i)
+		p.settleHome(id, group, prob, false)
+	}
 	if cpc := float32(ratio(p.hashCost(f), full)); d.best == 0 || cpc < d.best {
 		d.best = cpc
 	}
@@ -31,7 +34,7 @@ func (p *Planner) enqueueFile(id uint32) {
 
 func (p *Planner) enqueueRun(id uint32) {
 	r := p.runs.at(id)
-	p.steady[r.dev.index()].follow(p, r.dev)
+	p.follow(r.dev)
 	p.insert(OpRead, r.dev, id, p.key(OpRead, r.dev, id), &r.state, &r.key)
 }
 
@@ -42,6 +45,7 @@ func (p *Planner) insert(kind OpKind, dev Device, id uint32, k float64, st *stat
 		return
 	}
 	l := p.lane(kind, dev)
+	p.devices = max(p.devices, dev.index()+1)
 	*st, *key = queued, float32(k)
 	l.live++
 	l.units += p.units(kind, id)
@@ -159,18 +163,19 @@ func (p *Planner) hops(dir uint32) int {
 	return int(math.Round(math.Log(max(minCommonality, best)) / math.Log(hopDecay)))
 }
 
-// head returns the best operation of a lane and its rank.
-func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
+// head returns the best operation of a lane.
+func (p *Planner) head(dev Device, kind OpKind) choice {
 	if kind == OpCheck {
-		return p.checkOp(dev)
+		op, rank, ok := p.checkOp(dev)
+		return choice{found: ok, kind: kind, dev: dev, cpc: op.CPC, rank: rank}
 	}
 	l := p.lane(kind, dev)
 	if len(l.items) == 0 || kind == OpHash && p.awaited() {
-		return Op{}, 0, false
+		return choice{}
 	}
 	p.aside = p.aside[:0]
 	best, bestCPC := item{}, math.Inf(1)
-	p.steady[dev.index()].follow(p, dev)
+	p.follow(dev)
 	for len(p.aside) < maxAside && p.settle(l, kind, dev) {
 		top := l.items[0]
 		optimistic := p.cpc(kind, top.id, viewAll)
@@ -193,9 +198,9 @@ func (p *Planner) head(dev Device, kind OpKind) (Op, float64, bool) {
 		l.push(it)
 	}
 	if math.IsInf(bestCPC, 1) {
-		return Op{}, 0, false
+		return choice{}
 	}
-	return p.op(kind, best.id, bestCPC), p.rank(kind, best.id, bestCPC), true
+	return choice{true, kind, dev, best.id, bestCPC, p.rank(kind, best.id, bestCPC)}
 }
 
 // settle makes the top of a lane a valid one with its present key; false if the lane is empty.
@@ -227,20 +232,21 @@ func (p *Planner) settle(l *lane, kind OpKind, dev Device) bool {
 // op describes an operation.
 func (p *Planner) op(kind OpKind, id uint32, cpc float64) Op {
 	op := Op{Kind: kind, Dev: p.device(kind, id), ID: id, CPC: cpc}
+	pr := p.prices(op.Dev)
 	switch kind {
 	case OpStat:
-		op.Cost = p.costs.Stat(op.Dev)
-		op.Useful = int64(op.Cost / cpc * p.groups.chunkLen())
+		op.Cost = pr.stat
+		op.Useful = int64(op.Cost / cpc * pr.chunk)
 	case OpHash:
 		f := p.files.at(id)
-		op.Offset, op.Len = f.hashed, min(p.sliceLen(op.Dev), f.rests())
-		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		op.Offset, op.Len = f.hashed, min(pr.slice, f.rests())
+		op.Cost = pr.read.Seconds(float64(op.Len))
 		_, bytes, _ := p.worth(f, viewOpen)
 		op.Useful = int64(bytes * float64(op.Len) / float64(max(1, f.rests())))
 	case OpRead:
 		r := p.runs.at(id)
 		op.Len = r.bytes
-		op.Cost = p.costs.Read(op.Dev).Seconds(float64(op.Len))
+		op.Cost = pr.read.Seconds(float64(op.Len))
 		_, bytes := p.runWorth(r)
 		op.Useful = int64(bytes)
 	}
@@ -359,7 +365,8 @@ func (p *Planner) eachPair(op Op, f func(group uint32, prob float64)) {
 // eachFilePair gives the probabilities for the next so many bytes of a file.
 func (p *Planner) eachFilePair(file *file, bytes int64, f func(group uint32, prob float64)) {
 	part := file.unseen() * float64(bytes) / float64(max(1, file.rests()))
-	for i := range int(file.pairs.n) {
-		f(file.pairs.group[i], min(1, file.posterior(p.learned.correct(float64(file.pairs.p[i])))*part))
+	for i := range int(file.pairs) {
+		group, prob := p.pair(file, i)
+		f(group, min(1, file.posterior(p.learned.correct(float64(prob)))*part))
 	}
 }

@@ -26,7 +26,7 @@ func classOf(p float64) int {
 	if !(p > 0) {
 		return learnClasses - 1
 	}
-	_, exp := math.Frexp(p) // the cheapest logarithm
+	exp := int(math.Float64bits(p)>>52) - 1022 // p is less than 2 to this power, and at least half of it
 	return min(max(0, -exp), learnClasses-1)
 }
 
@@ -36,6 +36,9 @@ func mean(p, hits, tries float64) float64 { return (guessWeight*p + hits) / (gue
 // correct is a guess after what was learned.
 func (l *learned) correct(p float64) float64 {
 	c := &l[classOf(p)]
+	if c.usedTries == 0 {
+		return p
+	}
 	return mean(p, c.usedHits, c.usedTries)
 }
 
@@ -69,21 +72,21 @@ func (c *learnClass) raises(p float64) bool {
 // what is still wanted of that.
 func (p *Planner) learn(op Op, r Result) {
 	f := p.files.at(op.ID)
-	if op.Offset != 0 || r.Failed && r.Units == 0 || f.pairs.n == 0 {
+	if op.Offset != 0 || r.Failed && r.Units == 0 || f.pairs == 0 {
 		return
 	}
-	best := 0
-	for i := range int(f.pairs.n) {
-		if f.pairs.p[i] > f.pairs.p[best] {
-			best = i
+	group, best := f.group, f.prob
+	for i := range int(f.pairs) {
+		if g, prob := p.pair(f, i); prob > best {
+			group, best = g, prob
 		}
 	}
 	part := float64(op.Len) / float64(max(1, f.size))
-	missed := part * float64(max(0, p.groups.list.at(f.pairs.group[best]).chunks))
+	missed := part * float64(max(0, p.groups.list.at(group).chunks))
 	had := float64(r.Found + r.Late)
 	if could := had + missed; could >= 1 {
 		p.luck.saw(had / could)
-		guess := float64(f.pairs.p[best])
+		guess := float64(best)
 		if p.learned.saw(guess, had/could) {
 			p.raise.begin(classOf(guess), p.files.n)
 		}
@@ -110,7 +113,7 @@ func (r *raise) begin(class, files int) {
 func (r *raise) step(p *Planner) {
 	for range min(r.left, raiseStep) {
 		r.next--
-		if f := p.files.at(r.next); f.state == queued && f.guessed(r.classes) {
+		if f := p.files.at(r.next); f.state == queued && p.guessed(f, r.classes) {
 			p.rise(r.next, f)
 		}
 		r.left--
@@ -121,9 +124,9 @@ func (r *raise) step(p *Planner) {
 }
 
 // guessed says whether a file has a guess of one of the classes.
-func (f *file) guessed(classes uint16) bool {
-	for i := range int(f.pairs.n) {
-		if classes>>classOf(float64(f.pairs.p[i]))&1 != 0 {
+func (p *Planner) guessed(f *file, classes uint16) bool {
+	for i := range int(f.pairs) {
+		if _, prob := p.pair(f, i); classes>>classOf(float64(prob))&1 != 0 {
 			return true
 		}
 	}

@@ -27,7 +27,7 @@ func promised(t *testing.T, p *Planner, found int) float64 {
 	}
 	chunks := op.Cost / op.CPC
 	if found > 0 {
-		p.Arrived(GroupID(p.files.at(op.ID).pairs.group[0]), found, int64(found)<<14)
+		p.Arrived(GroupID(p.files.at(op.ID).group), found, int64(found)<<14)
 	}
 	p.Done(op, Result{Seconds: op.Cost, Units: op.Len, Found: found, Failed: true})
 	return chunks
@@ -77,7 +77,7 @@ func TestRisenGuessesReachAll(t *testing.T) {
 		p.AddFile(0, fmt.Sprint("a", i), 1<<20, int64(i))
 	}
 	before := make([]float32, p.files.n)
-	class := classOf(float64(p.files.at(1).pairs.p[0]))
+	class := classOf(float64(p.files.at(1).prob))
 	for i := range before {
 		before[i] = p.files.at(uint32(i)).key
 	}
@@ -99,7 +99,7 @@ func TestRisenGuessesReachAll(t *testing.T) {
 	}
 	want := 0
 	for i := range before {
-		if p.files.at(uint32(i)).guessed(1 << class) {
+		if p.guessed(p.files.at(uint32(i)), 1<<class) {
 			want++
 		}
 	}

@@ -32,10 +32,11 @@ func hashAll(t *testing.T, p *Planner, n, found int) {
 	t.Helper()
 	for range n {
 		op := hashNext(t, p, time.Unix(0, 0))
-		g := GroupID(p.files.at(op.ID).pairs.group[0])
-		for i := range int(p.files.at(op.ID).pairs.n) { // the one of its name
-			if p.namesakes(p.files.at(op.ID), p.files.at(op.ID).pairs.group[i]) {
-				g = GroupID(p.files.at(op.ID).pairs.group[i])
+		f := p.files.at(op.ID)
+		g := GroupID(f.group)
+		for i := range int(f.pairs) { // the one of its name
+			if of, _ := p.pair(f, i); p.namesakes(f, of) {
+				g = GroupID(of)
 			}
 		}
 		p.Arrived(g, found, int64(found)*chunkBytes)

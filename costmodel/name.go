@@ -13,11 +13,28 @@ const (
 // minAffix is the shortest common prefix or suffix that counts.
 const minAffix = 3
 
+// parts is a file name with its stem and extension.
+type parts struct {
+	text string
+	stem string // without leading dots and extension
+	ext  string
+}
+
+// partsOf takes a file name apart. It keeps the string.
+func partsOf(text string) parts {
+	n := parts{text: text, stem: text}
+	for n.stem != "" && n.stem[0] == '.' {
+		n.stem = n.stem[1:]
+	}
+	if i := strings.LastIndexByte(n.stem, '.'); i > 0 {
+		n.stem, n.ext = n.stem[:i], n.stem[i:]
+	}
+	return n
+}
+
 // Name is a file name with what comparing it needs. The zero Name is the empty name.
 type Name struct {
-	text   string
-	stem   string // without leading dots and extension
-	ext    string
+	parts
 	folded int    // bytes of the stem with runs of digits folded
 	fold   uint64 // hash of the folded stem
 	full   uint64 // hash of the text
@@ -25,11 +42,11 @@ type Name struct {
 }
 
 // NewName takes a file name apart. It keeps the string and allocates nothing.
-func NewName(text string) Name {
-	n := Name{text: text, stem: strings.TrimLeft(text, "."), full: hashString(text)}
-	if i := strings.LastIndexByte(n.stem, '.'); i > 0 {
-		n.stem, n.ext = n.stem[:i], n.stem[i:]
-	}
+func NewName(text string) Name { return partsOf(text).name() }
+
+// name is the name that has the parts.
+func (ps parts) name() Name {
+	n := Name{parts: ps, full: hashString(ps.text)}
 	f := folder{text: n.stem}
 	n.fold = hashStart
 	for c, ok := f.next(); ok; c, ok = f.next() {
@@ -58,6 +75,26 @@ func NameSimilarity(a, b *Name) float64 {
 		return typeName
 	}
 	return otherName
+}
+
+// similarityTo is NameSimilarity for a name of which only the parts are known. That suffices for most: their stems begin and
+// end unlike.
+func (n *Name) similarityTo(other *parts) float64 {
+	switch {
+	case n.text == other.text:
+		return sameName
+	case mayAgree(n.stem, other.stem):
+		name := other.name()
+		return NameSimilarity(n, &name)
+	case n.ext != "" && n.ext == other.ext:
+		return typeName
+	}
+	return otherName
+}
+
+// mayAgree says whether stems begin or end with the same folded byte: else no half of one is in the other.
+func mayAgree(a, b string) bool {
+	return a != "" && b != "" && (foldByte(a[0]) == foldByte(b[0]) || foldByte(a[len(a)-1]) == foldByte(b[len(b)-1]))
 }
 
 // affixMatch looks for a common prefix or suffix of at least half of the shorter stem.
@@ -140,6 +177,14 @@ func (f *backFolder) next() (byte, bool) {
 	}
 	f.rest = f.rest[:n]
 	return digits, true
+}
+
+// foldByte is a byte as a folder reads it.
+func foldByte(c byte) byte {
+	if isDigit(c) {
+		return digits
+	}
+	return lower(c)
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

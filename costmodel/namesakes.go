@@ -3,9 +3,16 @@ package costmodel
 // namesakes finds the files of the disk by name, and by name and directory. It is filled when it is asked, which is when
 // something is wanted after files were seen.
 type namesakes struct {
-	names  buckets // chains, the file that was seen last first: file + 1
-	tails  buckets // the same by the name of the directory, too
-	filled uint32  // files that are in the chains
+	names buckets         // chains, the file that was seen last first: file + 1
+	tails buckets         // the same by the name of the directory, too
+	links table[nameLink] // of the files that are in the chains
+}
+
+// nameLink is a file's place in its chains.
+type nameLink struct {
+	tag   uint32 // of the name
+	alike uint32 // the next file in the chain of its name: file + 1
+	tail  uint32 // the same of its name and directory
 }
 
 // fillStep bounds the files that one question puts into the chains. For a question that comes before all are, there is
@@ -13,27 +20,27 @@ type namesakes struct {
 const fillStep = 16 << 10
 
 func (s *namesakes) fill(p *Planner) {
-	for end := min(uint32(p.files.n), s.filled+fillStep); s.filled < end; s.filled++ {
-		if int(s.filled) >= perBucket*s.names.heads.n {
+	for end := min(p.files.n, s.links.n+fillStep); s.links.n < end; {
+		if s.links.n >= perBucket*s.names.heads.n {
 			s.names.grow(p.afterNamesake)
 			s.tails.grow(p.afterTail)
 		}
-		f := p.files.at(s.filled)
-		head := s.names.of(f.tag)
-		f.alike, *head = *head, s.filled+1
-		tail := s.tails.of(p.tailTag(f))
-		f.tail, *tail = *tail, s.filled+1
+		id := s.links.add(nameLink{tag: tagOfName(hashString(p.names.get(p.files.at(uint32(s.links.n)).name)))})
+		l := s.links.at(id)
+		head := s.names.of(l.tag)
+		l.alike, *head = *head, id+1
+		tail := s.tails.of(p.tailTag(id))
+		l.tail, *tail = *tail, id+1
 	}
 }
 
 func (p *Planner) afterNamesake(element uint32) (next *uint32, hash uint32) {
-	f := p.files.at(element - 1)
-	return &f.alike, f.tag
+	l := p.named.links.at(element - 1)
+	return &l.alike, l.tag
 }
 
 func (p *Planner) afterTail(element uint32) (next *uint32, hash uint32) {
-	f := p.files.at(element - 1)
-	return &f.tail, p.tailTag(f)
+	return &p.named.links.at(element - 1).tail, p.tailTag(element - 1)
 }
 
 // tagOfName makes what buckets need of the hash of a name.
@@ -42,7 +49,9 @@ func tagOfName(full uint64) uint32 { return uint32(full>>32) ^ uint32(full) }
 // tagOfTail is tagOfName for a name and the hash of its directory's name.
 func tagOfTail(tag uint32, dir uint64) uint32 { return tagOfName(mix(uint64(tag), dir)) }
 
-func (p *Planner) tailTag(f *file) uint32 { return tagOfTail(f.tag, p.dirs.at(f.dir).comp) }
+func (p *Planner) tailTag(id uint32) uint32 {
+	return tagOfTail(p.named.links.at(id).tag, p.dirs.at(p.files.at(id).dir).comp)
+}
 
 // maxNamesakes bounds the files that are compared at once with a wanted file of the same name, or with those of its name
 // and directory.
@@ -63,23 +72,23 @@ func (p *Planner) reviewNamesakes(g GroupID) {
 	p.plan.stale = true
 	left := maxNamesakes
 	for next := *p.named.tails.of(tagOfTail(tag, dir)); next != 0 && left > 0; {
-		f := p.files.at(next - 1)
-		if f.tag == tag && p.dirs.at(f.dir).comp == dir && p.names.get(f.name) == name {
+		f, l := p.files.at(next-1), p.named.links.at(next-1)
+		if l.tag == tag && p.dirs.at(f.dir).comp == dir && p.names.get(f.name) == name {
 			p.reviewNamesake(g, next-1)
 			left--
 		}
-		next = f.tail
+		next = l.tail
 	}
 	if left < maxNamesakes {
 		return
 	}
 	for next := *p.named.names.of(tag); next != 0 && left > 0; {
-		f := p.files.at(next - 1)
-		if f.tag == tag && p.names.get(f.name) == name {
+		l := p.named.links.at(next - 1)
+		if l.tag == tag && p.names.get(p.files.at(next-1).name) == name {
 			p.reviewNamesake(g, next-1)
 			left--
 		}
-		next = f.alike
+		next = l.alike
 	}
 }
 
@@ -106,9 +115,9 @@ func (p *Planner) noteRead(g, id uint32) {
 // earlier.
 func (p *Planner) pairsNow(f *file) pairs {
 	now := *f
-	n := NewName(p.names.get(f.name))
+	n := partsOf(p.names.get(f.name))
 	p.match(&now, &n)
-	return now.pairs
+	return p.matched
 }
 
 // ReadBefore is a file with the very name of a group's file that was hashed to its end before the group was wanted, had

@@ -13,7 +13,7 @@ func TestNamesakesAreCompared(t *testing.T) {
 	for i := range 2*fillStep + 10 {
 		p.AddFile(root, fmt.Sprint("f", i), 1<<20, 1)
 	}
-	compared := func(i int) bool { return p.files.at(uint32(i)).pairs.n > 0 }
+	compared := func(i int) bool { return p.files.at(uint32(i)).pairs > 0 }
 	want := func(i int) {
 		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, fmt.Sprint("f", i)), Size: 1 << 20, MTime: 1})
 		p.Want(p.Group(s), 64, 1<<20)
@@ -42,7 +42,7 @@ func TestNamesakeInItsDirectory(t *testing.T) {
 	for i := range dirs {
 		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"new", fmt.Sprint("d", i)}, "index.js"), Size: int64(1100 + i), MTime: 2})
 		p.Want(p.Group(s), 1, int64(1100+i))
-		if n := p.files.at(uint32(i)).pairs.n; n == 0 {
+		if n := p.files.at(uint32(i)).pairs; n == 0 {
 			t.Fatalf("the file in directory %d was not compared", i)
 		}
 	}

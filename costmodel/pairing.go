@@ -25,6 +25,34 @@ type pairs struct {
 	n     uint8
 }
 
+// otherPairs are a file's pairs but the first.
+type otherPairs struct {
+	group [maxPairs - 1]uint32
+	p     [maxPairs - 1]float32
+}
+
+// keepPairs makes the pairs that were matched last those of a file.
+func (p *Planner) keepPairs(f *file) {
+	m := &p.matched
+	f.pairs, f.group, f.prob = m.n, m.group[0], m.p[0]
+	if m.n < 2 {
+		return
+	}
+	if f.more == 0 {
+		f.more = p.more.add(otherPairs{}) + 1
+	}
+	*p.more.at(f.more - 1) = otherPairs{[maxPairs - 1]uint32(m.group[1:]), [maxPairs - 1]float32(m.p[1:])}
+}
+
+// pair is one of a file's pairs, from 0 on.
+func (p *Planner) pair(f *file, i int) (group uint32, prob float32) {
+	if i == 0 {
+		return f.group, f.prob
+	}
+	o := p.more.at(f.more - 1)
+	return o.group[i-1], o.p[i-1]
+}
+
 // of is the probability of a group; 0 if it is none of the likeliest.
 func (ps *pairs) of(g uint32) float32 {
 	for i := range int(ps.n) {
@@ -65,43 +93,50 @@ func (pl *place) commonality(s *sourceDirs, node uint32) float64 {
 	return pl.common[i]
 }
 
-// match computes the probabilities of a file.
-func (p *Planner) match(f *file, n *Name) {
+// match computes the probabilities of a file. They are then in Planner.matched.
+func (p *Planner) match(f *file, n *parts) {
 	p.place.at(p, f.dir)
-	f.pairs.n, f.rest, f.of = 0, 0, float32(p.groups.chunks)
-	exact := p.groups.sources.n <= exactSources
-	for _, s := range p.findSources(f, n, p.place.dirs, exact) {
-		p.matchSource(f, n, s)
+	p.matched.n, f.rest, f.of = 0, 0, float32(p.groups.chunks)
+	if p.groups.sources.n > exactSources {
+		p.matchJoined(f, n)
+		return
 	}
-	if !exact {
-		f.rest += float32(p.base(f, n))
+	for s := range p.groups.first {
+		p.matchSource(f, uint32(s), p.groups.first[s].similarityTo(n))
 	}
+}
+
+// matchJoined compares a file with the sources that its keys bring up.
+func (p *Planner) matchJoined(f *file, ps *parts) {
+	n := ps.name()
+	for _, s := range p.findSources(f, &n, p.place.dirs) {
+		p.matchSource(f, s, p.nameSimilarity(s, &n))
+	}
+	f.rest += float32(p.base(f, &n))
 }
 
 // settleHomes notes a file with those of its groups that no other file was likelier to have. One that was read, or is,
 // makes way for one as likely that still waits.
 func (p *Planner) settleHomes(id uint32, of *pairs, read bool) {
 	for i := range int(of.n) {
-		g := p.groups.list.at(of.group[i])
-		if g.home == 0 {
-			p.placed++
-		}
-		if g.home == 0 || of.p[i] > g.prob || !read && of.p[i] == g.prob {
-			g.home, g.prob = id+1, of.p[i]
-		}
+		p.settleHome(id, of.group[i], of.p[i], read)
+	}
+}
+
+func (p *Planner) settleHome(id, group uint32, prob float32, read bool) {
+	g := p.groups.list.at(group)
+	if g.home == 0 {
+		p.placed++
+	}
+	if g.home == 0 || prob > g.prob || !read && prob == g.prob {
+		g.home, g.prob = id+1, prob
 	}
 }
 
 // findSources returns the source files to compare with a file, ascending. Those with a worse key are
 // looked for only if there are none with a better one.
-func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uint32 {
+func (p *Planner) findSources(f *file, n *Name, dirs []uint64) []uint32 {
 	found := p.found[:0]
-	if exact {
-		for s := range uint32(p.groups.sources.n) {
-			found = append(found, s)
-		}
-		return found
-	}
 	j := &p.groups.joins
 	keys := sourceKeys(n, dirs, f.size)
 	found = j.find(found, joinTail2, keys[joinTail2])
@@ -117,13 +152,14 @@ func (p *Planner) findSources(f *file, n *Name, dirs []uint64, exact bool) []uin
 	return slices.Compact(found)
 }
 
-func (p *Planner) matchSource(f *file, n *Name, id uint32) {
+// matchSource pairs a file with the groups of a source, to whose name its own is similar.
+func (p *Planner) matchSource(f *file, id uint32, name float64) {
 	s := p.groups.sources.at(id)
 	prob := fileProbability(s.size, f.size, s.mtime, f.mtime)
 	if prob == 0 {
 		return
 	}
-	prob *= p.place.commonality(p.groups.dirs, s.dir) * p.nameSimilarity(id, n)
+	prob *= p.place.commonality(p.groups.dirs, s.dir) * name
 	left := maxLinks
 	for at := s.links; at != 0 && left > 0; left-- {
 		l := p.groups.links.at(at - 1)
@@ -144,8 +180,12 @@ func (p *Planner) nameSimilarity(id uint32, n *Name) float64 {
 // addPair keeps the pair if it is among the best; a chunk of several source files counts with the
 // likeliest.
 func (p *Planner) addPair(f *file, g uint32, prob float32) {
+	ps := &p.matched
+	if ps.n == 0 {
+		ps.group[0], ps.p[0], ps.n = g, prob, 1
+		return
+	}
 	weight := func(g uint32, prob float32) float32 { return prob * float32(p.groups.list.at(g).chunks) }
-	ps := &f.pairs
 	worst := 0
 	for i := range int(ps.n) {
 		if ps.group[i] == g {

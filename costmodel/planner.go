@@ -17,10 +17,13 @@ type Planner struct {
 	groups  groups
 	dirs    table[dir]
 	files   table[file]
+	more    table[otherPairs]
 	runs    table[run]
 	names   names
 	queues  [maxDevices][opKinds]lane
+	devices int // whose lanes have been used: 0 … devices-1
 	steady  [maxDevices]steady
+	priced  [maxDevices]prices
 	running []Op
 	now     time.Time // of the last call of Next
 	check   check
@@ -34,6 +37,7 @@ type Planner struct {
 	network float64 // seconds a byte
 	named   namesakes
 	place   place    // scratch: the directory in which files were compared last
+	matched pairs    // scratch: those of the file that was compared last
 	found   []uint32 // scratch: sources that a file is compared with
 	aside   []item   // scratch: items passed over in Next
 	covered []Hit    // scratch: what the runs that are being read have
@@ -61,23 +65,24 @@ type dir struct {
 	best   float32 // lowest CPC of the files seen in it; 0 if there is none
 }
 
-// file is a file of the disk.
+// file is a file of the disk. There are so many that a record is no longer than a cache line; what few of them need lies
+// elsewhere.
 type file struct {
 	name   nameRef
 	dir    uint32
-	tag    uint32 // of the name; see namesakes.go
+	group  uint32 // that it is most likely to bring chunks of, or one of those: see Planner.pair
 	size   int64
 	mtime  int64
 	hashed int64 // bytes
 	key    float32
 	rest   float32 // expected chunks of groups that have no pair
 	of     float32 // chunks that were wanted then
+	prob   float32 // that it has the group's chunks
+	more   uint32  // its other pairs in Planner.more, and one; 0: it never had any
+	pairs  uint8   // how many
 	hits   uint8   // slices with a wanted chunk
 	misses uint8   // slices without
 	state  state
-	pairs  pairs
-	alike  uint32 // the next file in the chain of its name: file + 1
-	tail   uint32 // the same of its name and directory
 }
 
 // run is a run of indexed chunks.
@@ -99,13 +104,14 @@ type Hit struct {
 // NewPlanner makes a planner that predicts with costs, which the caller may also feed.
 func NewPlanner(cfg Config, costs *Costs) *Planner {
 	return &Planner{
-		cfg:    cfg.withDefaults(),
-		costs:  costs,
-		groups: newGroups(),
-		w:      1,
-		check:  check{hits: 1, misses: 1},
-		found:  make([]uint32, 0, maxFound),
-		aside:  make([]item, 0, maxAside),
+		cfg:     cfg.withDefaults(),
+		costs:   costs,
+		groups:  newGroups(),
+		w:       1,
+		devices: 1,
+		check:   check{hits: 1, misses: 1},
+		found:   make([]uint32, 0, maxFound),
+		aside:   make([]item, 0, maxAside),
 	}
 }
 
@@ -175,15 +181,18 @@ func (p *Planner) AddFile(in DirID, name string, size, mtime int64) (FileID, boo
 		p.dropped++
 		return 0, false
 	}
-	n := NewName(name[:min(len(name), maxName)])
-	f := file{dir: uint32(in), tag: tagOfName(n.full), size: size, mtime: mtime}
-	p.match(&f, &n)
-	if p.files.n >= p.cfg.MaxFiles/4*3 && f.pairs.n == 0 {
+	n := partsOf(name[:min(len(name), maxName)])
+	f := p.files.next()
+	*f = file{dir: uint32(in), size: size, mtime: mtime}
+	p.match(f, &n)
+	if p.files.n >= p.cfg.MaxFiles/4*3 && p.matched.n == 0 {
 		p.dropped++
 		return 0, false
 	}
+	p.keepPairs(f)
 	f.name = p.names.add(n.text)
-	id := p.files.add(f)
+	id := uint32(p.files.n)
+	p.files.n++
 	p.enqueueFile(id)
 	return FileID(id), true
 }
@@ -279,15 +288,36 @@ func (p *Planner) Next(now time.Time) (Op, bool) {
 func (p *Planner) NextStat() (Op, bool) { return p.bestOf(OpStat, OpStat+1) }
 
 // bestOf is the best operation of the kinds from one on to before another.
-func (p *Planner) bestOf(from, to OpKind) (best Op, found bool) {
-	var bestRank float64
-	for d := range p.queues {
+func (p *Planner) bestOf(from, to OpKind) (Op, bool) {
+	var best choice
+	for d := range p.devices {
 		for k := from; k < to; k++ {
-			op, rank, ok := p.head(Device(d), k)
-			if ok && (!found || rank < bestRank) {
-				best, bestRank, found = op, rank, true
+			if c := p.head(Device(d), k); c.found && (!best.found || c.rank < best.rank) {
+				best = c
 			}
 		}
 	}
-	return best, found
+	return p.chosen(best)
+}
+
+// choice is the best operation of a lane.
+type choice struct {
+	found bool
+	kind  OpKind
+	dev   Device
+	id    uint32
+	cpc   float64
+	rank  float64
+}
+
+// chosen describes the operation of a choice.
+func (p *Planner) chosen(c choice) (Op, bool) {
+	switch {
+	case !c.found:
+		return Op{}, false
+	case c.kind == OpCheck:
+		op, _, ok := p.checkOp(c.dev)
+		return op, ok
+	}
+	return p.op(c.kind, c.id, c.cpc), true
 }

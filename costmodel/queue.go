@@ -1,5 +1,7 @@
 package costmodel
 
+import "slices"
+
 // state of a directory, file or run.
 type state uint8
 
@@ -28,16 +30,20 @@ func (a item) before(b item) bool {
 type queue struct{ items []item }
 
 func (q *queue) push(it item) {
+	if len(q.items) == cap(q.items) {
+		q.items = slices.Grow(q.items, len(q.items)+1) // append makes more copies on the way to a long queue
+	}
 	q.items = append(q.items, it)
 	i := len(q.items) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if !q.items[i].before(q.items[up]) {
+		if !it.before(q.items[up]) {
 			break
 		}
-		q.items[i], q.items[up] = q.items[up], q.items[i]
+		q.items[i] = q.items[up]
 		i = up
 	}
+	q.items[i] = it
 }
 
 // pop takes the top off, with those that equal it: an operation that was taken out and came back as it was has several.

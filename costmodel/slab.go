@@ -14,13 +14,17 @@ type table[T any] struct {
 func (t *table[T]) at(i uint32) *T { return &t.pages[i>>pageBits][i&(1<<pageBits-1)] }
 
 func (t *table[T]) add(v T) uint32 {
-	if t.n&(1<<pageBits-1) == 0 {
+	*t.next() = v
+	t.n++
+	return uint32(t.n - 1)
+}
+
+// next is the place of what is added next, for it to be made there: counting n up adds it.
+func (t *table[T]) next() *T {
+	if t.n>>pageBits == len(t.pages) {
 		t.pages = append(t.pages, make([]T, 1<<pageBits))
 	}
-	i := uint32(t.n)
-	t.n++
-	*t.at(i) = v
-	return i
+	return t.at(uint32(t.n))
 }
 
 // namePage is the size of a page of names.

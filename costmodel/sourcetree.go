@@ -1,5 +1,7 @@
 package costmodel
 
+import "slices"
+
 // sourceDirs is the tree of the directories that source files will stand in, and how many chunks are
 // wanted of each. It answers for any directory of the disk how close wanted chunks are (near).
 //
@@ -9,7 +11,7 @@ type sourceDirs struct {
 	nodes  table[dirNode]
 	byPath map[uint64]uint32 // hash of the directories from the top → node
 	byEnd  map[uint64]endSum // hash of the last directories → sum
-	direct []uint32          // nodes with source files, up to exactDirs+1
+	direct []sourceDir       // with source files, up to exactDirs+1
 	wanted float64           // chunks, all directories
 }
 
@@ -19,9 +21,15 @@ const exactDirs = 64
 // maxEnd is the longest common end that the table of ends knows.
 const maxEnd = 4
 
+// sourceDir is a directory in which source files stand.
+type sourceDir struct {
+	node  uint32
+	dirs  []uint64 // its path
+	bases []uint64 // see baseHash
+}
+
 type dirNode struct {
 	comp    uint64
-	base    uint64  // see baseHash
 	parent  uint32  // node + 1
 	depth   uint8   // directories
 	nearest uint8   // steps down to the nearest source directory
@@ -42,14 +50,14 @@ func newSourceDirs() *sourceDirs {
 
 // add returns the node of a directory in which a source file stands.
 func (s *sourceDirs) add(dirs, bases []uint64) uint32 {
-	node := s.node(dirs, bases)
+	node := s.node(dirs)
 	n := s.nodes.at(node)
 	if n.direct {
 		return node
 	}
 	n.direct = true
 	if len(s.direct) <= exactDirs {
-		s.direct = append(s.direct, node)
+		s.direct = append(s.direct, sourceDir{node, slices.Clone(dirs), slices.Clone(bases)})
 	}
 	s.markNearest(node)
 	depth := uint8(len(dirs))
@@ -65,12 +73,12 @@ func (s *sourceDirs) add(dirs, bases []uint64) uint32 {
 }
 
 // node returns the node of a directory, made with those above it if need be.
-func (s *sourceDirs) node(dirs, bases []uint64) uint32 {
+func (s *sourceDirs) node(dirs []uint64) uint32 {
 	h := hashStart
 	at := s.child(h, dirNode{})
 	for i, c := range dirs {
 		h = mix(h, c)
-		at = s.child(h, dirNode{comp: c, base: bases[i], parent: at + 1, depth: uint8(i + 1)})
+		at = s.child(h, dirNode{comp: c, parent: at + 1, depth: uint8(i + 1)})
 	}
 	return at
 }
@@ -129,17 +137,6 @@ func (s *sourceDirs) comps(buf *[maxDepth]uint64, node uint32) []uint64 {
 	return dirs
 }
 
-// bases writes the base hashes of a node's directories to buf.
-func (s *sourceDirs) bases(buf *[maxDepth]uint64, node uint32) []uint64 {
-	n := s.nodes.at(node)
-	bases := buf[:n.depth]
-	for i := len(bases) - 1; i >= 0; i-- {
-		bases[i] = n.base
-		n = s.nodes.at(n.parent - 1)
-	}
-	return bases
-}
-
 // eachEnd calls f with the hashes of the last 1, 2, … directories, until f says no.
 func eachEnd(dirs []uint64, f func(h uint64, n int) bool) {
 	h := hashStart
@@ -166,14 +163,13 @@ func (s *sourceDirs) near(dirs []uint64, base uint64) (sum, best float64) {
 }
 
 func (s *sourceDirs) nearExact(dirs []uint64, base uint64) (sum, best float64) {
-	var buf, buf2 [maxDepth]uint64
-	for _, node := range s.direct {
-		here := float64(s.nodes.at(node).here)
+	for i := range s.direct {
+		d := &s.direct[i]
+		here := float64(s.nodes.at(d.node).here)
 		if here == 0 {
 			continue
 		}
-		wanted := s.comps(&buf, node)
-		p := max(Commonality(wanted, dirs), Promise(wanted, dirs), renamedPromise(wanted, s.bases(&buf2, node), dirs, base))
+		p := max(Commonality(d.dirs, dirs), Promise(d.dirs, dirs), renamedPromise(d.dirs, d.bases, dirs, base))
 		sum += p * here
 		best = max(best, p)
 	}

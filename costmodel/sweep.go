@@ -52,8 +52,9 @@ func (p *Planner) reviewFile(id uint32) {
 		return
 	}
 	p.remove(OpHash, id, idle)
-	n := NewName(p.names.get(f.name))
+	n := partsOf(p.names.get(f.name))
 	p.match(f, &n)
+	p.keepPairs(f)
 	p.enqueueFile(id)
 }
 

@@ -29,13 +29,16 @@ func (f *file) rests() int64 { return max(0, f.size-f.hashed) }
 // posterior turns the probability of a pair into that after the slices done so far: each counts as
 // much as the guess itself (the mean of a Beta distribution).
 func (f *file) posterior(prob float64) float64 {
+	if f.hits == 0 && f.misses == 0 {
+		return prob
+	}
 	return (prob + float64(f.hits)) / (1 + float64(f.hits) + float64(f.misses))
 }
 
 // unseen is the part of a pair's chunks that may lie in what has not been hashed. While nothing was
 // found it shrinks with the file; what was found is no longer wanted, and counts no more anyway.
 func (f *file) unseen() float64 {
-	if f.hits > 0 || f.size == 0 {
+	if f.hits > 0 || f.hashed == 0 || f.size == 0 {
 		return 1
 	}
 	return float64(f.rests()) / float64(f.size)
@@ -47,49 +50,36 @@ func (f *file) unseen() float64 {
 func (p *Planner) worth(f *file, v view) (chunks, bytes, full float64) {
 	var best, sum float64
 	unseen := f.unseen()
-	for i := range int(f.pairs.n) {
-		g := p.groups.list.at(f.pairs.group[i])
+	for i := range int(f.pairs) {
+		group, prob := p.pair(f, i)
+		g := p.groups.list.at(group)
 		if g.chunks == 0 {
 			continue
 		}
-		e := f.posterior(p.learned.correct(float64(f.pairs.p[i]))) * unseen * float64(g.chunks) * p.survival(g, v)
+		e := f.posterior(p.learned.correct(float64(prob))) * unseen * float64(g.chunks) * p.survival(g, v)
 		best = max(best, e)
 		sum += e
 		bytes += e / float64(g.chunks) * float64(g.bytes)
 	}
 	others := sum - best
-	if f.of > 0 {
+	if f.of > 0 && f.rest > 0 {
 		rest := float64(f.rest) * float64(p.groups.chunks) / float64(f.of)
 		rest *= unseen / (1 + float64(f.misses))
 		others += rest
 		bytes += rest * p.groups.chunkLen()
 	}
+	rests := float64(f.rests())
 	uncapped := others
-	others = min(others, float64(f.rests())/p.groups.chunkLen()/2)
-	mean := bytes / max(1e-9, best+uncapped)
-	mean = min(mean, mostOfAFile*float64(f.rests())/max(1e-9, best+others))
-	return best + others, min(bytes, float64(f.rests())), (best + others) * fullShare(mean)
-}
-
-// sliceLen is how much of a file is hashed at a time: Config.Slice, but on a slow device what takes
-// Config.SliceTime, so that what else the disk is needed for does not wait longer.
-func (p *Planner) sliceLen(dev Device) int64 {
-	if perByte := p.costs.Read(dev).PerUnit; perByte*float64(p.cfg.Slice) > p.cfg.SliceTime {
-		return max(min(minSlice, p.cfg.Slice), int64(p.cfg.SliceTime/perByte))
+	if others > 0 {
+		others = min(others, rests/p.groups.chunkLen()/2)
 	}
-	return p.cfg.Slice
+	mean := bytes / max(1e-9, best+uncapped)
+	mean = min(mean, mostOfAFile*rests/max(1e-9, best+others))
+	return best + others, min(bytes, rests), (best + others) * fullShare(mean)
 }
-
-// minSlice bounds slices on a slow device from below.
-const minSlice = 512 << 10
 
 // hashCost is the time for the rest of a file.
-func (p *Planner) hashCost(f *file) float64 {
-	r := p.costs.Read(p.dirs.at(f.dir).dev)
-	slice := p.sliceLen(p.dirs.at(f.dir).dev)
-	slices := (f.rests() + slice - 1) / slice
-	return r.PerOp*float64(slices) + r.PerUnit*float64(f.rests())
-}
+func (p *Planner) hashCost(f *file) float64 { return p.prices(p.dirs.at(f.dir).dev).hashing(f.rests()) }
 
 func (p *Planner) fileCPC(f *file, v view) float64 {
 	_, _, full := p.worth(f, v)
@@ -111,9 +101,9 @@ func (p *Planner) refresh(id uint32, d *dir) {
 // dirCPC is w·(OpCost(STAT)/Σp + OpCost(CHUNK_HASH)/max p): what a STAT finds can be used only after
 // a HASH, at best of a perfect file.
 func (p *Planner) dirCPC(id uint32) float64 {
-	dev := p.dirs.at(id).dev
+	pr := p.prices(p.dirs.at(id).dev)
 	sum, top := p.nearness(id)
-	return p.w * (ratio(p.costs.Stat(dev), sum) + ratio(p.chunkHash(dev), top))
+	return p.w * (ratio(pr.stat, sum) + ratio(pr.hash, top))
 }
 
 // nearness is Σp over the chunks that are wanted, and max p, for the files of a directory.
@@ -125,13 +115,6 @@ func (p *Planner) nearness(id uint32) (sum, top float64) {
 		sum *= p.groups.dirs.wanted / float64(d.of)
 	}
 	return sum, float64(d.top)
-}
-
-// chunkHash is what reading and hashing costs for each chunk of a wanted file.
-func (p *Planner) chunkHash(dev Device) float64 {
-	r := p.costs.Read(dev)
-	each := max(1, float64(p.groups.chunks)/float64(max(1, p.groups.sources.n)))
-	return r.PerUnit*p.groups.chunkLen() + r.PerOp/each
 }
 
 // hitShare is how many of the chunks that the index names are expected to be there still.
@@ -158,7 +141,7 @@ func (p *Planner) runFull(r *run) float64 {
 }
 
 func (p *Planner) runCPC(r *run) float64 {
-	return ratio(p.costs.Read(r.dev).Seconds(float64(r.bytes)), p.runFull(r))
+	return ratio(p.prices(r.dev).read.Seconds(float64(r.bytes)), p.runFull(r))
 }
 
 // mostOfAFile is how often the bytes of a file can count, as with the chunks of other groups than the best.

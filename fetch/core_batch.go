@@ -43,9 +43,9 @@ func (s *search) startInBatch(c *Core, op costmodel.Op) bool {
 	a := Action{Offset: op.Offset}
 	switch op.Kind {
 	case costmodel.OpStat:
-		a.Kind, a.ID = ActStat, s.dirs[op.ID]
+		a.Kind, a.ID = ActStat, s.dirs.of(op.ID)
 	case costmodel.OpHash:
-		a.Kind, a.ID, a.Count, a.Batch = ActHash, s.files[op.ID], op.Len, s.batch
+		a.Kind, a.ID, a.Count, a.Batch = ActHash, s.files.of(op.ID), op.Len, s.batch
 	case costmodel.OpCheck:
 		a.Kind, a.Count = ActCheck, op.Len
 	case costmodel.OpRead:

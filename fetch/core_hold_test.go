@@ -151,3 +151,14 @@ func TestStaleCopyIsWaitedFor(t *testing.T) {
 		t.Errorf("%d of the 10 missing chunks were asked for", asked)
 	}
 }
+
+// The loop measures a decision only if planning may be a part of it.
+func TestPlanningIsForeseen(t *testing.T) {
+	for seed := range uint64(5) {
+		w, _ := diskWorld(seed, CoreConfig{Search: true})
+		w.runPlanned(time.Hour, w.lens)
+		if w.planned == 0 || w.unseen > 0 {
+			t.Errorf("world %d: %d of %d decisions planned without notice", seed, w.unseen, w.planned)
+		}
+	}
+}

@@ -20,6 +20,12 @@ func (c *Core) machine(now time.Time, ev Event) {
 	}
 }
 
+// mayPlan says whether planning may be a part of the next decision. Only of such a one does it matter how long it takes.
+func (c *Core) mayPlan(now time.Time) bool {
+	s := c.search
+	return s != nil && c.nearest() != nil && (!s.opened || c.unasked > 0 && c.cpu.AllowPlan(now).Allow)
+}
+
 // decided takes in how long a decision took, if planning was a part of it.
 func (c *Core) decided(now time.Time, ev Event) {
 	if c.search != nil && c.search.justPlanned {

@@ -16,8 +16,8 @@ type search struct {
 	disk    *backpressure.Disk // the core's
 	worth   backpressure.Worth
 	groups  []group
-	dirs    []uint32 // the shell's number of each costmodel.DirID
-	files   []uint32 // the same of each costmodel.FileID
+	dirs    numbers  // by costmodel.DirID
+	files   numbers  // by costmodel.FileID
 	runs    []uint32 // the same of each costmodel.RunID
 	index   bool
 	running []running
@@ -91,7 +91,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvRoot:
 		s.addRoot(ev)
 	case EvStated:
-		s.stated(now, ev)
+		s.stated(now, &ev)
 	case EvHashed:
 		c.cpu.Hashed(ev.Spent, ev.Units)
 		if ev.Late > 0 {
@@ -172,10 +172,10 @@ func (s *search) olderVersion(g *group) (uint32, bool) {
 		return 0, false
 	}
 	id, ok := s.planner.ReadBefore(g.id, maxWholeFile, wholeFileProb)
-	if !ok || int(id) >= len(s.files) {
+	if !ok {
 		return 0, false
 	}
-	return s.files[id], true
+	return s.files.of(uint32(id)), true
 }
 
 // settled notes that a chunk is no longer wanted.
@@ -187,22 +187,8 @@ func (s *search) settled(ch *chunk) {
 
 func (s *search) addRoot(ev Event) {
 	if id, ok := s.planner.AddRoot(ev.Root, costmodel.Device(ev.Device)); ok {
-		s.setDir(id, ev.ID)
+		s.dirs.set(uint32(id), ev.ID)
 	}
-}
-
-func (s *search) setDir(id costmodel.DirID, number uint32) {
-	for int(id) >= len(s.dirs) {
-		s.dirs = append(s.dirs, math.MaxUint32)
-	}
-	s.dirs[id] = number
-}
-
-func (s *search) setFile(id costmodel.FileID, number uint32) {
-	for int(id) >= len(s.files) {
-		s.files = append(s.files, math.MaxUint32)
-	}
-	s.files[id] = number
 }
 
 func (s *search) setRun(id costmodel.RunID, number uint32) {
@@ -224,7 +210,7 @@ func (s *search) take(kind costmodel.OpKind, id uint32) (running, bool) {
 }
 
 // stated takes in a listing, or a part of it: More says that the rest follows.
-func (s *search) stated(now time.Time, ev Event) {
+func (s *search) stated(now time.Time, ev *Event) {
 	i := slices.IndexFunc(s.running, func(r running) bool { return r.op.Kind == costmodel.OpStat && r.id == ev.ID })
 	if i < 0 {
 		return
@@ -233,12 +219,12 @@ func (s *search) stated(now time.Time, ev Event) {
 	op, placed := r.op, s.planner.PlacedGroups()
 	for k, name := range ev.Dirs {
 		if id, ok := s.planner.AddDir(costmodel.DirID(op.ID), name, op.Dev); ok {
-			s.setDir(id, ev.FirstDir+uint32(k))
+			s.dirs.set(uint32(id), ev.FirstDir+uint32(k))
 		}
 	}
 	for k, f := range ev.Files {
 		if id, ok := s.planner.AddFile(costmodel.DirID(op.ID), f.Name, f.Size, f.MTime); ok {
-			s.setFile(id, ev.FirstFile+uint32(k))
+			s.files.set(uint32(id), ev.FirstFile+uint32(k))
 		}
 	}
 	if s.barren++; s.planner.PlacedGroups() > placed {
@@ -246,7 +232,7 @@ func (s *search) stated(now time.Time, ev Event) {
 	}
 	if !ev.More {
 		s.running = slices.Delete(s.running, i, i+1)
-		s.end(now, r, ev)
+		s.end(now, r, *ev)
 	}
 }
 

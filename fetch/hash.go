@@ -66,33 +66,43 @@ func (h *hashing) tell() {
 func (h *hashing) file(id uint32, n int64) {
 	s := h.s
 	s.mu.Lock()
-	s.files[id].early = s.files[id].early || !s.loop.stats.planDone.Load()
-	f := s.files[id]
+	file, p := s.files[id], s.begun[id]
 	s.mu.Unlock()
-	tr := newTrail(s.loop.win, s.disk.Remembers, f.file, f.spot)
-	f.next.Slice = n
+	p.early = p.early || !s.loop.stats.planDone.Load()
+	tr := newTrail(s.loop.win, s.disk.Remembers, file, p.spot)
+	p.next.Slice = n
 	var late lateChunks
 	wants := func(id recipe.ID) bool { return s.loop.win.wantsOr(id, late.add) }
-	res, err := s.disk.Hash(s.ctx, f.file, f.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr.found)...) })
+	res, err := s.disk.Hash(s.ctx, file, p.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr.found)...) })
 	recalled := s.numberRuns(EvRecalled, res.Late)
 	if res.Done && len(res.Late) == 0 {
 		tr.end(res.Size)
 	}
-	s.mu.Lock()
-	s.files[id].next, s.files[id].spot = res.Next, tr.last
-	s.mu.Unlock()
-	if err == nil && res.Done && !res.Changed && !f.early && len(res.Late) == 0 && len(tr.events) == 0 {
-		s.held.wasHashed(s.scope.Device(f.file.Dir), f.file.Ino)
+	ended := err != nil || res.Changed || res.Done
+	s.cameTo(id, progress{next: res.Next, spot: tr.last, early: p.early}, ended)
+	if err == nil && res.Done && !res.Changed && !p.early && len(res.Late) == 0 && len(tr.events) == 0 {
+		s.held.wasHashed(s.scope.Device(file.Dir), file.Ino)
 	}
 	if len(recalled.Runs) > 0 {
 		h.note(recalled)
 	}
 	done := Event{
 		Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late), Spent: res.CPU.Seconds(),
-		Cached: res.Cold*2 < res.Bytes, Failed: err != nil || res.Changed || res.Done,
+		Cached: res.Cold*2 < res.Bytes, Failed: ended,
 	}
 	late.tell(&done)
 	h.note(append(tr.events, done)...)
+}
+
+// cameTo notes how far a file has been hashed. One that is not hashed again is forgotten.
+func (s *searcher) cameTo(id uint32, p progress, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ended {
+		delete(s.begun, id)
+	} else {
+		s.begun[id] = p
+	}
 }
 
 // lateChunks are those of a slice that have come another way. The cutter asks for each once or twice. An

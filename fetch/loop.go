@@ -151,8 +151,11 @@ func (l *loop) run(ctx context.Context) error {
 // two of them anyway, shorter ones keep to planning's part of the time.
 const slowDecision = planPause / planParts
 
-// decide asks the core, and tells it how much of a processor that took: planning has a budget.
+// decide asks the core, and tells it how much of a processor that took if it may have planned: planning has a budget.
 func (l *loop) decide(now time.Time) ([]Action, time.Time) {
+	if !l.rec.core.mayPlan(now) { // reading a thread's time may take as long as deciding
+		return l.rec.next(now)
+	}
 	runtime.LockOSThread() // a thread's time says nothing of a goroutine that moves
 	cpu := diskscan.ThreadTime()
 	actions, wake := l.rec.next(now)

@@ -460,10 +460,17 @@ func TestIndexRemembersWhatWasHashed(t *testing.T) {
 		t.Error(err)
 	}
 	var ticks time.Duration
-	clock := func() time.Duration { ticks++; return ticks }
+	var readings int
+	clock := func() time.Duration { // a reading takes one tick, a step or a decision two more
+		if readings++; readings > clockReadings+1 {
+			ticks += 2
+		}
+		ticks++
+		return ticks
+	}
 	spent, err := TimeReplay(strings.NewReader(lines), clock)
-	if events := strings.Count(lines, "\n") - 1; err != nil || spent.Listing+spent.Deciding != time.Duration(events) || spent.Listing == 0 || spent.Entries == 0 {
-		t.Errorf("a tick a line of %d: %+v, %v", events, spent, err)
+	if events := strings.Count(lines, "\n") - 1; err != nil || spent.Listing+spent.Deciding != time.Duration(2*events) || spent.Listing == 0 || spent.Entries == 0 {
+		t.Errorf("two ticks a line of %d: %+v, %v", events, spent, err)
 	}
 	if _, err := TimeReplay(strings.NewReader(strings.Replace(lines, `"act":[{`, `"act":[{"n":7},{`, 1)), clock); !errors.Is(err, ErrReplay) {
 		t.Errorf("other decisions are not noticed: %v", err)

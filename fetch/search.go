@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,15 +45,15 @@ type searcher struct {
 
 	mu      sync.Mutex
 	dirs    []diskscan.Dir
-	files   []diskFile
+	files   []diskscan.File
+	begun   map[uint32]progress // of the files that have been hashed in part
 	devices []uint64
 	runs    [][]diskscan.Run // that are read together; nil: they have been
 	checked int              // slots of the window that the index was asked about
 }
 
-// diskFile is a file of the disk and how far it has been hashed.
-type diskFile struct {
-	file diskscan.File
+// progress is how far a file has been hashed.
+type progress struct {
 	next diskscan.HashState
 	spot spot // the last chunk that was found in it
 	// early: a part of it was hashed before everything was planned, so that it may be wanted again.
@@ -78,7 +79,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 		scope.Close()
 		return nil, err
 	}
-	s := &searcher{ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
+	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
 	s.zoom = newZoomer(s, t.root.Hash)
 	starts := scope.Starts()
 	paths := [][]string{place}
@@ -190,8 +191,12 @@ func (s *searcher) listed(id uint32, res diskscan.StatResult) Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ev := Event{Kind: EvStated, ID: id, FirstFile: uint32(len(s.files)), FirstDir: uint32(len(s.dirs))}
+	if len(res.Files) > 0 {
+		ev.Files = make([]DiskFile, 0, len(res.Files))
+		s.files = roomFor(s.files, len(res.Files))
+	}
 	for _, f := range res.Files {
-		s.files = append(s.files, diskFile{file: res.File(f)})
+		s.files = append(s.files, res.File(f))
 		ev.Files = append(ev.Files, DiskFile{Name: f.Name, Size: f.Size, MTime: f.MTime})
 	}
 	for _, d := range res.Dirs {
@@ -199,6 +204,15 @@ func (s *searcher) listed(id uint32, res diskscan.StatResult) Event {
 		ev.Dirs = append(ev.Dirs, d.Path[strings.LastIndexByte(d.Path, '/')+1:])
 	}
 	return ev
+}
+
+// roomFor is a slice with room for n more. It doubles: what a search has seen gets long, and append would copy it many times,
+// into memory that is new each time.
+func roomFor[T any](s []T, n int) []T {
+	if len(s)+n <= cap(s) {
+		return s
+	}
+	return slices.Grow(s, max(n, cap(s)))
 }
 
 // check looks the next n planned chunks up in the index.

@@ -22,3 +22,29 @@ func TestSharedNames(t *testing.T) {
 		}
 	}
 }
+
+// What a search has seen is copied once for each doubling, and a file that was hashed to its end costs no more than one that
+// was only seen.
+func TestMemoryOfASearch(t *testing.T) {
+	var seen []int
+	moves := 0
+	for range 1 << 16 {
+		room := roomFor(seen, 1)
+		if cap(room) != cap(seen) {
+			moves++
+		}
+		seen = append(room, 0)
+	}
+	if moves > 17 {
+		t.Errorf("%d moves for 2^16 elements", moves)
+	}
+	s := &searcher{begun: map[uint32]progress{}}
+	s.cameTo(3, progress{early: true}, false)
+	if !s.begun[3].early {
+		t.Error("how far a file was hashed is forgotten")
+	}
+	s.cameTo(3, progress{}, true)
+	if len(s.begun) > 0 {
+		t.Error("a file that was hashed to its end is kept in mind")
+	}
+}

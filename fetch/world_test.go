@@ -22,6 +22,8 @@ type world struct {
 	seq     int
 	d       *simDisk  // nil without one
 	writer  simWriter // takes what arrives
+	planned int       // decisions of which planning was a part
+	unseen  int       // of them, those that mayPlan had not foreseen
 }
 
 type simEvent struct {
@@ -76,7 +78,7 @@ func (w *world) runPlanned(limit time.Duration, lens []uint32) time.Duration {
 	w.lens = lens
 	w.core.Step(w.now, Event{Kind: EvPlanDone})
 	for w.now.Sub(start) < limit {
-		actions, wake := w.core.Next(w.now)
+		actions, wake := w.next()
 		w.carryOut(actions)
 		if w.core.Done() {
 			break
@@ -87,6 +89,19 @@ func (w *world) runPlanned(limit time.Duration, lens []uint32) time.Duration {
 		w.advance(wake)
 	}
 	return w.now.Sub(start)
+}
+
+// next asks the core, and whether it foresees planning.
+func (w *world) next() ([]Action, time.Time) {
+	foreseen := w.core.mayPlan(w.now)
+	actions, wake := w.core.Next(w.now)
+	if w.core.search != nil && w.core.search.justPlanned {
+		w.planned++
+		if !foreseen {
+			w.unseen++
+		}
+	}
+	return actions, wake
 }
 
 // dropStalled ends the sources that answer nothing, as a source's stall timer does.

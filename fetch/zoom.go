@@ -269,7 +269,7 @@ func (z *zoomer) assemble(w sources.Want, fill func([]byte) error) error {
 // compare has a file compared with the missing chunks of another that it resembles as a whole.
 func (s *searcher) compare(id uint32, rs []Range) {
 	s.mu.Lock()
-	f := s.files[id].file
+	f := s.files[id]
 	s.mu.Unlock()
 	n := min(f.Size, maxNear)
 	s.loop.win.moveNear(rs, &stretch{file: f, len: n})

@@ -25,8 +25,8 @@
 // bytes beside what the paper's program needed; planning-%, the processor time of the core when the trace's decisions are
 // made again, of the run's time. It has two parts: deciding-% is choosing the next operation and taking in what happens;
 // the rest takes in what directories hold, with a guess for each file of what it may bring, µs-an-entry each. Neither
-// has the system's listing itself, which another goroutine does. A trace that gives other decisions the second time is a
-// failure.
+// has the system's listing itself, which another goroutine does, or the least that reading the clock takes. A trace that
+// gives other decisions the second time is a failure.
 //
 // What it does not tell: the home's files are holes, so reading them costs next to nothing, which is good for the
 // searches that hash more. Its directories may be in memory. In the model, other work on the disk moves the head
