@@ -85,8 +85,8 @@ func (p *Planner) learn(op Op, r Result) {
 	missed := part * float64(max(0, p.groups.list.at(group).chunks))
 	had := float64(r.Found + r.Late)
 	if could := had + missed; could >= 1 {
-		p.luck.saw(had / could)
 		guess := float64(best)
+		p.luck.saw(had/could, p.learned.correct(guess))
 		if p.learned.saw(guess, had/could) {
 			p.raise.begin(classOf(guess), p.files.n)
 		}

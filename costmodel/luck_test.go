@@ -122,3 +122,22 @@ func TestTinyReadsTeachNoByte(t *testing.T) {
 		t.Errorf("got %+v, want 0.1 ms", r)
 	}
 }
+
+// Files that were hardly thought to have anything don't end luck when they have nothing, nor bring it when they have.
+func TestWildGuessesTellNothingOfLuck(t *testing.T) {
+	p, _ := manyCopies(20)
+	hashAll(t, p, 8, 64)
+	for range 100 {
+		p.luck.saw(0, 1e-4)
+	}
+	if !p.Lucky() {
+		t.Errorf("no luck after files that nobody expected anything of; %.2f of what was expected came", p.luck.share)
+	}
+	q, _ := manyCopies(20)
+	for range 100 {
+		q.luck.saw(1, 1e-4)
+	}
+	if q.Lucky() {
+		t.Error("luck by files that nobody expected anything of")
+	}
+}

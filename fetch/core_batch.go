@@ -31,6 +31,7 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) bool {
 	s.disk.SearchStarted()
 	if idle {
 		s.progress = now
+		s.abreast.began(now)
 	}
 	return true
 }

@@ -117,6 +117,7 @@ func (s *search) worthHolding(g *group) bool {
 	if p == 0 {
 		return s.trustsLater(g)
 	}
+	seconds = s.through(seconds)
 	return (1-p)*seconds < p*h.drain && seconds < h.longest || s.trusts(g, p, seconds)
 }
 
@@ -154,6 +155,8 @@ type hold struct {
 	decided  int           // groups that the last decision knew
 	drain    float64       // seconds to get rid of requests made in vain
 	longest  float64       // within so many seconds the disk must bring what is held back
+	ended    float64       // seconds that operations took which have ended since the last decision
+	alone    float64       // see Core.alone
 	ahead    float64       // the same of what it surely brings
 	trust
 }

@@ -33,6 +33,8 @@ type search struct {
 	expectedBytes int64     // their lengths
 	hold          hold
 	behind        behind
+	abreast       abreast
+	crowd         crowd
 	barren        int       // directories listed in a row that placed no wanted file
 	justPlanned   bool      // the last decision made a plan
 	progress      time.Time // when an operation ended, or began beside no other
@@ -94,6 +96,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		s.stated(now, &ev)
 	case EvHashed:
 		c.cpu.Hashed(ev.Spent, ev.Units)
+		s.crowd.ended(ev, c.inflight > 0)
 		if ev.Late > 0 {
 			s.passed(ev.Group, ev.First)
 		}
@@ -112,6 +115,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		s.ended(now, costmodel.OpCheck, ev)
 	case EvRead:
 		c.cpu.Hashed(ev.Spent, ev.Units)
+		s.crowd.ended(ev, c.inflight > 0)
 		if r, ok := s.take(costmodel.OpRead, ev.ID); ok {
 			s.end(now, r, ev)
 			c.release(r.op.ID)
@@ -263,6 +267,8 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 // end takes in the end of an operation that is no longer among those under way.
 func (s *search) end(now time.Time, r running, ev Event) {
 	s.progress = now
+	s.abreast.ended(now, ev.Seconds)
+	s.hold.ended += ev.Seconds
 	s.batchEnded(now, r, diskTime(ev))
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Late: ev.Late, Failed: ev.Failed}
 	if ev.Cached {

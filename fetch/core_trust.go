@@ -13,6 +13,10 @@ import (
 // could bring what is missing. The network is then asked for less than it could bring beside the disk. That
 // costs a part of the time that the search takes, and saves all that would come in vain. It ends with
 // the first few files that have nothing.
+//
+// How soon the disk will be through counts from now, not from the last plan; with as many operations at a time as it does
+// (core_pace.go); and as if the network left it the processor, since it is the network that is held back. A path that still
+// gets faster is taken to do so to the end: what the disk brings before that could is no loss.
 
 // Bounds of trust.
 const (
@@ -52,30 +56,48 @@ func (s *search) trustsLater(g *group) bool {
 	h := &s.hold
 	if !s.planner.Placed(g.id) {
 		h.unplaced++
-		return h.lists && s.barren < mostBarren && s.planner.Planned()+h.later < h.ahead
+		return h.lists && s.barren < mostBarren && s.through(s.planner.Planned()+h.later) < h.ahead
 	}
 	p, cost := s.planner.Later(g.id)
 	h.later += cost
-	return s.trusts(g, p, s.planner.Planned()+h.later)
+	return s.trusts(g, p, s.through(s.planner.Planned()+h.later))
+}
+
+// through is after how many seconds from now the disk will be through with operations that took so many together when
+// the last decision was made.
+func (s *search) through(seconds float64) float64 {
+	return max(0, seconds-s.hold.ended) * s.hold.alone / s.abreast.times()
 }
 
 // setBounds decides how long things may be held back.
 func (c *Core) setBounds(now time.Time) {
 	s := c.search
 	h := &s.hold
-	*h = hold{decided: len(s.groups), drain: c.leastDrain(), trust: trust{sure: surely}}
+	*h = hold{decided: len(s.groups), drain: c.leastDrain(), alone: c.alone(), trust: trust{sure: surely}}
 	h.longest = c.longestHold(h.drain)
 	rate := c.netRate(now)
+	if h.ahead = c.ahead(rate); c.cpu.SearchAlone() && rate > 0 {
+		h.sure, h.certain = likely, true
+		return
+	}
+	if h.ahead > 0 && h.longest > 0 {
+		_, h.lists = s.listingWorth(now, c, rate)
+	}
+}
+
+// ahead is within how many seconds the disk must be through with what is trusted to it, beside a network of that rate.
+func (c *Core) ahead(rate float64) float64 {
+	near := c.nearest()
 	alone := float64(c.wantedBytes) / rate
-	if c.cpu.SearchAlone() && rate > 0 {
-		h.ahead, h.sure, h.certain = slowedBy*alone, likely, true
-		return
+	switch {
+	case rate <= 0 || near == nil:
+		return 0
+	case c.cpu.SearchAlone():
+		return slowedBy * alone
+	case c.search.hold.longest == 0:
+		return leastAlone(float64(c.wantedBytes), rate, max(near.path.MinRTT(), time.Microsecond))
 	}
-	if rate <= 0 || h.longest == 0 {
-		return
-	}
-	h.ahead = alone / aheadOf
-	_, h.lists = s.listingWorth(now, c, rate)
+	return alone / aheadOf
 }
 
 // decideYoung decides what is held back of the groups that came after the last decision.
@@ -84,6 +106,8 @@ func (c *Core) decideYoung(now time.Time) {
 	if s.refused || !s.planner.Lucky() || !now.Before(s.heldUntil()) {
 		return
 	}
+	s.hold.ahead = c.ahead(c.netRate(now))
+	s.hold.alone = c.alone()
 	for i := s.hold.decided; i < len(s.groups); i++ {
 		g := &s.groups[i]
 		g.held = g.known && s.worthHolding(g)
@@ -102,4 +126,19 @@ func (s *search) listingWorth(now time.Time, c *Core, rate float64) (costmodel.O
 	}
 	worth, o := s.worth, s.offer(now, c, op, rate)
 	return op, c.cpu.AllowSearch(now, o).Allow && worth.Allow(now, o).Allow
+}
+
+// leastAlone is how many seconds a network needs at least for some bytes, if it brings rate bytes a second by now and gets
+// faster with each round trip: it may bring twice as much in each to the end.
+func leastAlone(bytes, rate float64, rtt time.Duration) float64 {
+	return rtt.Seconds() * math.Log2(1+bytes/(rate*rtt.Seconds()))
+}
+
+// alone is what the disk needs for what it has to do once the network is asked for no more, as a part of what that takes
+// at present.
+func (c *Core) alone() float64 {
+	if c.inflight == 0 {
+		return 1
+	}
+	return c.search.crowd.alone()
 }

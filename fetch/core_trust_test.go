@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -264,5 +265,67 @@ func TestNearWaitsForTheLikeliestFile(t *testing.T) {
 		if near := o.c.at(ord).zoom == zoomNear; near != hashing[ord] {
 			t.Errorf("chunk %d, whose file's version is being hashed: %v; compared: %v", ord, hashing[ord], near)
 		}
+	}
+}
+
+// openingPath makes the path of an old tree's source one that has been measured and still gets faster.
+func (o *oldTree) openingPath(t *testing.T) {
+	t.Helper()
+	path := &o.c.sources[0].path
+	path.Asked(o.now, 32<<10)
+	o.now = o.now.Add(50 * time.Millisecond)
+	path.Arrived(o.now, 32<<10)
+	path.Answered(32 << 10)
+	if !path.Opening() {
+		t.Fatal("the path has opened")
+	}
+}
+
+// While a path gets faster with each round trip, the disk is left what it will bring before that can, and no more.
+func TestOpeningPathIsNotFedWhatTheDiskBringsSooner(t *testing.T) {
+	o := newOldTree(2000, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.openingPath(t)
+	o.c.order(o.now)
+	s := o.c.search
+	if s.hold.longest != 0 || !(s.hold.ahead > 0.1) || s.hold.ahead > 1 {
+		t.Fatalf("%.3f s for the disk, on a path of 40 ms", s.hold.ahead)
+	}
+	held, left := 0, 0
+	for i := range s.groups {
+		if g := &s.groups[i]; g.first < g.end && o.c.at(uint64(i)).fresh() {
+			left++
+			if g.held {
+				held++
+			}
+		}
+	}
+	if held == 0 {
+		t.Errorf("none of %d files is left to the disk", left)
+	}
+}
+
+// A network that doubles what it brings in each round trip needs as many as it takes to double that to all.
+func TestLeastTimeOfAnOpeningPath(t *testing.T) {
+	if got := leastAlone(1023e3, 1e4, 100*time.Millisecond); math.Abs(got-1) > 0.01 {
+		t.Errorf("%.3f s for ten round trips", got)
+	}
+}
+
+// What has been planned since the last decision gives the disk as much more time.
+func TestYoungFilesCountInTheDisksTime(t *testing.T) {
+	o := newOldTree(200, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.c.order(o.now)
+	s := o.c.search
+	before := s.hold.ahead
+	s.hold.patience, s.gain = time.Second, o.now
+	for i := range 200 {
+		o.step(Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new", numbered(i, "dir")}, Name: "more", Size: o.size, MTime: 2e18}})
+		o.step(Event{Kind: EvPlanned, First: uint64(200 + i), Lens: []uint32{uint32(o.size)}, Group: uint32(200 + i)})
+	}
+	o.c.decideYoung(o.now)
+	if !(before > 0) || s.hold.ahead < 1.2*before {
+		t.Errorf("%.3f s, and %.3f s when twice as many files are wanted", before, s.hold.ahead)
 	}
 }

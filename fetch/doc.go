@@ -18,7 +18,7 @@
 //     worth the disk's and the processor's time against the network at its present rate. The network is
 //     asked first for what the disk will bring last. What the disk brings is taken back from the network.
 //     What the disk will very likely bring soon is not asked for meanwhile (core_hold.go), nor what a disk
-//     will bring that had nearly all so far (core_trust.go), and a long file that the disk goes through is asked for
+//     will bring that had nearly all so far (core_trust.go, core_pace.go), and a long file that the disk goes through is asked for
 //     from its end (core_behind.go). Small files are hashed in batches
 //     (core_batch.go). A chunk that is
 //     missing between found ones is compared at fine grain with what lies there, and only the rest of

@@ -38,6 +38,8 @@ type DB struct {
 	change uint64            // counts that
 	kept   int               // of them, the first that are not to be merged
 
+	finders sync.Pool // of those that look single keys up
+
 	merging sync.WaitGroup
 	busy    atomic.Bool // a merge is under way
 	stop    atomic.Bool // merges are to end

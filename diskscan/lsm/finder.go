@@ -1,5 +1,7 @@
 package lsm
 
+import "bytes"
+
 // Finder looks keys up. It is cheap for keys that come in order: what it has read serves for the next ones. It belongs to one
 // goroutine.
 type Finder struct {
@@ -62,5 +64,13 @@ func (f *Finder) ofTable(i int, key []byte, hash uint64) (*row, error) {
 	return &c.rows.row, nil
 }
 
-// Get looks one key up.
-func (db *DB) Get(key []byte) (value []byte, found bool, err error) { return db.Finder().Get(key) }
+// Get looks one key up. It keeps what it has read for the next ones.
+func (db *DB) Get(key []byte) (value []byte, found bool, err error) {
+	f, ok := db.finders.Get().(*Finder)
+	if !ok {
+		f = db.Finder()
+	}
+	defer db.finders.Put(f)
+	value, found, err = f.Get(key)
+	return bytes.Clone(value), found, err
+}
