@@ -60,9 +60,10 @@ func (p *Planner) checking() bool {
 	return slices.ContainsFunc(p.running, func(o Op) bool { return o.Kind == OpCheck })
 }
 
-// awaited says that hashing is probably needless, which what is under way will show. Either a sweep is, and so far at least
-// as many ids were found as not: a sweep is short, and reading a file beside it that its runs will name reads it twice.
-// Or the runs that are being read have all that is wanted, and may still bring it in time.
+// awaited says that listing and hashing are probably needless, which what is under way will show. Either a sweep is, and so far
+// at least as many ids were found as not: a sweep is short, reading a file beside it that its runs will name reads it twice,
+// and listings take the processor that it needs. Or the runs that are being read have all that is wanted, and may still bring
+// it in time.
 func (p *Planner) awaited() bool {
 	return p.check.hits >= p.check.misses && p.checking() || p.runsHaveAll()
 }

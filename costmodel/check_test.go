@@ -33,6 +33,29 @@ func TestSweepsRunAheadOfReads(t *testing.T) {
 	next(OpCheck, "with little left to read")
 }
 
+// What a sweep finds need not be searched for: nothing is listed or hashed beside it, as long as the index knows much.
+func TestNothingIsSearchedBesideASweep(t *testing.T) {
+	p, _, d := wantOne(Config{}, "a", 64)
+	p.AddFile(d, "a-old", 1<<20, 1)
+	p.AddDir(d, "e", 0)
+	p.AddCheck(64)
+	sweep := mustStart(t, p)
+	if op, ok := p.Next(start); sweep.Kind != OpCheck || ok {
+		t.Errorf("%s beside a %s", op.Kind, sweep.Kind)
+	}
+	p.Done(sweep, Result{Seconds: 1e-3, Units: 64})
+	kinds := map[OpKind]bool{mustStart(t, p).Kind: true, mustStart(t, p).Kind: true}
+	if !kinds[OpStat] || !kinds[OpHash] {
+		t.Errorf("after a sweep that found nothing: %v", kinds)
+	}
+	p.AddDir(d, "f", 0)
+	p.AddCheck(64)
+	kinds = map[OpKind]bool{mustStart(t, p).Kind: true, mustStart(t, p).Kind: true}
+	if !kinds[OpStat] || !kinds[OpCheck] {
+		t.Errorf("with an index that knows nothing: %v", kinds)
+	}
+}
+
 // Runs that are nearly as good as each other are read in the order of their file.
 func TestRunsAreReadInOrder(t *testing.T) {
 	p, g, _ := wantOne(Config{}, "a", 4096)

@@ -21,8 +21,8 @@ func (p *Planner) best() float64 {
 			}
 		}
 	}
-	look(OpStat, p.dirs.n)
 	if !p.awaited() {
+		look(OpStat, p.dirs.n)
 		look(OpHash, p.files.n)
 	}
 	look(OpRead, p.runs.n)

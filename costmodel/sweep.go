@@ -59,8 +59,8 @@ func (p *Planner) reviewFile(id uint32) {
 }
 
 // Again says when Next may know more than now, though nothing happens until then: files and directories wait to
-// be compared with what has been wanted since they were seen, or nothing is hashed because of a run that will be late.
-// False if neither is so.
+// be compared with what has been wanted since they were seen, or a run will be late because of which nothing is listed and
+// hashed. False if neither is so.
 func (p *Planner) Again() (time.Time, bool) {
 	at, more := p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
 	if !p.runsHaveAll() {

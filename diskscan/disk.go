@@ -346,6 +346,15 @@ func (d *Disk) claimProcessors(most int) (n int, release func()) {
 	return n, func() { d.hashing.Add(-int64(n)) }
 }
 
+// claimProcessor takes a processor that hashes nothing; false if there is none.
+func (d *Disk) claimProcessor() bool {
+	if d.hashing.Add(1) <= int64(d.cfg.Processors) {
+		return true
+	}
+	d.hashing.Add(-1)
+	return false
+}
+
 // processors is how many goroutines can hash at once.
 func processors() int { return runtime.GOMAXPROCS(0) }
 

@@ -57,6 +57,7 @@ type pass struct {
 	want Want
 	sink Sink
 	line *line // which the run is read in; nil: in any order
+	crew errgroup.Group
 
 	mu    sync.Mutex // of all below; several goroutines read
 	rest  []Chunk    // of the run, that nobody has taken
@@ -106,30 +107,46 @@ func (p *pass) prepare(fd int, end int64) (spans []span, err error) {
 // minShare is how much of a run is worth a goroutine.
 const minShare = 1 << 20
 
-// readChunks goes through the chunks of the run, on all processors that hash nothing.
+// readChunks goes through the chunks of the run, on all processors that hash nothing, also on those that get free meanwhile.
 func (p *pass) readChunks(fd int) error {
-	n, release := p.d.claimProcessors(int(p.run.Len / minShare))
-	defer release()
-	var g errgroup.Group
-	for range n - 1 {
-		g.Go(func() (err error) {
-			took := onThread(func() { err = p.share(fd) })
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.res.CPU += took
-			return err
-		})
-	}
+	p.d.hashing.Add(1)
 	err := p.share(fd)
-	if others := g.Wait(); err == nil {
+	if others := p.crew.Wait(); err == nil {
 		err = others
 	}
 	return err
 }
 
-// share reads groups of chunks until none is left, hashes them, and hands over those that are what they should be.
+// callHelp has another goroutine share in the run, if a processor hashes nothing and there is much left.
+func (p *pass) callHelp(fd int) {
+	if p.left() < minShare || !p.d.claimProcessor() {
+		return
+	}
+	p.crew.Go(func() (err error) {
+		took := onThread(func() { err = p.share(fd) })
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.res.CPU += took
+		return err
+	})
+}
+
+// left is how much of the run nobody has taken.
+func (p *pass) left() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.rest) == 0 {
+		return 0
+	}
+	return p.run.Offset + p.run.Len - p.rest[0].Offset
+}
+
+// share reads groups of chunks until none is left, hashes them, and hands over those that are what they should be. It has
+// claimed a processor.
 func (p *pass) share(fd int) error {
+	defer p.d.hashing.Add(-1)
 	for {
+		p.callHelp(fd)
 		f, group, err := p.readNext(fd)
 		if f == nil {
 			return err
