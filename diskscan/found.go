@@ -9,7 +9,8 @@ type Found struct {
 	Data   []byte  // their bytes, one after the other, in the order of Chunks
 	// Indexed: the index named the chunks; else they were found by hashing the file.
 	Indexed bool
-	// Version is what was read, by hashing from the file's start on in the operation that found this; else nil.
+	// Version is what was read, by hashing from the file's start on in the operation that found this, or as all of a file that
+	// was remembered; else nil.
 	Version *Version
 	// Kept is for the sink to say that it has given the file other metadata: it has not changed by that.
 	Kept bool

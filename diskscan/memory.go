@@ -66,6 +66,19 @@ func (g *generation) add(f File, st stamp, chunks []Chunk) {
 	}
 }
 
+// follow notes that a file has another stamp, and is what it was nevertheless. It has these chunks.
+func (m *memory) follow(f File, was, now stamp, chunks []Chunk) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, g := range []*generation{&m.young, &m.old} {
+		for _, c := range chunks {
+			if at, ok := g.chunks[memoryKey(c.ID)]; ok && g.files[at.file] == (seenFile{f, was}) {
+				g.files[at.file].stamp = now
+			}
+		}
+	}
+}
+
 // recall gives the chunks among ids that are remembered, by the file that they lie in.
 func (m *memory) recall(ids []recipe.ID) []recalled {
 	m.mu.Lock()

@@ -3,8 +3,12 @@ package diskscan
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
@@ -46,6 +50,61 @@ func TestRecallFindsWhatWasHashed(t *testing.T) {
 }
 
 // A file that has changed since gives nothing, and no error.
+// A remembered file may be kept as one that was hashed just now: what is read is told with its version, and stays remembered
+// with the metadata that the sink gave it.
+func TestRecalledFileIsKept(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "f")
+		data := noise("x", 100_000)
+		write(t, path, data)
+		d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 1000})
+		hashAll(t, d, listAll(t, d)[0], nothing, func(f *Found) { f.Release() })
+		ids := idsOf(refsOf(t, data))
+		var st unix.Stat_t
+		if err := unix.Stat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.Read(t.Context(), d.Recall(ids)[0], nil, func(f *Found) {
+			if v := f.Version; v == nil || v.Ino != st.Ino || v.CTime != ctimeOf(&st) || v.Size != 100_000 {
+				t.Errorf("version %+v", v)
+			}
+			f.Release()
+			f.Kept = kept
+			if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := d.Read(t.Context(), d.Recall(ids)[0], nil, func(f *Found) { f.Release() })
+		if err != nil || again.Changed == kept {
+			t.Errorf("kept %v: the second time %+v, %v", kept, again, err)
+		}
+	}
+}
+
+// Of a file that is remembered in part nobody is told what it is.
+func TestPartOfARecalledFile(t *testing.T) {
+	dir := t.TempDir()
+	data := noise("x", 100_000)
+	write(t, filepath.Join(dir, "f"), data)
+	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 1000})
+	hashAll(t, d, listAll(t, d)[0], nothing, func(f *Found) { f.Release() })
+	for _, ids := range [][]recipe.ID{idsOf(refsOf(t, data))[1:], idsOf(refsOf(t, data))[:1]} {
+		_, err := d.Read(t.Context(), d.Recall(ids)[0], nil, func(f *Found) {
+			if f.Version != nil {
+				t.Errorf("%d chunks are %+v", len(f.Chunks), f.Version)
+			}
+			f.Release()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRecalledFileHasChanged(t *testing.T) {
 	d, dir, data := remembering(t, 300_000)
 	var c collector

@@ -59,9 +59,12 @@ type pass struct {
 	line *line // which the run is read in; nil: in any order
 	crew errgroup.Group
 
+	version *Version // the file, if the run is all of it and was remembered
+
 	mu    sync.Mutex // of all below; several goroutines read
 	rest  []Chunk    // of the run, that nobody has taken
 	found tally
+	kept  bool
 	res   ReadResult
 }
 
@@ -75,6 +78,9 @@ func (p *pass) read() error {
 		return err
 	}
 	defer unix.Close(fd)
+	if err := p.look(fd); err != nil {
+		return err
+	}
 	end := p.run.Offset + p.run.Len
 	spans, err := p.prepare(fd, end)
 	if err != nil {
@@ -83,7 +89,38 @@ func (p *pass) read() error {
 	err = p.readChunks(fd)
 	p.line.leave()
 	drop(fd, spans, end)
+	if p.kept {
+		p.followKept(fd)
+	}
 	return err
+}
+
+// look notes what the file is, if somebody may want to keep it.
+func (p *pass) look(fd int) error {
+	if p.run.id != 0 || p.d.memory == nil || p.run.Offset != 0 || p.run.Bytes != p.run.stamp.size {
+		return nil
+	}
+	at := time.Now()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	p.version = versionOf(&st, at)
+	return nil
+}
+
+// followKept remembers what was read as a part of the file that has other metadata now.
+func (p *pass) followKept(fd int) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return
+	}
+	now := stampOf(p.run.stamp.fs, &st)
+	was := p.run.stamp
+	was.mtime, was.ctime = now.mtime, now.ctime
+	if now == was {
+		p.d.memory.follow(p.run.File, p.run.stamp, now, p.run.Chunks)
+	}
 }
 
 // prepare finds out what of the run is not cached, and how the disk is to read it.
@@ -178,7 +215,7 @@ func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &Found{File: p.run.File, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
+	f := &Found{File: p.run.File, Version: p.version, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
 	return f, group, p.fill(fd, f, group)
 }
 
@@ -211,6 +248,7 @@ func (p *pass) deliver(f *Found) error {
 	defer p.mu.Unlock()
 	p.found.chunks += sum.chunks
 	p.found.bytes += sum.bytes
+	p.kept = p.kept || f.Kept
 	return err
 }
 
