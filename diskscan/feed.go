@@ -83,7 +83,7 @@ func (x *Index) lease(b *lsm.Batch, id fileID) {
 	if uint64(id) < x.leased {
 		return
 	}
-	x.leased = uint64(id) + leaseSize
+	x.leased = max(uint64(id), x.next.Load()) + leaseSize
 	b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
 }
 
