@@ -15,9 +15,10 @@ const (
 
 // check is what is to be looked up in the index.
 type check struct {
-	ids    int64   // not looked up yet
-	hits   float64 // ids found so far, and one
-	misses float64 // ids not found so far, and one
+	ids    int64     // not looked up yet
+	hits   float64   // ids found so far, and one
+	misses float64   // ids not found so far, and one
+	due    time.Time // when the sweep that is under way is late
 }
 
 // checkOp is the next sweep and its rank, unless one is under way. Its price is the lookup's, for each id that will be found,
@@ -62,13 +63,15 @@ func (p *Planner) checking() bool {
 
 // awaited says that listing and hashing are probably needless, which what is under way will show. Either a sweep is, and so far
 // at least as many ids were found as not: a sweep is short, reading a file beside it that its runs will name reads it twice,
-// and listings take the processor that it needs. Or the runs that are being read have all that is wanted, and may still bring
-// it in time.
-func (p *Planner) awaited() bool {
-	return p.check.hits >= p.check.misses && p.checking() || p.runsHaveAll()
+// and listings take the processor that it needs. Or the runs that are being read have all that is wanted. Either must not be late.
+func (p *Planner) awaited() bool { return p.sweepTells() || p.runsHaveAll() }
+
+// sweepTells says whether a sweep is under way that is not late and will probably find much.
+func (p *Planner) sweepTells() bool {
+	return p.check.hits >= p.check.misses && p.now.Before(p.check.due) && p.checking()
 }
 
-// A run may take so many times as long as it should, and so many seconds more. After that nothing waits for it.
+// A run or sweep may take so many times as long as it should, and so many seconds more. After that nothing waits for it.
 const (
 	runSlow  = 4
 	runSlack = 5e-3
@@ -82,8 +85,12 @@ func (p *Planner) expectRun(op Op) {
 			seconds += o.Cost
 		}
 	}
-	seconds = min(runSlow*seconds+runSlack, maxPerOp)
-	p.runs.at(op.ID).due = p.now.Add(time.Duration(seconds * float64(time.Second)))
+	p.runs.at(op.ID).due = p.expected(seconds)
+}
+
+// expected is when an operation is late that should take some seconds from now on.
+func (p *Planner) expected(seconds float64) time.Time {
+	return p.now.Add(time.Duration(min(runSlow*seconds+runSlack, maxPerOp) * float64(time.Second)))
 }
 
 // runsHaveAll says whether the runs that are being read, and are not late, have at least as many chunks of each group as are
@@ -111,8 +118,11 @@ func (p *Planner) runsHaveAll() bool {
 	return rest <= 0 && len(p.covered) > 0
 }
 
-// firstLate is when the first of the runs that are being read will be late.
+// firstLate is when the first of the runs that are being read, or the sweep, will be late.
 func (p *Planner) firstLate() (at time.Time) {
+	if p.sweepTells() {
+		at = p.check.due
+	}
 	p.eachTimelyRun(func(r *run) {
 		if at.IsZero() || r.due.Before(at) {
 			at = r.due

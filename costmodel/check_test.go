@@ -43,6 +43,13 @@ func TestNothingIsSearchedBesideASweep(t *testing.T) {
 	if op, ok := p.Next(start); sweep.Kind != OpCheck || ok {
 		t.Errorf("%s beside a %s", op.Kind, sweep.Kind)
 	}
+	late, ok := p.Again()
+	if !ok || !late.After(start) {
+		t.Errorf("again at %v, %v", late, ok)
+	}
+	if op, ok := p.Next(late); !ok || op.Kind != OpHash && op.Kind != OpStat {
+		t.Errorf("%s, %v while the sweep is late", op.Kind, ok)
+	}
 	p.Done(sweep, Result{Seconds: 1e-3, Units: 64})
 	kinds := map[OpKind]bool{mustStart(t, p).Kind: true, mustStart(t, p).Kind: true}
 	if !kinds[OpStat] || !kinds[OpHash] {

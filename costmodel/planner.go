@@ -229,6 +229,9 @@ func (p *Planner) Start(op Op) bool {
 	if op.Kind == OpRead {
 		p.expectRun(op)
 	}
+	if op.Kind == OpCheck {
+		p.check.due = p.expected(op.Cost)
+	}
 	p.running = append(p.running, op)
 	p.weighOpen(op)
 	p.plan.stale = true

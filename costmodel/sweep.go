@@ -59,11 +59,11 @@ func (p *Planner) reviewFile(id uint32) {
 }
 
 // Again says when Next may know more than now, though nothing happens until then: files and directories wait to
-// be compared with what has been wanted since they were seen, or a run will be late because of which nothing is listed and
+// be compared with what has been wanted since they were seen, or a run or sweep will be late because of which nothing is listed and
 // hashed. False if neither is so.
 func (p *Planner) Again() (time.Time, bool) {
 	at, more := p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
-	if !p.runsHaveAll() {
+	if !p.awaited() {
 		return at, more
 	}
 	if late := p.firstLate(); !more || late.Before(at) {

@@ -14,10 +14,11 @@ import (
 	"dfetch/recipe"
 )
 
-// maxHitFiles bounds the files that one Check confirms, maxBriefs the rows of sparse files that it reads.
+// maxHitFiles bounds the files that one Check confirms, maxBriefs the rows of sparse files that it reads, maxWide these files.
 const (
 	maxHitFiles = 100_000
 	maxBriefs   = 20_000
+	maxWide     = 200
 )
 
 // Sweep is what one Check found.
@@ -97,6 +98,7 @@ func (x *Index) lookup(o *operation, ids []recipe.ID) (hits, error) {
 		slices.SortFunc(ids, compareIDs)
 	}
 	h, rows := hits{}, x.db.Finder()
+	defer rows.Close()
 	for i, id := range ids {
 		if i%64 == 0 {
 			if err := o.step(); err != nil {
@@ -125,11 +127,15 @@ func (x *Index) find(rows *lsm.Finder, id recipe.ID) (place, bool) {
 // there. What these rows say of an id is a guess by its first bytes.
 func (x *Index) widen(o *operation, h hits, ids []recipe.ID) error {
 	var found map[recipe.ID]bool
-	left := maxBriefs
+	left, files := maxBriefs, 0
 	for _, file := range sortedFiles(h) {
+		if left <= 0 || files == maxWide {
+			return nil
+		}
 		if row, ok := x.file(file); !ok || !row.sparse {
 			continue
 		}
+		files++
 		if found == nil {
 			found = h.ids()
 		}
@@ -187,33 +193,42 @@ func sortedFiles(h hits) []fileID {
 
 // confirm turns the hits in files that are what they were into runs.
 func (d *Disk) confirm(ctx context.Context, h hits, s *Sweep) error {
+	stuck := map[uint64]bool{}
 	for _, id := range sortedFiles(h) {
-		if err := ctx.Err(); err != nil {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		chunks := h[id]
-		row, ok := d.index.file(id)
-		if !ok {
-			s.Stale += len(chunks)
-			d.index.forgetChunks(id, chunks)
-			continue
-		}
-		f, err := d.confirmFile(ctx, &row)
-		switch {
-		case err == nil:
-			s.add(f, id, row.stamp, chunks, d.gap(f.Dir))
-		case errors.Is(err, ErrOutside), isDenied(err):
-			s.Outside += len(chunks)
-		case isGone(err):
-			s.Stale += len(chunks)
-			d.index.forget(id)
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		default:
-			d.countError(ctx, err)
-		}
+		d.confirmHits(ctx, id, h[id], stuck, s)
 	}
 	return nil
+}
+
+// confirmHits turns the hits in one version of a file into runs, unless its device is one of those that did not answer.
+func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, stuck map[uint64]bool, s *Sweep) {
+	row, ok := d.index.file(id)
+	if !ok {
+		s.Stale += len(chunks)
+		d.index.forgetChunks(id, chunks)
+		return
+	}
+	f, ok := d.scope.locate(row.path)
+	if !ok || stuck[d.scope.Device(f.Dir)] {
+		s.Outside += len(chunks)
+		return
+	}
+	f, err := d.confirmFile(ctx, &row)
+	switch {
+	case err == nil:
+		s.add(f, id, row.stamp, chunks, d.gap(f.Dir))
+	case errors.Is(err, ErrOutside), isDenied(err):
+		s.Outside += len(chunks)
+	case isGone(err):
+		s.Stale += len(chunks)
+		d.index.forget(id)
+	default:
+		stuck[d.scope.Device(f.Dir)] = errors.Is(err, ErrStalled)
+		d.countError(ctx, err)
+	}
 }
 
 // errStale says that a file is not what the index knows.

@@ -20,7 +20,8 @@ const leaseSize = 1024
 type indexed struct {
 	file   fileID // 0: its chunks are not noted
 	sparse bool
-	known  bool // all of its chunks were noted before
+	known  bool  // all of its chunks were noted before
+	lost   int64 // writes that had failed before its first chunk was noted
 }
 
 // add notes the chunks of the next slice of a file whose hashing has come to at. done: it was the last one.
@@ -32,6 +33,9 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 	}
 	if in.file == 0 || in.known {
 		return in
+	}
+	if in.lost != x.failures.Load() || x.db.Size() > x.cfg.Max+x.cfg.Max/8 {
+		return indexed{} // some of its chunks may be lost, so it must not count as noted; or the file alone is too large
 	}
 	row := fileRow{stamp: at.stamp, path: path, done: done, sparse: in.sparse}
 	first := at.Offset == 0
@@ -55,13 +59,13 @@ func (x *Index) begin(path string, s stamp) indexed {
 		return indexed{}
 	}
 	if id, row, same := x.version(s); same && row.path == path {
-		return indexed{file: id, sparse: row.sparse, known: row.done}
+		return indexed{file: id, sparse: row.sparse, known: row.done, lost: x.failures.Load()}
 	}
 	if used >= x.cfg.Max {
 		x.dropped.Add(1)
 		return indexed{}
 	}
-	return indexed{file: fileID(x.next.Add(1) - 1), sparse: used >= x.cfg.Max/4*3}
+	return indexed{file: fileID(x.next.Add(1) - 1), sparse: used >= x.cfg.Max/4*3, lost: x.failures.Load()}
 }
 
 // writeFile writes the row of a file and makes it the newest version of its inode. The version before is
@@ -87,6 +91,9 @@ func (x *Index) lease(b *lsm.Batch, id fileID) {
 	b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
 }
 
+// maxSlice bounds the chunks of a slice row: a profile may have tiny ones.
+const maxSlice = 2048
+
 // writeChunks writes the rows of chunks; in sparse mode those of few, and one that holds all in brief.
 func (x *Index) writeChunks(b *lsm.Batch, in indexed, from int64, chunks []Chunk) {
 	for _, c := range chunks {
@@ -96,8 +103,11 @@ func (x *Index) writeChunks(b *lsm.Batch, in indexed, from int64, chunks []Chunk
 		p := place{file: in.file, off: c.Offset, len: c.Len}
 		b.Set(chunkKey(x.profile, c.ID), p.encode())
 	}
-	if in.sparse && len(chunks) > 0 {
-		b.Set(sliceKey(in.file, from), encodeSlice(chunks, from))
+	for in.sparse && len(chunks) > 0 {
+		part := chunks[:min(len(chunks), maxSlice)]
+		b.Set(sliceKey(in.file, from), encodeSlice(part, from))
+		last := part[len(part)-1]
+		from, chunks = last.Offset+int64(last.Len), chunks[len(part):]
 	}
 }
 

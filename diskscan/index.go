@@ -99,16 +99,31 @@ type change struct {
 // start reads what the index has to know and starts its writer.
 func (x *Index) start() {
 	x.queue, x.ended = make(chan change, queued), make(chan struct{})
-	x.leased = x.firstNumber()
-	x.next.Store(x.leased)
+	n, lost := x.firstNumber()
+	x.leased = n
+	x.next.Store(n)
+	if lost != nil {
+		x.note = errors.Join(x.note, fmt.Errorf("index %s: part of it is lost: %w", x.cfg.Dir, lost))
+		x.noteNumber()
+	}
 	go x.write()
+}
+
+// noteNumber notes at once which numbers may have been given out by what is lost.
+func (x *Index) noteNumber() {
+	var b lsm.Batch
+	b.Set([]byte{rowNext}, binary.BigEndian.AppendUint64(nil, x.leased))
+	if errors.Join(x.db.Apply(&b), x.db.Flush()) != nil {
+		x.failures.Add(1)
+		x.leased = 0
+	}
 }
 
 // numbersLost is more numbers than a damaged part of an index may have known as given out.
 const numbersLost = 1 << 32
 
-// firstNumber is the lowest file number that was never given out.
-func (x *Index) firstNumber() uint64 {
+// firstNumber is the lowest file number that was never given out, and what is lost of the index.
+func (x *Index) firstNumber() (uint64, error) {
 	n := uint64(1)
 	err := x.db.Scan([]byte{rowNext}, func(_, raw []byte) error {
 		if len(raw) == 8 {
@@ -116,53 +131,31 @@ func (x *Index) firstNumber() uint64 {
 		}
 		return nil
 	})
-	if err = errors.Join(err, x.db.Damaged()); err == nil {
-		return n
+	if err = errors.Join(err, x.db.Damaged()); err != nil {
+		n += numbersLost
 	}
-	x.note = errors.Join(x.note, fmt.Errorf("index %s: part of it is lost: %w", x.cfg.Dir, err))
-	return n + numbersLost
+	return n, err
 }
 
-// write carries out the changes that are queued, many in one batch.
+// write carries out the changes that are queued, one after the other: each sees what those before it did.
 func (x *Index) write() {
 	defer close(x.ended)
 	for c := range x.queue {
-		x.apply(x.gather(c))
-	}
-}
-
-// gather takes what is queued behind a change.
-func (x *Index) gather(c change) []change {
-	waiting := []change{c}
-	for n := len(x.queue); n > 0; n-- {
-		if c, ok := <-x.queue; ok {
-			waiting = append(waiting, c)
+		if x.apply(c) != nil {
+			x.failures.Add(1)
+			x.leased = 0 // what was noted as given out may be lost
 		}
-	}
-	return waiting
-}
-
-func (x *Index) apply(changes []change) {
-	var batch lsm.Batch
-	flush := false
-	for _, c := range changes {
-		if c.write != nil {
-			c.write(&batch)
-		} else {
-			flush = true
-		}
-	}
-	err := x.db.Apply(&batch)
-	if err == nil && flush {
-		err = x.db.Flush()
-	}
-	if err != nil {
-		x.failures.Add(1)
-		x.leased = 0 // what was noted as given out may be lost
-	}
-	for _, c := range changes {
 		c.tell()
 	}
+}
+
+func (x *Index) apply(c change) error {
+	if c.write == nil {
+		return x.db.Flush()
+	}
+	var batch lsm.Batch
+	c.write(&batch)
+	return x.db.Apply(&batch)
 }
 
 func (c change) tell() {

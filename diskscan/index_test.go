@@ -354,6 +354,87 @@ func TestImpossibleIndex(t *testing.T) {
 	}
 }
 
+// Neither a write that failed nor a part that is lost brings numbers back.
+func TestFileNumbersAreNotReusedAfterFailures(t *testing.T) {
+	home := t.TempDir()
+	x := openIndex(t, IndexConfig{Dir: home})
+	x.next.Store(5001)
+	note := func(id fileID) {
+		x.submit(func(b *lsm.Batch) { x.writeFile(b, id, &fileRow{stamp: stamp{ino: uint64(id)}, path: "/f"}) })
+	}
+	note(5000)
+	x.submit(func(b *lsm.Batch) { b.Set(make([]byte, lsm.MaxKey+1), nil) }) // fails
+	note(5)
+	if err := errors.Join(x.Sync(t.Context()), x.Close()); err != nil {
+		t.Fatal(err)
+	}
+	x = openIndex(t, IndexConfig{Dir: home})
+	if n := x.next.Load(); n <= 5000 {
+		t.Errorf("goes on with number %d", n)
+	}
+	x.Close()
+	write(t, filepath.Join(home, rowsDir, "00000000000000f0-00000000000000f0.rows"), nil)
+	for range 2 {
+		x = openIndex(t, IndexConfig{Dir: home})
+		if n := x.next.Load(); n < numbersLost {
+			t.Errorf("goes on with number %d", n)
+		}
+		x.Close()
+	}
+}
+
+// A version that another replaces in the same moment is dropped.
+func TestVersionsInOneMoment(t *testing.T) {
+	x := openIndex(t, IndexConfig{})
+	for id := range fileID(3) {
+		x.submit(func(b *lsm.Batch) { x.writeFile(b, id+1, &fileRow{stamp: stamp{ino: 7}, path: "/f"}) })
+	}
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := x.Stats(t.Context()); err != nil || s.Files != 1 {
+		t.Errorf("%d versions, %v", s.Files, err)
+	}
+}
+
+// A file of which something could not be noted does not count as noted.
+func TestFileWithALostSlice(t *testing.T) {
+	x := openIndex(t, IndexConfig{})
+	at := HashState{stamp: stamp{ino: 1, size: 1 << 20}}
+	at.indexed = x.add("/f", &at, madeUpChunks(3), false)
+	x.failures.Add(1)
+	at.Offset = 1 << 19
+	x.add("/f", &at, madeUpChunks(3), true)
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if x.holds("/f", at.stamp) {
+		t.Error("it counts as noted")
+	}
+}
+
+// A profile may have so small chunks that those of a slice do not go into one row.
+func TestSparseSliceOfTinyChunks(t *testing.T) {
+	x := openIndex(t, IndexConfig{})
+	var ids []recipe.ID
+	chunks := madeUpChunks(3*maxSlice + 5)
+	chunks[0].ID[0] &^= 63 // leads there
+	for _, c := range chunks {
+		ids = append(ids, c.ID)
+	}
+	x.submit(func(b *lsm.Batch) {
+		x.writeFile(b, 1, &fileRow{stamp: stamp{ino: 1}, sparse: true, path: "/f"})
+		x.writeChunks(b, indexed{file: 1, sparse: true}, 0, chunks)
+	})
+	if err := x.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h, err := x.lookup(&operation{ctx: t.Context()}, ids)
+	if err != nil || len(h.ids()) != len(ids) {
+		t.Errorf("%d of %d ids, %v", len(h.ids()), len(ids), err)
+	}
+}
+
 func TestFileNumbersAreNotReused(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	seen := map[fileID]bool{}

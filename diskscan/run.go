@@ -197,9 +197,17 @@ func (p *pass) share(fd int) error {
 			err = p.deliver(f)
 		}
 		if err != nil {
+			p.giveUp()
 			return err
 		}
 	}
+}
+
+// giveUp leaves the rest of the run: the disk fails, or nobody waits for it.
+func (p *pass) giveUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rest = nil
 }
 
 // readNext reads the next wanted chunks; nil when none is left. What is read in a line is read by one goroutine at a time,

@@ -58,6 +58,7 @@ type cursor struct {
 	in   bool   // held is that block
 	at   bool   // rows stands at a row
 	went int64  // blocks, since the last seek
+	off  uint64 // of the last block of rows that was gone on to since then; they lie one behind the other
 
 	sought []byte // key of the last seek, if rows stands at what it found
 	found  bool
@@ -84,7 +85,7 @@ func (c *cursor) seek(key []byte) (bool, error) {
 	if c.found && bytes.Compare(c.sought, key) <= 0 && bytes.Compare(key, c.rows.row.key) <= 0 {
 		return true, nil
 	}
-	c.went = 0
+	c.went, c.off = 0, 0
 	if !c.in || !c.covers(key) {
 		if err := c.descend(key); err != nil {
 			return false, err
@@ -181,7 +182,7 @@ func (c *cursor) next() (bool, error) {
 
 // forward goes on to the next block of rows; false if there is none.
 func (c *cursor) forward() (bool, error) {
-	if c.went++; c.went > c.t.size {
+	if c.went++; c.went > c.most() {
 		return false, ErrDamaged // its blocks are named again and again
 	}
 	level := len(c.path) - 1
@@ -198,13 +199,22 @@ func (c *cursor) forward() (bool, error) {
 			return false, err
 		}
 	}
+	last := &c.path[level]
+	off := last.node.spans[last.child].off
+	if off <= c.off && c.off > 0 {
+		return false, ErrDamaged
+	}
+	c.off = off
 	err := c.load()
 	return err == nil, err
 }
 
+// most is how many blocks a table has at most.
+func (c *cursor) most() int64 { return c.t.size/sumSize/8 + 1 }
+
 // skip goes on to the first row behind a damaged block; false if there is none.
 func (c *cursor) skip() bool {
-	for c.went <= c.t.size {
+	for c.went <= c.most() {
 		ok, err := c.forward()
 		if ok {
 			ok, err = c.next()

@@ -29,7 +29,8 @@ type DB struct {
 	damaged error
 
 	writing sync.Mutex // held while rows are applied or become a table
-	next    uint64     // number of the next flush
+	closed  bool
+	next    uint64 // number of the next flush
 
 	mu     sync.RWMutex
 	fresh  map[string][]byte // rows that are in no table; nil: gone
@@ -38,7 +39,8 @@ type DB struct {
 	change uint64            // counts that
 	kept   int               // of them, the first that are not to be merged
 
-	finders sync.Pool // of those that look single keys up
+	idleMu sync.Mutex
+	idle   []*Finder // those that look single keys up
 
 	merging sync.WaitGroup
 	busy    atomic.Bool // a merge is under way
@@ -58,30 +60,39 @@ func (b *Batch) Set(key, value []byte) { b.rows = append(b.rows, row{key: key, v
 // Delete deletes a row.
 func (b *Batch) Delete(key []byte) { b.rows = append(b.rows, row{key: key, gone: true}) }
 
-// errLong says that a row is longer than MaxKey or MaxValue.
-var errLong = errors.New("index row is too long")
+// errLong says that a row is longer than MaxKey or MaxValue, errClosed that the rows were closed.
+var (
+	errLong   = errors.New("index row is too long")
+	errClosed = errors.New("index is closed")
+)
 
-// Apply carries out a batch: later rows of one key overwrite earlier ones. What it tells of as an error is
-// lost, with all that waited to become a table.
+// Apply carries out a batch: later rows of one key overwrite earlier ones. A row that is too long is left out, which is an
+// error. After any other error all that waited to become a table is lost.
 func (db *DB) Apply(b *Batch) error {
-	for _, r := range b.rows {
-		if len(r.key) > MaxKey || len(r.value) > MaxValue {
-			return fmt.Errorf("%w: %d bytes, %d of the key", errLong, len(r.value), len(r.key))
+	var long error
+	rows := slices.DeleteFunc(b.rows, func(r row) bool {
+		bad := len(r.key) > MaxKey || len(r.value) > MaxValue
+		if bad {
+			long = fmt.Errorf("%w: %d bytes, %d of the key", errLong, len(r.value), len(r.key))
 		}
-	}
+		return bad
+	})
 	db.writing.Lock()
 	defer db.writing.Unlock()
-	db.put(b)
-	if db.filled < freshSize {
-		return nil
+	if db.closed {
+		return errClosed
 	}
-	return db.flush()
+	db.put(rows)
+	if db.filled < freshSize {
+		return long
+	}
+	return errors.Join(long, db.flush())
 }
 
-func (db *DB) put(b *Batch) {
+func (db *DB) put(rows []row) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	for _, r := range b.rows {
+	for _, r := range rows {
 		value := r.value
 		if r.gone {
 			value = nil
@@ -100,6 +111,9 @@ func (db *DB) put(b *Batch) {
 func (db *DB) Flush() error {
 	db.writing.Lock()
 	defer db.writing.Unlock()
+	if db.closed {
+		return errClosed
+	}
 	return db.flush()
 }
 
@@ -125,6 +139,20 @@ func (db *DB) flush() error {
 func (db *DB) setTables(tables []*table) {
 	db.tables = tables
 	db.change++
+}
+
+// use is the tables, for one who holds mu and drops them later.
+func (db *DB) use() []*table {
+	for _, t := range db.tables {
+		t.refs.Add(1)
+	}
+	return db.tables
+}
+
+func (db *DB) hold() []*table {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.use()
 }
 
 // onDisk says whether new tables are files.
@@ -153,11 +181,17 @@ func (db *DB) Size() int64 {
 	return n
 }
 
-// Close writes what waits, ends merges and closes the tables. Nothing may be called afterwards.
+// Close writes what waits, ends merges and closes the tables, as soon as nobody reads them. From then on there are no rows. It may be
+// called twice.
 func (db *DB) Close() error {
+	if db.isClosed() {
+		return nil
+	}
 	var err error
 	if db.onDisk() {
-		err = db.Flush()
+		db.writing.Lock()
+		err = db.flush()
+		db.writing.Unlock()
 	}
 	db.stop.Store(!db.cfg.Thorough || !db.onDisk())
 	db.merging.Wait()
@@ -165,8 +199,21 @@ func (db *DB) Close() error {
 		db.stop.Store(false)
 		db.tidy()
 	}
-	for _, t := range db.tables {
-		err = errors.Join(err, t.close())
-	}
+	db.mu.Lock()
+	tables := db.tables
+	db.fresh = map[string][]byte{}
+	db.setTables(nil)
+	db.mu.Unlock()
+	dropAll(tables)
+	db.closeIdle()
 	return err
+}
+
+// isClosed says whether the rows were closed before, and that they are from now on: what waits is still written.
+func (db *DB) isClosed() bool {
+	db.writing.Lock()
+	defer db.writing.Unlock()
+	was := db.closed
+	db.closed = true
+	return was
 }

@@ -203,15 +203,16 @@ func TestTablesStayFew(t *testing.T) {
 		check(t, db.Close())
 	}
 	db := open(t, cfg)
-	if n := len(db.tables); n > 2*fanIn {
-		t.Errorf("%d tables", n)
+	tables := len(db.tables)
+	if tables > 2*fanIn {
+		t.Errorf("%d tables", tables)
 	}
 	if n := countNumbered(t, db, 4000); n != 4000 {
 		t.Errorf("%d rows are left", n)
 	}
 	check(t, db.Close())
-	if files, _ := filepath.Glob(filepath.Join(cfg.Dir, "*")); len(files) != len(db.tables) {
-		t.Errorf("%d files, %d tables", len(files), len(db.tables))
+	if files, _ := filepath.Glob(filepath.Join(cfg.Dir, "*")); len(files) != tables {
+		t.Errorf("%d files, %d tables", len(files), tables)
 	}
 }
 
@@ -374,10 +375,13 @@ func TestWhatCantBeWritten(t *testing.T) {
 
 func TestLongRowsAreRefused(t *testing.T) {
 	db := New()
-	for _, r := range []row{{key: make([]byte, MaxKey+1)}, {value: make([]byte, MaxValue+1)}} {
-		if err := db.Apply(&Batch{rows: []row{r}}); !errors.Is(err, errLong) {
+	for i, r := range []row{{key: make([]byte, MaxKey+1)}, {value: make([]byte, MaxValue+1)}} {
+		if err := db.Apply(&Batch{rows: []row{r, numbered(i)}}); !errors.Is(err, errLong) {
 			t.Errorf("got %v", err)
 		}
+	}
+	if n := countNumbered(t, db, 2); n != 2 {
+		t.Errorf("%d of the rows beside long ones", n)
 	}
 	apply(t, db, row{key: make([]byte, MaxKey), value: make([]byte, MaxValue)})
 	check(t, db.Flush())

@@ -3,7 +3,7 @@ package lsm
 import "bytes"
 
 // Finder looks keys up. It is cheap for keys that come in order: what it has read serves for the next ones. It belongs to one
-// goroutine.
+// goroutine, and keeps the tables open until it is closed.
 type Finder struct {
 	db      *DB
 	tables  []*table // as they were when the cursors were made
@@ -40,9 +40,16 @@ func (f *Finder) ofFresh(key []byte) (value []byte, known bool) {
 	defer f.db.mu.RUnlock()
 	value, known = f.db.fresh[string(key)]
 	if !known && f.change != f.db.change {
-		f.tables, f.cursors, f.change = f.db.tables, make([]*cursor, len(f.db.tables)), f.db.change
+		dropAll(f.tables)
+		f.tables, f.cursors, f.change = f.db.use(), make([]*cursor, len(f.db.tables)), f.db.change
 	}
 	return value, known
+}
+
+// Close ends the search. The finder may be used again.
+func (f *Finder) Close() {
+	dropAll(f.tables)
+	*f = Finder{db: f.db}
 }
 
 // ofTable looks into one table; nil if it has no row of the key.
@@ -66,11 +73,50 @@ func (f *Finder) ofTable(i int, key []byte, hash uint64) (*row, error) {
 
 // Get looks one key up. It keeps what it has read for the next ones.
 func (db *DB) Get(key []byte) (value []byte, found bool, err error) {
-	f, ok := db.finders.Get().(*Finder)
-	if !ok {
-		f = db.Finder()
-	}
-	defer db.finders.Put(f)
+	f := db.takeIdle()
 	value, found, err = f.Get(key)
-	return bytes.Clone(value), found, err
+	value = bytes.Clone(value)
+	db.putIdle(f)
+	return value, found, err
+}
+
+// maxIdle bounds the finders that wait for single keys.
+const maxIdle = 4
+
+func (db *DB) takeIdle() *Finder {
+	db.idleMu.Lock()
+	defer db.idleMu.Unlock()
+	n := len(db.idle) - 1
+	if n < 0 {
+		return db.Finder()
+	}
+	f := db.idle[n]
+	db.idle = db.idle[:n]
+	return f
+}
+
+func (db *DB) putIdle(f *Finder) {
+	db.idleMu.Lock()
+	defer db.idleMu.Unlock()
+	if len(db.idle) == maxIdle || f.change != db.changes() {
+		f.Close()
+		return
+	}
+	db.idle = append(db.idle, f)
+}
+
+// closeIdle has the finders that wait let go of tables that have been replaced.
+func (db *DB) closeIdle() {
+	db.idleMu.Lock()
+	defer db.idleMu.Unlock()
+	for _, f := range db.idle {
+		f.Close()
+	}
+	db.idle = nil
+}
+
+func (db *DB) changes() uint64 {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.change
 }

@@ -2,6 +2,8 @@ package lsm
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"slices"
 )
@@ -90,6 +92,9 @@ func (r *reading) next() (*row, error) {
 		ok, err = r.c.seek(r.from)
 	}
 	r.begun = true
+	if err != nil && !isDamage(err) {
+		return nil, err
+	}
 	if err != nil {
 		*r.damaged = true
 		ok = r.c.skip()
@@ -99,6 +104,9 @@ func (r *reading) next() (*row, error) {
 	}
 	return &r.c.rows.row, nil
 }
+
+// isDamage says whether an error tells of what a file holds, and not of the moment.
+func isDamage(err error) bool { return errors.Is(err, ErrDamaged) || errors.Is(err, io.EOF) }
 
 // listed gives rows that lie in memory.
 type listed []row
@@ -144,9 +152,24 @@ func pick(sizes []int64, most int64) (from, n int) {
 		for from = 0; from < len(sizes); from += n + 1 {
 			for n = 0; from+n < len(sizes) && tier(sizes[from+n]) <= t; n++ {
 			}
-			if fit := fitting(sizes[from:from+n], most); n >= fanIn && fit >= leastIn {
-				return from, fit
+			if skip, fit := window(sizes[from:from+n], most); fit > 0 {
+				return from + skip, fit
 			}
+		}
+	}
+	return 0, 0
+}
+
+// window chooses among neighbours: not those at the front that are larger than all behind them together, which would be written
+// again and again for little, or that fit with too few. None if fewer than fanIn are left.
+func window(sizes []int64, most int64) (skip, n int) {
+	for ; len(sizes)-skip >= fanIn; skip++ {
+		var rest int64
+		for _, s := range sizes[skip+1:] {
+			rest += s
+		}
+		if fit := fitting(sizes[skip:], most); sizes[skip] <= rest && fit >= leastIn {
+			return skip, fit
 		}
 	}
 	return 0, 0
@@ -200,9 +223,9 @@ func (db *DB) tidy() {
 
 // merge makes one merge, if one is due.
 func (db *DB) merge(most int64) bool {
-	db.mu.RLock()
-	tables, kept := db.tables, db.kept
-	db.mu.RUnlock()
+	tables := db.hold()
+	defer dropAll(tables)
+	kept := db.kept
 	var sizes []int64
 	for _, t := range tables[kept:] {
 		sizes = append(sizes, t.size)
@@ -215,8 +238,8 @@ func (db *DB) merge(most int64) bool {
 	return db.replace(tables[from:from+n], from)
 }
 
-// replace merges tables, the first of which is the from-th, and puts the result in their place. Those who still read them do
-// so: their files are deleted at once and closed when nobody refers to them any more.
+// replace merges tables, the first of which is the from-th, and puts the result in their place. Their files are deleted at once,
+// and closed when nobody reads them any more.
 func (db *DB) replace(old []*table, from int) bool {
 	rows, damaged := 0, false
 	var sources []source
@@ -229,6 +252,7 @@ func (db *DB) replace(old []*table, from int) bool {
 	if err == nil {
 		t, err = db.build(old[0].first, old[len(old)-1].last, rows, src, from == 0)
 	}
+
 	if err != nil {
 		db.failed.Store(!db.stop.Load())
 		return false
@@ -240,6 +264,8 @@ func (db *DB) replace(old []*table, from int) bool {
 		if t.path != "" {
 			_ = os.Remove(t.path) // one that stays is deleted when the rows are opened
 		}
+		t.drop()
 	}
+	db.closeIdle()
 	return true
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 )
 
 // Suffixes of a table's file, and of one that is being written.
@@ -20,7 +22,10 @@ const (
 )
 
 // maxTables bounds the tables that are opened, the newest first.
-const maxTables = 512
+const maxTables = 1024
+
+// errMany says that there are more.
+var errMany = errors.New("too many index tables")
 
 // New has no rows, and keeps them in memory.
 func New() *DB { return &DB{fresh: map[string][]byte{}, next: 1} }
@@ -50,9 +55,7 @@ func (db *DB) openListed() error {
 	}
 	db.tables, db.damaged, db.next, db.change = nil, nil, 1, 1
 	if err = db.openTables(names); err != nil {
-		for _, t := range db.tables {
-			t.close()
-		}
+		dropAll(db.tables)
 	}
 	return err
 }
@@ -77,7 +80,7 @@ func parseName(dir, file string) (name, bool) {
 	return n, filepath.Base(n.path) == file && first <= last && last < math.MaxUint64
 }
 
-// list finds the tables, oldest first, and deletes what is left over from writing and merging.
+// list finds the tables, oldest first, and the longer of two first. It deletes what is left over from writing.
 func (db *DB) list() ([]name, error) {
 	files, err := os.ReadDir(db.cfg.Dir)
 	if err != nil {
@@ -85,26 +88,14 @@ func (db *DB) list() ([]name, error) {
 	}
 	var all []name
 	for _, f := range files {
-		if n, ok := parseName(db.cfg.Dir, f.Name()); ok {
+		if n, ok := parseName(db.cfg.Dir, f.Name()); ok && f.Type().IsRegular() {
 			all = append(all, n)
 		} else if filepath.Ext(f.Name()) == freshSuffix {
 			db.remove(filepath.Join(db.cfg.Dir, f.Name()))
 		}
 	}
-	return db.withoutCovered(all), nil
-}
-
-// withoutCovered sorts tables by age and deletes those that a merge has replaced. Of tables that overlap the longer counts.
-func (db *DB) withoutCovered(all []name) (names []name) {
 	slices.SortFunc(all, func(a, b name) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.last, a.last)) })
-	for _, n := range all {
-		if len(names) > 0 && n.first <= names[len(names)-1].last {
-			db.remove(n.path)
-			continue
-		}
-		names = append(names, n)
-	}
-	return names
+	return all, nil
 }
 
 // remove deletes a file, if it may; one that stays is met again.
@@ -114,24 +105,44 @@ func (db *DB) remove(path string) {
 	}
 }
 
-// openTables opens the tables, and deletes those that are damaged.
+// openTables opens the tables. It deletes those that are damaged, and those whose range one covers that is not.
 func (db *DB) openTables(names []name) error {
-	for _, n := range names[:max(0, len(names)-maxTables)] {
-		db.remove(n.path)
+	if n := len(names) - maxTables; n > 0 {
+		db.damaged = fmt.Errorf("%w: %d", errMany, len(names))
+		for _, old := range names[:n] {
+			db.remove(old.path)
+		}
+		names = names[n:]
 	}
-	for _, n := range names[max(0, len(names)-maxTables):] {
-		db.next = n.last + 1
-		t, err := openTable(n.path, n.first, n.last)
-		switch {
-		case err == nil:
-			db.tables = append(db.tables, t)
-		case errors.Is(err, ErrDamaged), errors.Is(err, io.EOF):
-			db.damaged = errors.Join(db.damaged, err)
+	for _, n := range names {
+		if n.first < db.next {
 			db.remove(n.path)
-		default:
+			continue
+		}
+		if err := db.openOne(n); err != nil {
 			return err
 		}
 	}
+	for _, n := range names { // also of those that are damaged no number is used again
+		db.next = max(db.next, n.last+1)
+	}
+	return nil
+}
+
+// openOne opens a table. The error is one that may pass.
+func (db *DB) openOne(n name) error {
+	t, err := openTable(n.path, n.first, n.last)
+	switch {
+	case err == nil:
+		db.tables = append(db.tables, t)
+		db.next = n.last + 1
+		return nil
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, fs.ErrNotExist):
+		return err
+	case isDamage(err):
+		db.remove(n.path)
+	}
+	db.damaged = errors.Join(db.damaged, err)
 	return nil
 }
 
@@ -142,7 +153,7 @@ func (db *DB) build(first, last uint64, rows int, src source, live bool) (*table
 		if err := db.write(&out, rows, src, live); err != nil {
 			return nil, err
 		}
-		t := &table{src: memory(out.Bytes()), first: first, last: last, size: int64(out.Len())}
+		t := &table{src: memory(bytes.Clone(out.Bytes())), first: first, last: last, size: int64(out.Len())}
 		return t, t.begin()
 	}
 	n := nameOf(db.cfg.Dir, first, last)
@@ -154,15 +165,24 @@ func (db *DB) build(first, last uint64, rows int, src source, live bool) (*table
 		_ = os.Remove(n.path + freshSuffix)
 		return nil, err
 	}
-	return openTable(n.path, first, last)
+	t, err := openTable(n.path, first, last)
+	if err != nil {
+		_ = os.Remove(n.path)
+	}
+	return t, err
 }
 
 func (db *DB) writeFile(path string, rows int, src source, live bool) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	_ = os.Remove(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(db.write(f, rows, src, live), f.Close())
+	err = db.write(f, rows, src, live)
+	if at, _ := f.Seek(0, io.SeekCurrent); err == nil && at > quickMerge {
+		err = f.Sync() // what it replaces was on the disk for long
+	}
+	return errors.Join(err, f.Close())
 }
 
 // errStopped says that a merge was given up.

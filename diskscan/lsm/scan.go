@@ -8,8 +8,9 @@ import "bytes"
 func (db *DB) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	db.mu.RLock()
 	sources := []source{newListed(db.fresh, prefix)}
-	tables := db.tables
+	tables := db.use()
 	db.mu.RUnlock()
+	defer dropAll(tables)
 	damaged := false
 	for i := len(tables) - 1; i >= 0; i-- {
 		sources = append(sources, &reading{c: tables[i].cursor(), from: prefix, damaged: &damaged})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // table is one table, open for reading. It is safe for concurrent use.
@@ -17,6 +18,7 @@ type table struct {
 	end         end
 	root        node
 
+	refs  atomic.Int64 // of those who use it, the database first; the last one closes it
 	once  sync.Once
 	lines []byte // of a short filter, read when it is first needed
 }
@@ -58,8 +60,9 @@ func openTable(path string, first, last uint64) (*table, error) {
 	return t, nil
 }
 
-// begin reads what is kept of a table in memory.
+// begin reads what is kept of a table in memory. The caller uses it.
 func (t *table) begin() error {
+	t.refs.Store(1)
 	if t.size < endSize {
 		return ErrDamaged
 	}
@@ -74,11 +77,17 @@ func (t *table) begin() error {
 	return t.readNode(&t.root, t.end.root)
 }
 
-func (t *table) close() error {
-	if t.file == nil {
-		return nil
+// drop says that somebody does not use the table any more.
+func (t *table) drop() {
+	if t.refs.Add(-1) == 0 && t.file != nil {
+		_ = t.file.Close() // it was only read
 	}
-	return t.file.Close()
+}
+
+func dropAll(tables []*table) {
+	for _, t := range tables {
+		t.drop()
+	}
 }
 
 // maxHeldFilter bounds the filter that is held in memory, in bytes; of a longer one each line is read when it is needed.
@@ -87,7 +96,7 @@ const maxHeldFilter = 64 << 10
 // mayHold says whether a key may be in the table. In doubt it may.
 func (t *table) mayHold(hash uint64, line *[filterLine]byte) bool {
 	at := lineOf(hash, int(t.end.lines)) * filterLine
-	if t.end.lines*filterLine <= maxHeldFilter {
+	if int64(t.end.lines)*filterLine <= maxHeldFilter {
 		t.once.Do(t.holdFilter)
 		return t.lines == nil || mayHold(t.lines[at:at+filterLine], hash)
 	}

@@ -59,7 +59,7 @@ func decodeEnd(raw []byte, size uint64) (e end, err error) {
 	}
 	filled := e.filter + uint64(e.lines)*filterLine + endSize
 	if e.filter > size || filled != size || e.root.off > e.filter || !e.root.fits(e.filter) ||
-		e.depth == 0 || e.depth > maxDepth || e.lines == 0 || e.rows > size {
+		e.depth == 0 || e.depth > maxDepth || e.lines == 0 || e.rows > e.filter/3 {
 		return end{}, ErrDamaged
 	}
 	return e, nil
