@@ -38,12 +38,12 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 		return indexed{} // some of its chunks may be lost, so it must not count as noted; or the file alone is too large
 	}
 	row := fileRow{stamp: at.stamp, path: path, done: done, sparse: in.sparse}
-	first := at.Offset == 0
+	from := at.Offset
 	ok := x.submit(func(b *lsm.Batch) {
-		if first || done {
+		if from == 0 || done {
 			x.writeFile(b, in.file, &row)
 		}
-		x.writeChunks(b, in, at.Offset, chunks)
+		x.writeChunks(b, in, from, chunks)
 	})
 	if !ok {
 		return indexed{}
@@ -109,6 +109,34 @@ func (x *Index) writeChunks(b *lsm.Batch, in indexed, from int64, chunks []Chunk
 		last := part[len(part)-1]
 		from, chunks = last.Offset+int64(last.Len), chunks[len(part):]
 	}
+}
+
+// makeRoom drops the rows that lead to versions of files that the index knows no more: a full index would take nothing else.
+func (x *Index) makeRoom() {
+	known := map[fileID]bool{}
+	err := x.db.Scan([]byte{rowFile}, func(key, _ []byte) error {
+		if len(key) == 9 {
+			known[fileID(binary.BigEndian.Uint64(key[1:]))] = true
+		}
+		return nil
+	})
+	if err == nil {
+		x.db.Compact(func(key, value []byte) bool { id, ok := leadsTo(key, value); return !ok || known[id] })
+	}
+}
+
+// leadsTo is the version of a file that a row is about; false if it is about none.
+func leadsTo(key, value []byte) (fileID, bool) {
+	switch {
+	case key[0] == rowChunk:
+		p, _ := decodePlace(value)
+		return p.file, true
+	case key[0] == rowInode && len(value) == 8:
+		return fileID(binary.BigEndian.Uint64(value)), true
+	case key[0] == rowSlice && len(key) == 17:
+		return fileID(binary.BigEndian.Uint64(key[1:])), true
+	}
+	return 0, false
 }
 
 // AddRoot notes a directory that the user had indexed.

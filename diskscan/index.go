@@ -224,6 +224,9 @@ func (x *Index) Close() error {
 		close(x.queue)
 		x.mu.Unlock()
 		<-x.ended
+		if x.cfg.Wait && x.mode == IndexShared && x.db.Size() >= x.cfg.Max {
+			x.makeRoom()
+		}
 		err = x.db.Close()
 		x.releaseLock()
 	})

@@ -277,6 +277,26 @@ func TestFullIndexTakesNoMore(t *testing.T) {
 	}
 }
 
+// A full index makes room for others once what it knew is gone.
+func TestFullIndexMakesRoom(t *testing.T) {
+	dir, home := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(dir, "old"), noise("x", 8<<20))
+	cfg := IndexConfig{Dir: home, Max: 10_000, Wait: true}
+	for _, want := range []int64{1, 0, 1} {
+		x := openIndex(t, cfg)
+		st, err := Update(t.Context(), UpdateConfig{Index: x, Roots: []string{dir}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := x.Stats(t.Context()); err != nil || s.Files != want {
+			t.Errorf("%d files, want %d (%+v, %v)", s.Files, want, st, err)
+		}
+		x.Close()
+		_ = os.Remove(filepath.Join(dir, "old"))
+		write(t, filepath.Join(dir, "new"), noise("y", 100_000))
+	}
+}
+
 // A second process finds what the first has written, and keeps what it adds itself to its end.
 func TestLockedIndex(t *testing.T) {
 	home := t.TempDir()

@@ -336,7 +336,7 @@ func TestLeftovers(t *testing.T) {
 		apply(t, db, numberedRows(100*i, 100*i+100)...)
 		check(t, db.Flush())
 	}
-	if !db.replace(db.tables[:2], 0) {
+	if !db.replace(db.tables[:2], 0, nil) {
 		t.Fatal("not merged")
 	}
 	check(t, db.Close())
@@ -407,7 +407,7 @@ func TestDamagedBlocks(t *testing.T) {
 	if err := db.Scan(nil, func(_, _ []byte) error { scanned++; return nil }); !errors.Is(err, ErrDamaged) || scanned != left {
 		t.Errorf("%d rows scanned of %d, %v", scanned, left, err)
 	}
-	if !db.replace(db.tables, 0) {
+	if !db.replace(db.tables, 0, nil) {
 		t.Fatal("not merged")
 	}
 	if n := countNumbered(t, db, 4000); n != left {

@@ -235,12 +235,41 @@ func (db *DB) merge(most int64) bool {
 		return false
 	}
 	from += kept
-	return db.replace(tables[from:from+n], from)
+	return db.replace(tables[from:from+n], from, nil)
 }
 
-// replace merges tables, the first of which is the from-th, and puts the result in their place. Their files are deleted at once,
+// Compact merges all tables into one, without the rows that keep refuses; false if that can't be. It needs room on the disk for
+// the result, and memory for a twentieth of it.
+func (db *DB) Compact(keep func(key, value []byte) bool) bool {
+	if !db.onDisk() || db.Flush() != nil {
+		return false
+	}
+	db.stop.Store(true)
+	db.merging.Wait()
+	db.stop.Store(false)
+	tables := db.hold()
+	defer dropAll(tables)
+	return len(tables) > 0 && db.replace(tables, 0, keep)
+}
+
+// sieve passes on what keep does not refuse.
+type sieve struct {
+	src  source
+	keep func(key, value []byte) bool
+}
+
+func (s *sieve) next() (*row, error) {
+	for {
+		r, err := s.src.next()
+		if r == nil || err != nil || r.gone || s.keep == nil || s.keep(r.key, r.value) {
+			return r, err
+		}
+	}
+}
+
+// replace merges what keep does not refuse of tables, the first of which is the from-th, and puts the result in their place. Their files are deleted at once,
 // and closed when nobody reads them any more.
-func (db *DB) replace(old []*table, from int) bool {
+func (db *DB) replace(old []*table, from int, keep func(key, value []byte) bool) bool {
 	rows, damaged := 0, false
 	var sources []source
 	for i := len(old) - 1; i >= 0; i-- {
@@ -250,7 +279,7 @@ func (db *DB) replace(old []*table, from int) bool {
 	src, err := newMerged(sources)
 	var t *table
 	if err == nil {
-		t, err = db.build(old[0].first, old[len(old)-1].last, rows, src, from == 0)
+		t, err = db.build(old[0].first, old[len(old)-1].last, rows, &sieve{src, keep}, from == 0)
 	}
 
 	if err != nil {
@@ -260,11 +289,11 @@ func (db *DB) replace(old []*table, from int) bool {
 	db.mu.Lock()
 	db.setTables(slices.Concat(db.tables[:from], []*table{t}, db.tables[from+len(old):]))
 	db.mu.Unlock()
-	for _, t := range old {
-		if t.path != "" {
-			_ = os.Remove(t.path) // one that stays is deleted when the rows are opened
+	for _, o := range old {
+		if o.path != t.path { // else it was written over
+			_ = os.Remove(o.path) // one that stays is deleted when the rows are opened
 		}
-		t.drop()
+		o.drop()
 	}
 	db.closeIdle()
 	return true

@@ -97,7 +97,7 @@ func TestMergeOfWhatCantBeRead(t *testing.T) {
 	}
 	src := db.tables[0].src
 	db.tables[0].src = broken{}
-	if db.replace(db.tables, 0) {
+	if db.replace(db.tables, 0, nil) {
 		t.Error("merged")
 	}
 	if err := db.Scan(nil, func(_, _ []byte) error { return nil }); !errors.Is(err, errDisk) {
@@ -186,4 +186,31 @@ func numberedSorted(n int) []row {
 	rows := numberedRows(0, n)
 	slices.SortFunc(rows, func(a, b row) int { return bytes.Compare(a.key, b.key) })
 	return rows
+}
+
+// Rows that are refused are gone for good, whether there are many tables or one.
+func TestCompact(t *testing.T) {
+	cfg := Config{Dir: t.TempDir()}
+	for i, want := range []int{150, 75} {
+		db := open(t, cfg)
+		if i == 0 {
+			for i := range 3 {
+				apply(t, db, numberedRows(100*i, 100*i+100)...)
+				check(t, db.Flush())
+			}
+		}
+		n := 0
+		if !db.Compact(func(_, _ []byte) bool { n++; return n%2 == 0 }) {
+			t.Fatal("not compacted")
+		}
+		if got := countNumbered(t, db, 300); got != want || len(db.tables) != 1 {
+			t.Errorf("%d rows in %d tables", got, len(db.tables))
+		}
+		check(t, db.Close())
+		db = open(t, cfg)
+		if got := countNumbered(t, db, 300); got != want || len(files(t, cfg.Dir)) != 1 {
+			t.Errorf("%d rows in %d files afterwards", got, len(files(t, cfg.Dir)))
+		}
+		check(t, db.Close())
+	}
 }
