@@ -62,8 +62,8 @@ func (p *Planner) checking() bool {
 }
 
 // awaited says that listing and hashing are probably needless, which what is under way will show. Either a sweep is, and so far
-// at least as many ids were found as not: a sweep is short, reading a file beside it that its runs will name reads it twice,
-// and listings take the processor that it needs. Or the runs that are being read have all that is wanted. Either must not be late.
+// at least as many ids were found as not: reading a file beside it that its runs will name reads it twice, and listings take
+// the processor that it needs. Or the runs that are being read have all that is wanted. Either must not be late.
 func (p *Planner) awaited() bool { return p.sweepTells() || p.runsHaveAll() }
 
 // sweepTells says whether a sweep is under way that is not late and will probably find much.
@@ -76,6 +76,9 @@ const (
 	runSlow  = 4
 	runSlack = 5e-3
 )
+
+// maxAwaited bounds how long a search waits for a sweep: a long one is no reason to do nothing else.
+const maxAwaited = 250 * time.Millisecond
 
 // expectRun notes when a run that is about to be read should have been, behind the others of its device at the latest.
 func (p *Planner) expectRun(op Op) {

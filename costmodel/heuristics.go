@@ -145,7 +145,7 @@ func longestRun(a, b []uint64) int {
 	best := 0
 	for j := range b {
 		for i := range a {
-			if a[i] == b[j] {
+			if a[i] == b[j] && (i == 0 || j == 0 || a[i-1] != b[j-1]) { // else it is the end of a longer one
 				best = max(best, commonStart(a[i:], b[j:]))
 			}
 		}

@@ -170,7 +170,7 @@ func (p *Planner) head(dev Device, kind OpKind) choice {
 		return choice{found: ok, kind: kind, dev: dev, cpc: op.CPC, rank: rank}
 	}
 	l := p.lane(kind, dev)
-	if len(l.items) == 0 || kind != OpRead && p.awaited() {
+	if len(l.items) == 0 {
 		return choice{}
 	}
 	p.aside = p.aside[:0]

@@ -230,7 +230,7 @@ func (p *Planner) Start(op Op) bool {
 		p.expectRun(op)
 	}
 	if op.Kind == OpCheck {
-		p.check.due = p.expected(op.Cost)
+		p.check.due = p.now.Add(min(p.expected(op.Cost).Sub(p.now), maxAwaited))
 	}
 	p.running = append(p.running, op)
 	p.weighOpen(op)
@@ -284,17 +284,21 @@ func (p *Planner) Next(now time.Time) (Op, bool) {
 	p.now = now
 	p.sweep.step(p, now)
 	p.raise.step(p)
-	return p.bestOf(0, opKinds)
+	return p.bestOf(0, opKinds, p.awaited())
 }
 
-// NextStat is Next among the listings of directories alone.
-func (p *Planner) NextStat() (Op, bool) { return p.bestOf(OpStat, OpStat+1) }
+// NextStat is Next among the listings of directories alone, also while none is to be made because of what is under way.
+func (p *Planner) NextStat() (Op, bool) { return p.bestOf(OpStat, OpStat+1, false) }
 
-// bestOf is the best operation of the kinds from one on to before another.
-func (p *Planner) bestOf(from, to OpKind) (Op, bool) {
+// bestOf is the best operation of the kinds from one on to before another; while something is awaited, not one of those that
+// search.
+func (p *Planner) bestOf(from, to OpKind, awaited bool) (Op, bool) {
 	var best choice
 	for d := range p.devices {
 		for k := from; k < to; k++ {
+			if awaited && (k == OpHash || k == OpStat) {
+				continue
+			}
 			if c := p.head(Device(d), k); c.found && (!best.found || c.rank < best.rank) {
 				best = c
 			}

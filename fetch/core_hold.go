@@ -229,7 +229,7 @@ func (c *Core) opening(now time.Time) time.Time {
 	rtt := near.path.MinRTT()
 	trips := 1 + math.Log2(1+float64(c.wantedBytes+s.expectedBytes)/firstBytes)
 	until := s.openAt.Add(min(2*rtt, maxOpening, time.Duration(openingShare*trips*float64(rtt))))
-	if now.Before(until) && s.listing() {
+	if now.Before(until) && s.looking() {
 		return until
 	}
 	s.opened = true
@@ -238,13 +238,14 @@ func (c *Core) opening(now time.Time) time.Time {
 }
 
 // listing says whether a directory is being listed.
-func (s *search) listing() bool {
-	for i := range s.running {
-		if s.running[i].op.Kind == costmodel.OpStat {
-			return true
-		}
-	}
-	return false
+func (s *search) listing() bool { return s.does(costmodel.OpStat) }
+
+// looking says whether it will soon show what the disk has: a directory is being listed, or the index asked.
+func (s *search) looking() bool { return s.listing() || s.does(costmodel.OpCheck) }
+
+// does says whether an operation of a kind is under way.
+func (s *search) does(kind costmodel.OpKind) bool {
+	return slices.ContainsFunc(s.running, func(r running) bool { return r.op.Kind == kind })
 }
 
 // expect notes that chunks of the file that was announced last will be planned, so that the disk can be

@@ -14,14 +14,33 @@ func TestOperationsAbreast(t *testing.T) {
 		for range 100 {
 			a.began(now)
 			now = now.Add(10 * time.Millisecond)
-			for range abreastNow {
-				a.ended(now, 10e-3)
+			for i := range abreastNow {
+				a.ended(now, 10e-3, abreastNow-1-i)
 			}
 			now = now.Add(time.Second)
 		}
 		if got := a.times(); math.Abs(got-float64(abreastNow)) > 0.01 {
 			t.Errorf("%.2f instead of %d", got, abreastNow)
 		}
+	}
+}
+
+// One long operation beside many short ones does not make the disk many times as fast.
+func TestLongOperationAbreast(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var a abreast
+	a.began(now)
+	for range 2000 {
+		now = now.Add(5 * time.Millisecond)
+		a.ended(now, 5e-3, 1)
+	}
+	a.ended(now, 10, 0)
+	for range 10 {
+		now = now.Add(5 * time.Millisecond)
+		a.ended(now, 5e-3, 0)
+	}
+	if got := a.times(); got > 2 {
+		t.Errorf("%.1f at a time", got)
 	}
 }
 

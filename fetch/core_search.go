@@ -267,8 +267,10 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 // end takes in the end of an operation that is no longer among those under way.
 func (s *search) end(now time.Time, r running, ev Event) {
 	s.progress = now
-	s.abreast.ended(now, ev.Seconds)
-	s.hold.ended += ev.Seconds
+	s.abreast.ended(now, ev.Seconds, len(s.running))
+	if r.op.Kind != costmodel.OpCheck { // sweeps are not in the plan, and others with what they should take
+		s.hold.ended += min(ev.Seconds, r.op.Cost)
+	}
 	s.batchEnded(now, r, diskTime(ev))
 	res := costmodel.Result{Seconds: ev.Seconds, Units: ev.Units, Found: ev.Found, Late: ev.Late, Failed: ev.Failed}
 	if ev.Cached {
