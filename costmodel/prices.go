@@ -55,10 +55,13 @@ func (p *Planner) chunkHash(read Rate, chunk float64) float64 {
 
 // slices is in how many operations so many bytes are hashed.
 func (pr *prices) slices(bytes int64) float64 {
-	if bytes > 0 && bytes <= pr.slice {
+	switch {
+	case bytes <= 0:
+		return 0
+	case bytes <= pr.slice:
 		return 1 // most files, without a division
 	}
-	return float64((bytes + pr.slice - 1) / pr.slice)
+	return float64((bytes-1)/pr.slice + 1)
 }
 
 // hashing is what hashing so many bytes of a file takes, in seconds.

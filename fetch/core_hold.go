@@ -155,9 +155,9 @@ type hold struct {
 	decided  int           // groups that the last decision knew
 	drain    float64       // seconds to get rid of requests made in vain
 	longest  float64       // within so many seconds the disk must bring what is held back
-	ended    float64       // seconds that operations took which have ended since the last decision
-	alone    float64       // see Core.alone
 	ahead    float64       // the same of what it surely brings
+	ended    float64       // seconds of the plan's operations that have ended since the last decision
+	alone    float64       // see Core.alone
 	trust
 }
 

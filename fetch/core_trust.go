@@ -12,7 +12,7 @@ import (
 // those that no listing has shown yet. They are left to it as long as it will be through before the network
 // could bring what is missing. The network is then asked for less than it could bring beside the disk. That
 // costs a part of the time that the search takes, and saves all that would come in vain. It ends with
-// the first few files that have nothing.
+// a few files that have nothing though they were likely to; unlikely ones tell less.
 //
 // How soon the disk will be through counts from now, not from the last plan; with as many operations at a time as it does
 // (core_pace.go); and as if the network left it the processor, since it is the network that is held back. A path that still
@@ -95,7 +95,11 @@ func (c *Core) ahead(rate float64) float64 {
 	case c.cpu.SearchAlone():
 		return slowedBy * alone
 	case c.search.hold.longest == 0:
-		return leastAlone(float64(c.wantedBytes), rate, max(near.path.MinRTT(), time.Microsecond))
+		least := leastAlone(float64(c.wantedBytes), rate, max(near.path.MinRTT(), time.Microsecond))
+		if c.cfg.MaxRate > 0 {
+			least = max(least, float64(c.wantedBytes)/c.cfg.MaxRate)
+		}
+		return least
 	}
 	return alone / aheadOf
 }
