@@ -36,6 +36,8 @@ type loop struct {
 	sources []*attached // by SourceID
 	ended   error       // why no source will come up any more; nil while one may
 	fatal   chan error  // the first error that ends the transfer at once
+
+	writing sync.RWMutex // held for reading from the claim of what a source brings until it is written
 }
 
 // attached is a source that came up, or is about to. All but done belongs to loop.mu.
@@ -122,6 +124,7 @@ func (l *loop) run(ctx context.Context) error {
 		}
 		l.carryOut(actions)
 		if l.rec.core.Done() {
+			l.awaitWrites()
 			return l.failed()
 		}
 		if err := l.orphaned(); err != nil {
@@ -145,6 +148,12 @@ func (l *loop) run(ctx context.Context) error {
 			l.rec.step(now, ev)
 		}
 	}
+}
+
+// awaitWrites waits until what sources brought is written: that a chunk was claimed may be known before.
+func (l *loop) awaitWrites() {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 }
 
 // slowDecision is how long a decision must take for the core to be told: with the pause that there is between
@@ -257,8 +266,10 @@ type sink struct {
 // Deliver writes verified chunks to their places and tells the loop.
 func (s *sink) Deliver(b *sources.Batch) {
 	start := time.Now()
+	s.l.writing.RLock()
 	got := s.l.win.claim(b.Wants, make([]claimed, 0, len(b.Wants)))
 	s.l.deliver(s.kind, got, b.Data)
+	s.l.writing.RUnlock()
 	s.l.explain.brought(got, func(string) Origin {
 		return Origin{Source: s.kind, Where: s.a.source.Properties().Name, How: "asked for"}
 	})
