@@ -216,7 +216,7 @@ func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, stuck
 		s.Outside += len(chunks)
 		return
 	}
-	f, err := d.confirmFile(ctx, &row)
+	f, err := d.confirmFile(ctx, f, row.stamp)
 	switch {
 	case err == nil:
 		s.add(f, id, row.stamp, chunks, d.gap(f.Dir))
@@ -240,15 +240,11 @@ func isGone(err error) bool {
 		errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
 }
 
-// confirmFile opens the file of a row through the scope and compares.
-func (d *Disk) confirmFile(ctx context.Context, row *fileRow) (File, error) {
-	f, ok := d.scope.locate(row.path)
-	if !ok {
-		return File{}, ErrOutside
-	}
-	f.Size, f.MTime, f.Ino = row.stamp.size, row.stamp.mtime, row.stamp.ino
+// confirmFile opens a file of the scope and compares it with what the index knows.
+func (d *Disk) confirmFile(ctx context.Context, f File, want stamp) (File, error) {
+	f.Size, f.MTime, f.Ino = want.size, want.mtime, want.ino
 	return f, d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
-		fd, err := d.openAsIndexed(f, row.stamp)
+		fd, err := d.openAsIndexed(f, want)
 		if err == nil {
 			unix.Close(fd)
 		}

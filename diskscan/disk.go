@@ -337,11 +337,8 @@ func (b *buffers) put(buf []byte) { b.free <- buf }
 
 // claimProcessors takes one processor, and up to most-1 more that hash nothing.
 func (d *Disk) claimProcessors(most int) (n int, release func()) {
-	n = 1
-	used := d.hashing.Add(1)
-	for n < most && used < int64(d.cfg.Processors) {
-		used = d.hashing.Add(1)
-		n++
+	d.hashing.Add(1)
+	for n = 1; n < most && d.claimProcessor(); n++ {
 	}
 	return n, func() { d.hashing.Add(-int64(n)) }
 }

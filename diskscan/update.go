@@ -155,10 +155,11 @@ func (u *update) hashAll(ctx context.Context, work <-chan File) error {
 // dropGone drops the versions of files below the directories that are not what they were.
 func (u *update) dropGone(ctx context.Context) error {
 	err := u.cfg.Index.dropFiles(ctx, func(row *fileRow) bool {
-		if _, below := u.d.scope.locate(row.path); !below {
+		f, below := u.d.scope.locate(row.path)
+		if !below {
 			return false
 		}
-		_, err := u.d.confirmFile(ctx, row)
+		_, err := u.d.confirmFile(ctx, f, row.stamp)
 		if gone := isGone(err); gone {
 			u.dropped.Add(1)
 			return true

@@ -184,7 +184,7 @@ func (db *DB) Size() int64 {
 // Close writes what waits, ends merges and closes the tables, as soon as nobody reads them. From then on there are no rows. It may be
 // called twice.
 func (db *DB) Close() error {
-	if db.isClosed() {
+	if !db.beginClosing() {
 		return nil
 	}
 	var err error
@@ -209,11 +209,11 @@ func (db *DB) Close() error {
 	return err
 }
 
-// isClosed says whether the rows were closed before, and that they are from now on: what waits is still written.
-func (db *DB) isClosed() bool {
+// beginClosing refuses what is applied from now on; what waits is still written. False if that was so before.
+func (db *DB) beginClosing() bool {
 	db.writing.Lock()
 	defer db.writing.Unlock()
-	was := db.closed
+	first := !db.closed
 	db.closed = true
-	return was
+	return first
 }

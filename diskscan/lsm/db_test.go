@@ -130,6 +130,15 @@ func numberedRows(from, to int) (rows []row) {
 	return rows
 }
 
+// fillTables writes so many tables, each with the next numbered rows.
+func fillTables(t testing.TB, db *DB, tables, rows int) {
+	t.Helper()
+	for i := range tables {
+		apply(t, db, numberedRows(rows*i, rows*i+rows)...)
+		check(t, db.Flush())
+	}
+}
+
 // countNumbered is how many of the rows are there, each with its value.
 func countNumbered(t testing.TB, db *DB, to int) (n int) {
 	t.Helper()
@@ -332,10 +341,7 @@ func files(t *testing.T, dir string) map[string]string {
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, Config{Dir: dir})
-	for i := range 3 {
-		apply(t, db, numberedRows(100*i, 100*i+100)...)
-		check(t, db.Flush())
-	}
+	fillTables(t, db, 3, 100)
 	if !db.replace(db.tables[:2], 0, nil) {
 		t.Fatal("not merged")
 	}
@@ -394,10 +400,7 @@ func TestLongRowsAreRefused(t *testing.T) {
 func TestDamagedBlocks(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, Config{Dir: dir})
-	for i := range 2 {
-		apply(t, db, numberedRows(2000*i, 2000*i+2000)...)
-		check(t, db.Flush())
-	}
+	fillTables(t, db, 2, 2000)
 	flip(t, db.tables[0].path, db.tables[0].size/3)
 	left := countNumbered(t, db, 4000)
 	if left == 4000 || left < 3000 {
@@ -430,15 +433,15 @@ func FuzzTable(f *testing.F) {
 	db := New()
 	apply(f, db, numberedRows(0, 600)...)
 	check(f, db.Flush())
-	f.Add([]byte(db.tables[0].src.(memory)), uint32(0), byte(0))
-	f.Add([]byte(db.tables[0].src.(memory)), uint32(5000), byte(1))
+	f.Add(contents(f, db.tables[0]), uint32(0), byte(0))
+	f.Add(contents(f, db.tables[0]), uint32(5000), byte(1))
 	f.Add([]byte{}, uint32(0), byte(0))
 	f.Fuzz(func(t *testing.T, raw []byte, at uint32, bits byte) {
 		if len(raw) > 0 {
 			raw = bytes.Clone(raw)
 			raw[int(at)%len(raw)] ^= bits
 		}
-		of := &table{src: memory(raw), size: int64(len(raw))}
+		of := &table{src: bytes.NewReader(raw), size: int64(len(raw))}
 		if of.begin() != nil {
 			return
 		}
@@ -453,9 +456,17 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
+// contents is all that a table's file holds.
+func contents(t testing.TB, of *table) []byte {
+	t.Helper()
+	raw := make([]byte, of.size)
+	_, err := of.src.ReadAt(raw, 0)
+	check(t, err)
+	return raw
+}
+
 func readAll(t *testing.T, of *table) {
-	damaged := false
-	m, err := newMerged([]source{&reading{c: of.cursor(), damaged: &damaged}})
+	m, err := newMerged([]source{&reading{c: of.cursor()}})
 	check(t, err)
 	var last []byte
 	for n := 0; ; n++ {
@@ -478,10 +489,7 @@ func BenchmarkGet(b *testing.B) {
 				const n = 1 << 18
 				db := New()
 				db.failed.Store(true) // no merges
-				for i := range tables {
-					apply(b, db, numberedRows(i*n/tables, (i+1)*n/tables)...)
-					check(b, db.Flush())
-				}
+				fillTables(b, db, tables, n/tables)
 				rows := numberedRows(0, n)
 				if !hit {
 					rows = numberedRows(n, 2*n)

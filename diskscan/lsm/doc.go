@@ -16,7 +16,7 @@
 //
 // # What it does not guarantee
 //
-// Nothing is synced. What was applied since the last Flush is lost when the process ends at once; when the machine goes down,
+// Only large merges are synced. What was applied since the last Flush is lost when the process ends at once; when the machine goes down,
 // tables that were written lately may be lost or damaged. Every block has a checksum: a damaged table is dropped when it is
 // opened, and Damaged says so; a damaged block found later is an error of the lookup, and its rows drop out with the
 // next merge. A deleted row may come to light again when the table that tells of its deletion is lost.

@@ -3,7 +3,7 @@ package lsm
 import "math/bits"
 
 // A filter is a blocked Bloom filter: a key sets filterBits bits of one line of 64 bytes, so one short read tells of a key. With
-// ten bits a key it takes about one key in seventy for one that is there.
+// ten bits a key it takes few keys that are not there for ones that are.
 const (
 	filterLine = 64 // bytes
 	filterBits = 6

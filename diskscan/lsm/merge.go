@@ -80,7 +80,7 @@ type reading struct {
 	c       *cursor
 	from    []byte
 	begun   bool
-	damaged *bool // set when there are such
+	damaged bool // there are such
 }
 
 func (r *reading) next() (*row, error) {
@@ -96,7 +96,7 @@ func (r *reading) next() (*row, error) {
 		return nil, err
 	}
 	if err != nil {
-		*r.damaged = true
+		r.damaged = true
 		ok = r.c.skip()
 	}
 	if !ok {
@@ -267,21 +267,20 @@ func (s *sieve) next() (*row, error) {
 	}
 }
 
-// replace merges what keep does not refuse of tables, the first of which is the from-th, and puts the result in their place. Their files are deleted at once,
-// and closed when nobody reads them any more.
+// replace merges what keep does not refuse of tables, the first of which is the from-th, and puts the result in their place.
+// Their files are deleted at once, and closed when nobody reads them any more.
 func (db *DB) replace(old []*table, from int, keep func(key, value []byte) bool) bool {
-	rows, damaged := 0, false
+	rows := 0
 	var sources []source
 	for i := len(old) - 1; i >= 0; i-- {
 		rows += int(old[i].end.rows)
-		sources = append(sources, &reading{c: old[i].cursor(), damaged: &damaged})
+		sources = append(sources, &reading{c: old[i].cursor()})
 	}
 	src, err := newMerged(sources)
 	var t *table
 	if err == nil {
 		t, err = db.build(old[0].first, old[len(old)-1].last, rows, &sieve{src, keep}, from == 0)
 	}
-
 	if err != nil {
 		db.failed.Store(!db.stop.Load())
 		return false

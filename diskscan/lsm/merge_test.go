@@ -3,6 +3,7 @@ package lsm
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -91,10 +92,7 @@ func (broken) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
 // A merge whose sources can't be read at the moment is not made.
 func TestMergeOfWhatCantBeRead(t *testing.T) {
 	db := open(t, Config{Dir: t.TempDir()})
-	for i := range 2 {
-		apply(t, db, numberedRows(2000*i, 2000*i+2000)...)
-		check(t, db.Flush())
-	}
+	fillTables(t, db, 2, 2000)
 	src := db.tables[0].src
 	db.tables[0].src = broken{}
 	if db.replace(db.tables, 0, nil) {
@@ -114,10 +112,7 @@ func TestMergeOfWhatCantBeRead(t *testing.T) {
 func TestCoveringTableIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, Config{Dir: dir})
-	for i := range 2 {
-		apply(t, db, numberedRows(100*i, 100*i+100)...)
-		check(t, db.Flush())
-	}
+	fillTables(t, db, 2, 100)
 	check(t, db.Close())
 	check(t, os.WriteFile(nameOf(dir, 1, 2).path, nil, 0o600))
 	db = open(t, Config{Dir: dir})
@@ -163,7 +158,7 @@ func TestLoopingTable(t *testing.T) {
 	}
 	e := end{rows: 1, root: below, depth: depth, filter: uint64(len(raw)), lines: 1}
 	raw = append(append(raw, make([]byte, filterLine)...), e.encode()...)
-	counted := &counting{src: memory(raw)}
+	counted := &counting{src: bytes.NewReader(raw)}
 	of := &table{src: counted, size: int64(len(raw))}
 	check(t, of.begin())
 	readAll(t, of)
@@ -173,7 +168,7 @@ func TestLoopingTable(t *testing.T) {
 }
 
 type counting struct {
-	src memory
+	src io.ReaderAt
 	n   int
 }
 
@@ -194,10 +189,7 @@ func TestCompact(t *testing.T) {
 	for i, want := range []int{150, 75} {
 		db := open(t, cfg)
 		if i == 0 {
-			for i := range 3 {
-				apply(t, db, numberedRows(100*i, 100*i+100)...)
-				check(t, db.Flush())
-			}
+			fillTables(t, db, 3, 100)
 		}
 		n := 0
 		if !db.Compact(func(_, _ []byte) bool { n++; return n%2 == 0 }) {

@@ -153,7 +153,7 @@ func (db *DB) build(first, last uint64, rows int, src source, live bool) (*table
 		if err := db.write(&out, rows, src, live); err != nil {
 			return nil, err
 		}
-		t := &table{src: memory(bytes.Clone(out.Bytes())), first: first, last: last, size: int64(out.Len())}
+		t := &table{src: bytes.NewReader(bytes.Clone(out.Bytes())), first: first, last: last, size: int64(out.Len())}
 		return t, t.begin()
 	}
 	n := nameOf(db.cfg.Dir, first, last)

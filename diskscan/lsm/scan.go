@@ -1,6 +1,9 @@
 package lsm
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Scan calls fn for all rows whose keys begin so, in the order of their keys, as they were at one moment. Key and value are valid
 // during the call. Rows of damaged blocks are missing, which is an error after all others were given; an error
@@ -11,9 +14,10 @@ func (db *DB) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	tables := db.use()
 	db.mu.RUnlock()
 	defer dropAll(tables)
-	damaged := false
+	var read []*reading
 	for i := len(tables) - 1; i >= 0; i-- {
-		sources = append(sources, &reading{c: tables[i].cursor(), from: prefix, damaged: &damaged})
+		read = append(read, &reading{c: tables[i].cursor(), from: prefix})
+		sources = append(sources, read[len(read)-1])
 	}
 	m, err := newMerged(sources)
 	if err != nil {
@@ -34,7 +38,7 @@ func (db *DB) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			return err
 		}
 	}
-	if damaged {
+	if slices.ContainsFunc(read, func(r *reading) bool { return r.damaged }) {
 		return ErrDamaged
 	}
 	return nil

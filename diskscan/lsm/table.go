@@ -10,10 +10,9 @@ import (
 
 // table is one table, open for reading. It is safe for concurrent use.
 type table struct {
-	src         io.ReaderAt
-	file        *os.File // the same; nil in memory
-	path        string   // "" in memory
-	first, last uint64   // numbers of the flushes that it covers
+	src         io.ReaderAt // closed with the table if it can be
+	path        string      // "" in memory
+	first, last uint64      // numbers of the flushes that it covers
 	size        int64
 	end         end
 	root        node
@@ -21,21 +20,6 @@ type table struct {
 	refs  atomic.Int64 // of those who use it, the database first; the last one closes it
 	once  sync.Once
 	lines []byte // of a short filter, read when it is first needed
-}
-
-// memory is a table that lies in memory.
-type memory []byte
-
-// ReadAt implements io.ReaderAt.
-func (m memory) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > int64(len(m)) {
-		return 0, io.EOF
-	}
-	n := copy(p, m[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
 }
 
 // openTable reads the end and the root of a table. The file belongs to the table if there is no error.
@@ -52,7 +36,7 @@ func openTable(path string, first, last uint64) (*table, error) {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t := &table{src: f, file: f, path: path, first: first, last: last, size: st.Size()}
+	t := &table{src: f, path: path, first: first, last: last, size: st.Size()}
 	if err := t.begin(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -79,8 +63,11 @@ func (t *table) begin() error {
 
 // drop says that somebody does not use the table any more.
 func (t *table) drop() {
-	if t.refs.Add(-1) == 0 && t.file != nil {
-		_ = t.file.Close() // it was only read
+	if t.refs.Add(-1) > 0 {
+		return
+	}
+	if c, ok := t.src.(io.Closer); ok {
+		_ = c.Close() // it was only read
 	}
 }
 
