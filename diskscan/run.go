@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,9 +34,7 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
 		p := &pass{d: d, o: o, run: &r, want: want, sink: sink, rest: r.Chunks}
-		var err error
-		took := onThread(func() { err = p.read() })
-		p.res.CPU += took
+		err := p.read()
 		p.res.Found, p.res.FoundBytes = p.found.chunks, p.found.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
 	})
@@ -159,13 +158,7 @@ func (p *pass) callHelp(fd int) {
 	if p.left() < minShare || !p.d.claimProcessor() {
 		return
 	}
-	p.crew.Go(func() (err error) {
-		took := onThread(func() { err = p.share(fd) })
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.res.CPU += took
-		return err
-	})
+	p.crew.Go(func() error { return p.share(fd) })
 }
 
 // left is how much of the run nobody has taken.
@@ -189,7 +182,7 @@ func (p *pass) share(fd int) error {
 			return err
 		}
 		if err == nil {
-			p.verify(f, group)
+			p.timed(func() { p.verify(f, group) })
 		}
 		if err != nil || len(f.Chunks) == 0 {
 			f.Release()
@@ -224,7 +217,16 @@ func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
 		return nil, nil, err
 	}
 	f := &Found{File: p.run.File, Version: p.version, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
-	return f, group, p.fill(fd, f, group)
+	p.timed(func() { err = p.fill(fd, f, group) })
+	return f, group, err
+}
+
+// timed notes what work takes of the processor. It must not wait for anything but the disk.
+func (p *pass) timed(work func()) {
+	took := onThread(work)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.res.CPU += took
 }
 
 // take is the next wanted chunks, as many as a buffer holds; none at the end.
@@ -280,22 +282,34 @@ func (p *pass) verify(f *Found, group []Chunk) {
 	for i, c := range group {
 		lens[i] = uint32(c.Len)
 	}
-	data := f.Data
-	p.d.cfg.Hash.Chunks(ids, data, lens)
-	f.Data = f.Data[:0]
-	for i, c := range group {
-		if ids[i] == c.ID {
-			f.Chunks = append(f.Chunks, c)
-			f.Data = append(f.Data, data[:c.Len]...)
-		}
-		data = data[c.Len:]
+	p.d.cfg.Hash.Chunks(ids, f.Data, lens)
+	n := 0
+	for n < len(group) && ids[n] == group[n].ID {
+		n++
 	}
-	if n := len(group) - len(f.Chunks); n > 0 {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for range n {
-			p.stale()
+	if f.Chunks = group; n < len(group) {
+		p.sift(f, ids, n)
+	}
+}
+
+// sift takes out of a buffer the chunks that are others than they should be; those before first are right.
+func (p *pass) sift(f *Found, ids []recipe.ID, first int) {
+	group, end := f.Chunks, 0
+	for _, c := range group[:first] {
+		end += c.Len
+	}
+	rest := f.Data[end:]
+	f.Chunks, f.Data = slices.Clone(group[:first]), f.Data[:end]
+	for i, c := range group[first:] {
+		if ids[first+i] == c.ID {
+			f.Chunks, f.Data = append(f.Chunks, c), append(f.Data, rest[:c.Len]...)
 		}
+		rest = rest[c.Len:]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range len(group) - len(f.Chunks) {
+		p.stale()
 	}
 }
 

@@ -139,20 +139,20 @@ func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
 // settle claims chunks that were found, and writes those that lie side by side together.
 func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 	var got []Range
-	run := make([]claimed, 0, len(f.Chunks)) // whose bytes lie in f.Data from data on, one after the other
-	data, size := f.Data, 0
-	for _, ch := range f.Chunks {
-		c, ok := s.loop.win.claimID(ch.ID, uint32(ch.Len))
-		if !ok {
-			s.bring(f, run, data[:size])
-			run, data, size = run[:0], data[size+ch.Len:], 0
+	from, data, size := 0, f.Data, 0 // a run of claimed chunks, and its bytes at the beginning of data
+	all := s.loop.win.claimFound(f.Chunks)
+	for i, c := range all {
+		ch := f.Chunks[i]
+		if c.dup {
+			s.bring(f, all[from:i], data[:size])
+			from, data, size = i+1, data[size+ch.Len:], 0
 			continue
 		}
-		run, size = append(run, c), size+ch.Len
+		size += ch.Len
 		got = appendOrdinal(got, c.want.Ordinal)
 		note(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 	}
-	s.bring(f, run, data[:size])
+	s.bring(f, all[from:], data[:size])
 	if got == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"sync"
 
+	"dfetch/diskscan"
 	"dfetch/recipe"
 	"dfetch/sources"
 )
@@ -196,10 +197,29 @@ func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
 	return ids, next
 }
 
+// claimFound settles chunks by what they are; what nobody waits for gets dup.
+func (w *window) claimFound(chunks []diskscan.Chunk) []claimed {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]claimed, 0, len(chunks))
+	for _, ch := range chunks {
+		c, ok := w.claimOpen(ch.ID, uint32(ch.Len))
+		c.dup = !ok
+		out = append(out, c)
+	}
+	w.trim()
+	return out
+}
+
 // claimID settles a chunk by what it is; false if nobody waits for it.
 func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.trim()
+	return w.claimOpen(id, n)
+}
+
+func (w *window) claimOpen(id recipe.ID, n uint32) (claimed, bool) {
 	s, number := w.openSlot(id)
 	if s == nil || s.want.Len != n {
 		return claimed{}, false
@@ -207,7 +227,6 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	s.claimed, s.own = true, true
 	c := claimed{want: s.want, place: s.place, more: s.more, group: s.group}
 	w.settle(s, number)
-	w.trim()
 	return c, true
 }
 

@@ -2,13 +2,15 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 )
 
@@ -34,7 +36,7 @@ func newManCmd() *cobra.Command {
 // writeManual writes a page of section 1 for cmd and each command below it that help names.
 func writeManual(cmd *cobra.Command, dir string) error {
 	for _, sub := range cmd.Commands() {
-		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+		if !hasManual(sub) {
 			continue
 		}
 		if err := writeManual(sub, dir); err != nil {
@@ -45,30 +47,82 @@ func writeManual(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-	return os.WriteFile(filepath.Join(dir, name), page, 0o644)
+	return os.WriteFile(filepath.Join(dir, manualName(cmd)+".1"), page, 0o644)
 }
 
-const optionsHeading = ".SH OPTIONS\n"
+func hasManual(cmd *cobra.Command) bool {
+	return cmd.IsAvailableCommand() && !cmd.IsAdditionalHelpTopicCommand()
+}
 
-// manualPage is what cobra makes of a command, with its options as help shows them. Its date is
-// SOURCE_DATE_EPOCH if that is set.
+// manualPage is the page of a command, in roff. Its date is SOURCE_DATE_EPOCH if that is set.
 func manualPage(cmd *cobra.Command) ([]byte, error) {
-	cmd.DisableAutoGenTag = true
-	var page bytes.Buffer
-	header := &doc.GenManHeader{Section: "1", Source: "dfetch", Manual: "dfetch manual"}
-	if err := doc.GenMan(cmd, header, &page); err != nil {
+	date, err := manualDate()
+	if err != nil {
 		return nil, err
 	}
-	before, rest, found := strings.Cut(page.String(), optionsHeading)
-	if !found {
-		return page.Bytes(), nil
+	cmd.InitDefaultHelpFlag()
+	name := manualName(cmd)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, ".nh\n.TH %q \"1\" %q \"dfetch\" \"dfetch manual\"\n", strings.ToUpper(name), date.Format("Jan 2006"))
+	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(name), roff(cmd.Short))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n\\fB%s\\fP\n", roff(cmd.UseLine()))
+	fmt.Fprintf(&b, ".SH DESCRIPTION\n%s", manualText(cmp.Or(cmd.Long, cmd.Short)))
+	fmt.Fprintf(&b, ".SH OPTIONS\n%s", manualOptions(cmd.NonInheritedFlags()))
+	if also := manualSeeAlso(cmd); len(also) > 0 {
+		fmt.Fprintf(&b, ".SH SEE ALSO\n%s\n", strings.Join(also, ", "))
 	}
-	_, after, more := strings.Cut(rest, "\n.SH ")
-	if more {
-		after = "\n.SH " + after
+	return b.Bytes(), nil
+}
+
+func manualName(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPath(), " ", "-") }
+
+// manualDate is the date of the pages.
+func manualDate() (time.Time, error) {
+	epoch := os.Getenv("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		return time.Now(), nil
 	}
-	return []byte(before + optionsHeading + manualOptions(cmd.NonInheritedFlags()) + after), nil
+	seconds, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// manualText sets a help text: an empty line begins a paragraph, and indented lines stay as they are.
+func manualText(text string) string {
+	var b strings.Builder
+	asIs := false
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if indented := strings.HasPrefix(line, " "); indented != asIs {
+			asIs = indented
+			b.WriteString(map[bool]string{true: ".nf\n", false: ".fi\n"}[asIs])
+		}
+		if line == "" {
+			b.WriteString(".PP\n")
+			continue
+		}
+		b.WriteString(`\&` + roff(line) + "\n")
+	}
+	if asIs {
+		b.WriteString(".fi\n")
+	}
+	return b.String()
+}
+
+// manualSeeAlso names the pages of the command above and of those below.
+func manualSeeAlso(cmd *cobra.Command) (pages []string) {
+	page := func(c *cobra.Command) { pages = append(pages, `\fB`+roff(manualName(c))+`\fP(1)`) }
+	if cmd.HasParent() {
+		page(cmd.Parent())
+	}
+	for _, sub := range cmd.Commands() {
+		if hasManual(sub) {
+			page(sub)
+		}
+	}
+	return pages
 }
 
 // manualOptions lists flags in roff.
