@@ -40,6 +40,7 @@ const (
 	boostDecay   = 0.97                   // on them, after any other span
 	farPath      = 40 * time.Millisecond  // of a round trip for which Min is enough to begin with
 	maxFar       = 8                      // times Min to begin with on a longer one
+	meanKeeps    = 0.875                  // of the spans before, each span in the mean
 	maxSilence   = 250 * time.Millisecond // that is made up for by what comes after it
 )
 
@@ -60,6 +61,7 @@ type Path struct {
 	cfg         PathConfig
 	rtt         time.Duration // the shortest; 0 = unknown
 	rate        float64       // bytes a second; 0 before the first measurement
+	all         worked        // what came in the spans so far, and how long it took
 	opening     bool          // the last measurement was a rise
 	opened      bool          // one was not
 	settled     bool          // one was not, although the source had enough to send
@@ -73,6 +75,7 @@ type Path struct {
 	refused     bool          // more is to be asked for than may be outstanding
 	starved     bool          // and the source ran out of requests in the span
 	gained      bool          // the boost rose after the span before
+	careful     bool          // what is asked for probably comes in vain
 }
 
 // NewPath makes a path of which the round trip is known, or 0.
@@ -92,6 +95,23 @@ func (p *Path) MinRTT() time.Duration { return p.rtt }
 
 // Rate is the bytes a second that the path brings while it is used; 0 if that is unknown.
 func (p *Path) Rate() float64 { return p.rate }
+
+// Mean is the bytes a second that came in the last spans together, at most Rate. What it says of the time that much will
+// take does not hang on a single span: one may hold what waited for a busy receiver, or what happened to be packed well.
+func (p *Path) Mean() float64 {
+	if p.all.seconds == 0 {
+		return p.rate
+	}
+	return min(p.rate, p.all.bytes/p.all.seconds)
+}
+
+// worked is bytes and the time that they took; what is longer ago counts less.
+type worked struct{ bytes, seconds float64 }
+
+func (w *worked) add(bytes int64, took time.Duration) {
+	w.bytes = meanKeeps*w.bytes + float64(bytes)
+	w.seconds = meanKeeps*w.seconds + took.Seconds()
+}
 
 // Opening says whether the rate has been measured and has never ceased to rise: the path may be faster.
 func (p *Path) Opening() bool { return p.rate > 0 && !p.opened }
@@ -136,6 +156,7 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	if p.busy < p.span() {
 		return
 	}
+	p.all.add(p.bytes, p.busy)
 	sample := float64(p.bytes) / p.busy.Seconds()
 	if p.settled {
 		sample = min(sample, mostRise*p.rate)
@@ -179,7 +200,13 @@ func (p *Path) adapt() {
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
 // the rate first ceases to rise of itself, each byte that came in this span and the two before makes room for five
 // more: measurements are too late for a path that opens as TCP does, unless it is so short that TCP opens within one.
+//
+// While the path is to be careful, it is the twice alone: that is enough to see a path open, in more round trips.
 func (p *Path) Want() int64 {
+	if p.careful {
+		want := int64(steadyGain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
+		return min(max(want, p.cfg.Min), p.cfg.Max)
+	}
 	gain := steadyGain * p.boost
 	if p.opening {
 		gain = max(gain, openingGain)
@@ -191,6 +218,9 @@ func (p *Path) Want() int64 {
 	}
 	return min(max(want, p.cfg.Min), p.cfg.Max)
 }
+
+// BeCareful says whether most of what is asked for will probably come in vain.
+func (p *Path) BeCareful(careful bool) { p.careful = careful }
 
 // Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
 func (p *Path) Quiet(now time.Time) time.Duration {

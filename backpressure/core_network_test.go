@@ -252,3 +252,51 @@ func TestWindowsThatDoubleAreARise(t *testing.T) {
 		t.Errorf("measured %.0f bytes a second after a round trip that brought %.0f", got, want)
 	}
 }
+
+// The mean hardly moves with one span that brings more than the others, and is the rate where all bring the same.
+func TestMeanRateOutlastsASpan(t *testing.T) {
+	const rate = 2.5e6
+	rtt := 40 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	if p.Mean() != 0 {
+		t.Errorf("%.0f bytes a second before anything came", p.Mean())
+	}
+	steady(&p, rate, rtt, time.Second, time.Second)
+	if p.Mean() < 0.9*rate || p.Mean() > p.Rate() {
+		t.Errorf("mean %.0f bytes a second, rate %.0f, on a path of %.0f", p.Mean(), p.Rate(), rate)
+	}
+	now := p.mark
+	for end := now.Add(rtt + rtt/2); now.Before(end); { // a span, packed four times as well
+		p.Asked(now, chunk)
+		now = now.Add(time.Duration(chunk / (4 * rate) * 1e9))
+		p.Answered(chunk)
+		p.Arrived(now, chunk)
+	}
+	if p.Rate() < 1.7*rate || p.Mean() > 1.5*rate {
+		t.Errorf("mean %.0f bytes a second, rate %.0f, after one span of %.0f", p.Mean(), p.Rate(), 4*rate)
+	}
+}
+
+// A careful path has less outstanding than it would while it opens, and sees all the same how fast it is.
+func TestCarefulPathOpensSlowly(t *testing.T) {
+	const rate = 50e6
+	rtt := 100 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	if first := p.Want(); first < p.cfg.Min {
+		t.Errorf("%d bytes to begin with", first)
+	}
+	p.Asked(start, 256<<10)
+	p.Arrived(start.Add(rtt), 256<<10)
+	p.Answered(256 << 10)
+	bold := p.Want()
+	p.BeCareful(true)
+	if got := p.Want(); got > bold/2 || got < 256<<10 {
+		t.Errorf("%d bytes may be outstanding, %d if nothing comes in vain", got, bold)
+	}
+	careful := NewPath(start, PathConfig{}, rtt)
+	careful.BeCareful(true)
+	steady(&careful, rate, rtt, 15*rtt, time.Second)
+	if careful.Rate() < 0.9*rate {
+		t.Errorf("measured %.0f bytes a second on a path of %.0f", careful.Rate(), rate)
+	}
+}

@@ -21,6 +21,7 @@ func (c *Core) Next(now time.Time) (actions []Action, wake time.Time) {
 	late := c.releaseLate(now)
 	opening := c.opening(now)
 	c.holdYoung(now)
+	c.beCareful(now)
 	for opening.IsZero() && c.tokens > 0 && c.mayRequest(now) {
 		id, ok := c.bestSource(now)
 		if !ok || !c.ask(now, id) {

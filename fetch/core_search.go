@@ -289,13 +289,18 @@ func diskTime(ev Event) time.Duration {
 
 // netRate is the rate of all sources together, or what bounds it before any was measured; negative
 // while it is unknown, 0 without a source.
-func (c *Core) netRate(now time.Time) float64 {
+func (c *Core) netRate(now time.Time) float64 { return c.rateBy(now, (*backpressure.Path).Rate) }
+
+// meanRate is netRate over a longer time.
+func (c *Core) meanRate(now time.Time) float64 { return c.rateBy(now, (*backpressure.Path).Mean) }
+
+func (c *Core) rateBy(now time.Time, rate func(*backpressure.Path) float64) float64 {
 	var sum, most float64
 	up := false
 	for i := range c.sources {
 		if s := &c.sources[i]; s.askable() {
 			up = true
-			sum += s.path.Rate()
+			sum += rate(&s.path)
 			most += s.path.AtMost(now)
 		}
 	}

@@ -16,7 +16,9 @@ import (
 //
 // How soon the disk will be through counts from now, not from the last plan; with as many operations at a time as it does
 // (core_pace.go); and as if the network left it the processor, since it is the network that is held back. A path that still
-// gets faster is taken to do so to the end: what the disk brings before that could is no loss.
+// gets faster is taken to do so to the end: what the disk brings before that could is no loss. How fast one that does not is
+// counts over many spans, and while something is held back a path is asked for no more than shows how fast it is: most of that
+// comes in vain, and what opens a path as fast as it can be opened is a second of a slow one.
 
 // Bounds of trust.
 const (
@@ -51,6 +53,14 @@ func (s *search) trusts(g *group, p, seconds float64) bool {
 // trusting says whether the search is trusted with more than the next few operations.
 func (s *search) trusting() bool { return s.planner.Lucky() || s.hold.certain }
 
+// beCareful has the paths asked for little while most of what is wanted is trusted to the search.
+func (c *Core) beCareful(now time.Time) {
+	careful := c.search != nil && c.search.planner.Lucky() && c.search.holding(now)
+	for i := range c.sources {
+		c.sources[i].path.BeCareful(careful)
+	}
+}
+
 // trustsLater is trusts for a group of which the plan knows nothing.
 func (s *search) trustsLater(g *group) bool {
 	h := &s.hold
@@ -76,7 +86,7 @@ func (c *Core) setBounds(now time.Time) {
 	*h = hold{decided: len(s.groups), drain: c.leastDrain(), alone: c.alone(), trust: trust{sure: surely}}
 	h.longest = c.longestHold(h.drain)
 	rate := c.netRate(now)
-	if h.ahead = c.ahead(rate); c.cpu.SearchAlone() && rate > 0 {
+	if h.ahead = c.ahead(c.meanRate(now)); c.cpu.SearchAlone() && rate > 0 {
 		h.sure, h.certain = likely, true
 		return
 	}
@@ -110,7 +120,9 @@ func (c *Core) decideYoung(now time.Time) {
 	if s.refused || !s.planner.Lucky() || !now.Before(s.heldUntil()) {
 		return
 	}
-	s.hold.ahead = c.ahead(c.netRate(now))
+	s.hold.drain = c.leastDrain()
+	s.hold.longest = c.longestHold(s.hold.drain)
+	s.hold.ahead = c.ahead(c.meanRate(now))
 	s.hold.alone = c.alone()
 	for i := s.hold.decided; i < len(s.groups); i++ {
 		g := &s.groups[i]

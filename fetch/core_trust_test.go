@@ -329,3 +329,44 @@ func TestYoungFilesCountInTheDisksTime(t *testing.T) {
 		t.Errorf("%.3f s, and %.3f s when twice as many files are wanted", before, s.hold.ahead)
 	}
 }
+
+// What is planned between two decisions is judged by the path as it is now: one that has ceased to get faster gives the disk
+// as long as the network needs.
+func TestYoungFilesAreJudgedByThePathAsItIs(t *testing.T) {
+	o := newOldTree(2000, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.openingPath(t)
+	o.c.order(o.now)
+	s := o.c.search
+	opening := s.hold.ahead
+	path := &o.c.sources[0].path
+	path.Asked(o.now, 32<<10)
+	o.now = o.now.Add(60 * time.Millisecond)
+	path.Arrived(o.now, 32<<10) // no more than before
+	path.Answered(32 << 10)
+	s.hold.patience, s.gain = time.Second, o.now
+	o.c.decideYoung(o.now)
+	if s.hold.longest == 0 || s.hold.ahead < 2*opening {
+		t.Errorf("%.3f s for the disk once the path has opened, %.3f s before; longest %.3f", s.hold.ahead, opening, s.hold.longest)
+	}
+}
+
+// Of a tree that the disk is trusted to bring, the network is asked for less at a time.
+func TestLittleIsAskedForBesideATrustedSearch(t *testing.T) {
+	o := newOldTree(2000, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.openingPath(t)
+	o.c.order(o.now)
+	path := &o.c.sources[0].path
+	bold := path.Want()
+	o.c.search.hold.patience, o.c.search.gain = time.Second, o.now
+	o.next()
+	if got := path.Want(); got >= bold {
+		t.Errorf("%d bytes may be outstanding while the search is trusted", got)
+	}
+	o.now = o.now.Add(2 * time.Second) // the disk brings nothing
+	o.next()
+	if got := path.Want(); got != bold {
+		t.Errorf("%d bytes may be outstanding after it, %d before", got, bold)
+	}
+}
