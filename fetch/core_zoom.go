@@ -87,19 +87,23 @@ func (c *Core) zooming(ch *chunk) bool {
 }
 
 // near takes in that the chunks of a run did not turn up where they would be, and that a place of ev.Units
-// bytes is there instead.
+// bytes is there instead. A short one is that of the ends of a long run alone: what they have of a cut chunk on each side.
 func (c *Core) near(ev Event) {
 	for _, r := range ev.Ranges {
 		rs := []Range{r}
-		var bytes int64
-		c.each(rs, func(ch *chunk) { bytes += int64(ch.len) })
-		usable := ev.Units*nearShare >= bytes
+		var bytes, ends int64
+		c.each(rs, func(ch *chunk) {
+			bytes += int64(ch.len)
+			if !insideOf(r, ch) {
+				ends += int64(ch.len)
+			}
+		})
+		usable, forEnds := ev.Units*nearShare >= bytes, ev.Units*nearShare >= ends
 		c.each(rs, func(ch *chunk) {
 			if ch.state != chunkWanted || ch.zoom != zoomNone || ch.held != 0 || c.search.waits(ch) {
 				return
 			}
-			ch.inner = ch.ordinal >= r.First+edgeChunks && ch.ordinal+edgeChunks < r.First+uint64(r.Count)
-			if !usable {
+			if ch.inner = insideOf(r, ch); !usable && (ch.inner || !forEnds) {
 				c.whole(ch)
 				return
 			}
@@ -107,6 +111,11 @@ func (c *Core) near(ev Event) {
 			c.zoom.near = append(c.zoom.near, ch.ordinal)
 		})
 	}
+}
+
+// insideOf says whether a chunk of a missing run lies at none of its ends.
+func insideOf(r Range, ch *chunk) bool {
+	return ch.ordinal >= r.First+edgeChunks && ch.ordinal+edgeChunks < r.First+uint64(r.Count)
 }
 
 // waits says whether the file that most probably has a chunk has not been looked at: it will tell better what is

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -75,6 +76,32 @@ func TestWhatIsNotZoomedIsFetched(t *testing.T) {
 		core.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, 4}}, Units: c.units})
 		if actions, _ := core.Next(now); count(actions, ActZoom) != 0 || count(actions, ActRequest) != 4 {
 			t.Errorf("%s: %v", name, actions)
+		}
+	}
+}
+
+// Where a long run is missing and little lies in its place, that is what a cut chunk at each of its ends has.
+func TestEndsOfALongRunAreZoomed(t *testing.T) {
+	const chunks = 100
+	c, now := zoomCore(chunks, 40*time.Millisecond)
+	c.Step(now, Event{Kind: EvNear, Ranges: []Range{{0, chunks}}, Units: 20 << 10})
+	actions, _ := c.Next(now)
+	var zoomed []uint64
+	for _, a := range actions {
+		for _, r := range a.Ranges {
+			for k := range uint64(r.Count) {
+				if a.Kind == ActZoom {
+					zoomed = append(zoomed, r.First+k)
+				}
+			}
+		}
+	}
+	if want := []uint64{0, 1, chunks - 2, chunks - 1}; !slices.Equal(zoomed, want) {
+		t.Errorf("chunks %v are zoomed, want %v", zoomed, want)
+	}
+	for i := range c.chunks {
+		if ch := &c.chunks[i]; ch.inner && ch.zoom != zoomOff {
+			t.Errorf("chunk %d inside the run is %d", i, ch.zoom)
 		}
 	}
 }

@@ -27,6 +27,8 @@ type spot struct {
 const (
 	nearSlop = 8 << 10 // bytes by which a stretch may be longer than twice its chunks
 	maxNear  = diskscan.MaxStretch
+
+	maxBetween = 1 << 20 // a stretch between two found chunks that lie on both sides of the same run is taken whole up to this
 )
 
 // trail follows the wanted chunks that are found in one local file, in the order of their offsets. What
@@ -48,11 +50,16 @@ func newTrail(win *window, known func(recipe.ID) bool, f diskscan.File, last spo
 func (t *trail) found(s spot) {
 	s.any = true
 	before, missing := t.win.gapBefore(s.ordinal, s.group, t.known)
-	if after, ok := t.after(); ok && (!missing || after != before) {
+	after, ok := t.after()
+	if ok && (!missing || after != before) {
 		t.near(after, t.last.end, min(s.off, t.last.end+reach(after)))
 	}
 	if missing {
-		t.near(before, max(t.last.end, s.off-reach(before)), s.off)
+		from := max(t.last.end, s.off-reach(before))
+		if ok && after == before && s.off-t.last.end <= maxBetween {
+			from = t.last.end // its first bytes may lie at the one end, its last ones at the other
+		}
+		t.near(before, from, s.off)
 	}
 	t.last = s
 }

@@ -60,6 +60,22 @@ func TestTrailSeesWhatLiesBetween(t *testing.T) {
 	}
 }
 
+// Where much was put into the older version, or taken out of it, a chunk's first bytes lie at one end of the stretch between two
+// found chunks and its last ones at the other; a very long one is not read for that.
+func TestTrailTakesAStretchWhole(t *testing.T) {
+	w := windowOf(10)
+	tr := newTrail(w, unknown, diskscan.File{}, spot{})
+	tr.find(w, 0, 0)
+	tr.find(w, 2, 501_000)
+	tr.find(w, 4, 502_000+maxBetween+1)
+	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 500_000 {
+		t.Errorf("chunk 1 is near %+v", at)
+	}
+	if at := w.nearOf(3); at == nil || at.len != reach(gap{bytes: 1000}) {
+		t.Errorf("chunk 3 is near %+v", at)
+	}
+}
+
 // What the search finds out while chunks are still being planned reaches the core behind the plan: it does not
 // know them before.
 func TestLearnedBeforePlannedIsTold(t *testing.T) {
