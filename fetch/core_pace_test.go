@@ -90,3 +90,28 @@ func TestThroughCountsFromNow(t *testing.T) {
 		t.Errorf("%.2f s for what has ended", got)
 	}
 }
+
+// What the disk does at once is through sooner than what its operations take together.
+func TestOperationsAtOnceBringTheRestNearer(t *testing.T) {
+	o := newOldTree(500, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.c.search.abreast = abreast{mark: o.now}
+	var under []uint32
+	for range 100 {
+		for _, a := range o.next() {
+			switch a.Kind {
+			case ActHash:
+				under = append(under, a.ID)
+			case ActStat:
+				o.step(o.listing(a.ID))
+			}
+		}
+		if o.now = o.now.Add(10 * time.Millisecond); len(under) > 0 {
+			o.step(Event{Kind: EvHashed, ID: under[0], Seconds: 0.03, Units: o.size, Failed: true})
+			under = under[1:]
+		}
+	}
+	if times := o.c.search.abreast.times(); times < 2 || times > 3.5 {
+		t.Errorf("operations of 30 ms that end each 10 ms are %.1f at once", times)
+	}
+}

@@ -345,7 +345,13 @@ func TestYoungFilesAreJudgedByThePathAsItIs(t *testing.T) {
 	path.Arrived(o.now, 32<<10) // no more than before
 	path.Answered(32 << 10)
 	s.hold.patience, s.gain = time.Second, o.now
+	o.c.inflight = 1
+	s.crowd.quiet.add(1, 0.9)
+	s.crowd.busy.add(1, 0.3) // the network has two thirds of the disk's processor
 	o.c.decideYoung(o.now)
+	if s.hold.alone > 0.5 {
+		t.Errorf("without the network the disk takes %.2f of the time", s.hold.alone)
+	}
 	if s.hold.longest == 0 || s.hold.ahead < 2*opening {
 		t.Errorf("%.3f s for the disk once the path has opened, %.3f s before; longest %.3f", s.hold.ahead, opening, s.hold.longest)
 	}
