@@ -14,6 +14,15 @@ type stretch struct {
 	data []byte                     // its bytes, if they are kept; owned by the zoomer
 }
 
+// with is all from a stretch to another one of the same file, or the stretch alone if that is too much.
+func (at *stretch) with(other *stretch) *stretch {
+	from, end := min(at.off, other.off), max(at.off+at.len, other.off+other.len)
+	if at.file != other.file || end-from > maxBetween || end-from == at.len {
+		return at
+	}
+	return &stretch{file: at.file, off: from, len: end - from}
+}
+
 // spot is a wanted chunk that was found: where it lay in the local file, and which it is. The zero spot is
 // the file's beginning.
 type spot struct {
@@ -28,7 +37,7 @@ const (
 	nearSlop = 8 << 10 // bytes by which a stretch may be longer than twice its chunks
 	maxNear  = diskscan.MaxStretch
 
-	maxBetween = 1 << 20 // a stretch between two found chunks that lie on both sides of the same run is taken whole up to this
+	maxBetween = 1 << 20 // what lies between two found chunks on both sides of a run is taken whole up to this
 )
 
 // trail follows the wanted chunks that are found in one local file, in the order of their offsets. What

@@ -76,6 +76,26 @@ func TestTrailTakesAStretchWhole(t *testing.T) {
 	}
 }
 
+// The chunks on both sides may be found by different reads of the file.
+func TestStretchesOfOneFileAreJoined(t *testing.T) {
+	w := windowOf(10)
+	old := diskscan.File{Name: "old"}
+	left := newTrail(w, unknown, old, spot{})
+	left.find(w, 0, 0)
+	right := newTrail(w, unknown, old, spot{})
+	right.find(w, 3, 501_000)
+	left.end(1 << 30)
+	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 500_000 || at != w.nearOf(2) {
+		t.Errorf("chunk 1 is near %+v", at)
+	}
+	other := newTrail(w, unknown, diskscan.File{Name: "other"}, spot{})
+	w.setNear([]Range{{1, 2}}, &stretch{file: other.file, off: 100, len: 100})
+	w.setNear([]Range{{1, 2}}, &stretch{file: old, off: 1000 + maxBetween, len: 1})
+	if at := w.nearOf(1); at.file != old || at.len != 500_000 {
+		t.Errorf("chunk 1 is near %+v", at)
+	}
+}
+
 // What the search finds out while chunks are still being planned reaches the core behind the plan: it does not
 // know them before.
 func TestLearnedBeforePlannedIsTold(t *testing.T) {

@@ -53,11 +53,19 @@ func (w *window) openWants(rs []Range) (out []sources.Want) {
 	return out
 }
 
-// setNear notes where bytes like the chunks of some ranges lie, unless that is known already.
+// setNear notes where bytes like the chunks of some ranges lie. If a place in the same file is known of them already, and not far
+// away, all from the one to the other counts: something may have been put between, or taken out.
 func (w *window) setNear(rs []Range, at *stretch) {
+	var was, both *stretch
 	w.eachOpen(rs, func(s *slot) {
-		if s.near == nil {
+		switch {
+		case s.near == nil:
 			s.near = at
+		case s.near == was:
+			s.near = both
+		default:
+			was, both = s.near, s.near.with(at)
+			s.near = both
 		}
 	})
 }
