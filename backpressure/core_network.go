@@ -73,7 +73,8 @@ type Path struct {
 	before      [2]int64      // the same of the two spans before
 	boost       float64       // times what the rate says that may be outstanding
 	refused     bool          // more is to be asked for than may be outstanding
-	starved     bool          // and the source ran out of requests in the span
+	dry         bool          // the source ran out of requests in the span
+	starved     bool          // and more was to be asked for than may be outstanding
 	gained      bool          // the boost rose after the span before
 	careful     bool          // what is asked for probably comes in vain
 }
@@ -96,7 +97,8 @@ func (p *Path) MinRTT() time.Duration { return p.rtt }
 // Rate is the bytes a second that the path brings while it is used; 0 if that is unknown.
 func (p *Path) Rate() float64 { return p.rate }
 
-// Mean is the bytes a second that came in the last spans together, at most Rate. What it says of the time that much will
+// Mean is the bytes a second that came in the last spans together, at most Rate; before the rate first ceases to rise of itself,
+// in the last one. What it says of the time that much will
 // take does not hang on a single span: one may hold what waited for a busy receiver, or what happened to be packed well.
 func (p *Path) Mean() float64 {
 	if p.all.seconds == 0 {
@@ -131,8 +133,11 @@ func (p *Path) Asked(now time.Time, n int64) {
 func (p *Path) Answered(n int64) { p.outstanding = max(0, p.outstanding-n) }
 
 // Starved tells that the source had run out of requests, while its network would have taken more. If it was
-// the window that kept requests back, the window grows.
-func (p *Path) Starved() { p.starved = p.starved || p.refused }
+// the window that kept requests back, the window grows; if it was care, what comes says nothing of the path.
+func (p *Path) Starved() {
+	p.dry = true
+	p.starved = p.starved || p.refused && !p.careful
+}
 
 // Satisfied tells that the window keeps nothing back at present, whatever Allow refused before.
 func (p *Path) Satisfied() { p.refused = false }
@@ -156,8 +161,14 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	if p.busy < p.span() {
 		return
 	}
-	p.all.add(p.bytes, p.busy)
 	sample := float64(p.bytes) / p.busy.Seconds()
+	if !p.opened {
+		p.all = worked{}
+	}
+	spared := p.careful && p.dry && sample < p.rate
+	if !spared {
+		p.all.add(p.bytes, p.busy)
+	}
 	if p.settled {
 		sample = min(sample, mostRise*p.rate)
 	}
@@ -167,12 +178,12 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	if sample > p.rate {
 		p.boost = max(1, p.boost*p.rate/sample)
 		p.rate = sample
-	} else {
+	} else if !spared {
 		p.rate += alpha * (sample - p.rate)
 	}
 	p.adapt()
 	p.before = [2]int64{p.bytes, p.before[0]}
-	p.busy, p.bytes, p.starved = 0, 0, false
+	p.busy, p.bytes, p.dry, p.starved = 0, 0, false, false
 }
 
 // span is the time over which the rate is measured next.
@@ -200,13 +211,7 @@ func (p *Path) adapt() {
 // rate still rises it is four times that, since what is measured then is what was asked for. And until
 // the rate first ceases to rise of itself, each byte that came in this span and the two before makes room for five
 // more: measurements are too late for a path that opens as TCP does, unless it is so short that TCP opens within one.
-//
-// While the path is to be careful, it is the twice alone: that is enough to see a path open, in more round trips.
 func (p *Path) Want() int64 {
-	if p.careful {
-		want := int64(steadyGain * p.rate * (p.rtt + p.cfg.Grace).Seconds())
-		return min(max(want, p.cfg.Min), p.cfg.Max)
-	}
 	gain := steadyGain * p.boost
 	if p.opening {
 		gain = max(gain, openingGain)
@@ -219,8 +224,20 @@ func (p *Path) Want() int64 {
 	return min(max(want, p.cfg.Min), p.cfg.Max)
 }
 
+// Limit is how many bytes may be outstanding now: Want, and while the path is to be careful no more than twice what it
+// holds by its rate. That is enough to see it open, in more round trips.
+func (p *Path) Limit() int64 {
+	if !p.careful {
+		return p.Want()
+	}
+	return min(p.Want(), max(p.cfg.Min, int64(steadyGain*p.rate*(p.rtt+p.cfg.Grace).Seconds())))
+}
+
 // BeCareful says whether most of what is asked for will probably come in vain.
 func (p *Path) BeCareful(careful bool) { p.careful = careful }
+
+// Careful is what BeCareful was told.
+func (p *Path) Careful() bool { return p.careful }
 
 // Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
 func (p *Path) Quiet(now time.Time) time.Duration {
@@ -248,7 +265,7 @@ func (p *Path) AtMost(now time.Time) float64 {
 
 // Allow says whether n more bytes may be asked for.
 func (p *Path) Allow(now time.Time, n int64) Verdict {
-	over := p.outstanding + n - p.Want()
+	over := p.outstanding + n - p.Limit()
 	if over <= 0 {
 		return allowed
 	}

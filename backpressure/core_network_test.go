@@ -277,26 +277,79 @@ func TestMeanRateOutlastsASpan(t *testing.T) {
 	}
 }
 
-// A careful path has less outstanding than it would while it opens, and sees all the same how fast it is.
+// A careful path has less outstanding than it would while it opens, and sees all the same how fast it is. What is judged by its
+// window is not changed by care.
 func TestCarefulPathOpensSlowly(t *testing.T) {
 	const rate = 50e6
 	rtt := 100 * time.Millisecond
 	p := NewPath(start, PathConfig{}, rtt)
-	if first := p.Want(); first < p.cfg.Min {
-		t.Errorf("%d bytes to begin with", first)
-	}
 	p.Asked(start, 256<<10)
 	p.Arrived(start.Add(rtt), 256<<10)
 	p.Answered(256 << 10)
-	bold := p.Want()
+	bold := p.Limit()
 	p.BeCareful(true)
-	if got := p.Want(); got > bold/2 || got < 256<<10 {
+	if got := p.Limit(); got > bold/2 || got < 2*256<<10 {
 		t.Errorf("%d bytes may be outstanding, %d if nothing comes in vain", got, bold)
+	}
+	if p.Want() != bold {
+		t.Errorf("care makes a window of %d one of %d", bold, p.Want())
 	}
 	careful := NewPath(start, PathConfig{}, rtt)
 	careful.BeCareful(true)
 	steady(&careful, rate, rtt, 15*rtt, time.Second)
 	if careful.Rate() < 0.9*rate {
 		t.Errorf("measured %.0f bytes a second on a path of %.0f", careful.Rate(), rate)
+	}
+}
+
+// Where answers take much longer than a round trip, care is what limits a path, and the source says that it ran dry. Neither the
+// rate nor the mean falls by that, and no boost is saved up for the time after it.
+func TestCareIsNotTakenForASlowPath(t *testing.T) {
+	const rate = 10e6
+	rtt := 20 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	steady(&p, rate, rtt, time.Second, time.Second)
+	before, mean, window := p.Rate(), p.Mean(), p.Want()
+	p.BeCareful(true)
+	now := p.mark
+	for range 20 {
+		n := p.Limit() / chunk * chunk
+		p.Asked(now, n)
+		now = now.Add(rtt + 200*time.Millisecond)
+		p.Allow(now, chunk)
+		p.Starved()
+		p.Answered(n)
+		p.Arrived(now, n)
+	}
+	if p.Rate() < 0.95*before || p.Mean() < 0.95*mean {
+		t.Errorf("%.0f bytes a second, mean %.0f; %.0f and %.0f before", p.Rate(), p.Mean(), before, mean)
+	}
+	if p.BeCareful(false); p.Limit() > window {
+		t.Errorf("%d bytes may be outstanding, %d before", p.Limit(), window)
+	}
+	p.BeCareful(true)
+	for range 20 { // the path itself has become slow
+		p.Asked(now, 8*chunk)
+		now = now.Add(500 * time.Millisecond)
+		p.Answered(8 * chunk)
+		p.Arrived(now, 8*chunk)
+	}
+	if p.Rate() > before/2 {
+		t.Errorf("%.0f bytes a second where %.0f come", p.Rate(), 8*chunk/0.5)
+	}
+}
+
+// Until a path first ceases to get faster, its mean is what it brought last.
+func TestMeanOfAnOpeningPathIsItsRate(t *testing.T) {
+	p := NewPath(start, PathConfig{}, 40*time.Millisecond)
+	now := start
+	for n := int64(chunk); n <= 16*chunk; n *= 2 {
+		p.Asked(now, n)
+		now = now.Add(40 * time.Millisecond)
+		p.Answered(n)
+		p.Arrived(now, n)
+	}
+	if !p.Opening() || p.Mean() < 0.9*p.Rate() {
+		t.Errorf("opening %v, mean %.0f, rate %.0f", p.Opening(), p.Mean(), p.Rate())
 	}
 }

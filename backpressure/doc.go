@@ -8,7 +8,8 @@
 //  2. Disk, others: while other programs wait for the disk, or the kernel writes much that may be this
 //     program's, searching gets a third of the time, and one operation at a time if they only write.
 //  3. Network: a source may be asked while less is outstanding than twice what its path holds, as
-//     measured from what arrives (Path).
+//     measured from what arrives (Path); more while it opens or its sender runs dry, but not while what
+//     is asked for probably comes in vain.
 //  4. CPU: planning gets a fiftieth of the time. Where a fast network keeps all cores busy, searching
 //     gives way to it, or it to the search, by which of them takes more of the processor for a byte.
 //  5. Worth: a disk operation goes ahead only if it is cheaper than the network for each useful byte,

@@ -23,7 +23,7 @@ type ReadResult struct {
 	Stale      int   // chunks whose bytes were others
 	Changed    bool  // the file is not what it was
 	Cost       time.Duration
-	CPU        time.Duration
+	CPU        time.Duration // of the processor: opening, reading, hashing, and what the sink takes
 }
 
 // Read reads the chunks of a run that are still wanted (nil: all), hashes them, and hands over those whose
@@ -33,7 +33,8 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	start := time.Now()
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
-		p := &pass{d: d, o: o, run: &r, want: want, sink: sink, rest: r.Chunks}
+		p := &pass{d: d, o: o, run: &r, want: want, rest: r.Chunks}
+		p.sink = func(f *Found) { p.timed(func() { sink(f) }) }
 		err := p.read()
 		p.res.Found, p.res.FoundBytes = p.found.chunks, p.found.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
@@ -68,7 +69,9 @@ type pass struct {
 }
 
 func (p *pass) read() error {
-	fd, err := p.d.openAsIndexed(p.run.File, p.run.stamp)
+	var fd int
+	var err error
+	p.timed(func() { fd, err = p.d.openAsIndexed(p.run.File, p.run.stamp) })
 	if isGone(err) {
 		p.stale()
 		return nil
@@ -87,7 +90,7 @@ func (p *pass) read() error {
 	}
 	err = p.readChunks(fd)
 	p.line.leave()
-	drop(fd, spans, end)
+	p.timed(func() { drop(fd, spans, end) })
 	if p.kept {
 		p.followKept(fd)
 	}
@@ -221,7 +224,7 @@ func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
 	return f, group, err
 }
 
-// timed notes what work takes of the processor. It must not wait for anything but the disk.
+// timed notes what work takes of the processor. It holds a thread meanwhile, so what waits long for others does not belong in it.
 func (p *pass) timed(work func()) {
 	took := onThread(work)
 	p.mu.Lock()

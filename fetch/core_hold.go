@@ -153,6 +153,7 @@ type hold struct {
 	young    int           // groups from this number on
 	next     time.Time     // until then: the next decision
 	decided  int           // groups that the last decision knew
+	chunks   int           // of those that are marked, when that was decided
 	drain    float64       // seconds to get rid of requests made in vain
 	longest  float64       // within so many seconds the disk must bring what is held back
 	ahead    float64       // the same of what it surely brings

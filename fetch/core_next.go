@@ -57,7 +57,7 @@ func (c *Core) refill(now time.Time) {
 
 // slice is the size of one request: small enough to be spread over sources, large enough to be cheap.
 func (s *source) slice(cfg CoreConfig) int64 {
-	n := min(s.path.Want()/4, 1<<20)
+	n := min(s.path.Limit()/4, 1<<20)
 	if cfg.MaxRate > 0 {
 		n = min(n, int64(cfg.MaxRate/20))
 	}

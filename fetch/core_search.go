@@ -471,6 +471,7 @@ func (c *Core) order(now time.Time) {
 		class[i] = math.MaxInt8
 		if g.held = g.known && s.worthHolding(g); g.held {
 			s.hold.patience = s.patience()
+			s.hold.chunks += int(g.end - g.first)
 			continue
 		}
 		if g.known {

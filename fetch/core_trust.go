@@ -53,11 +53,14 @@ func (s *search) trusts(g *group, p, seconds float64) bool {
 // trusting says whether the search is trusted with more than the next few operations.
 func (s *search) trusting() bool { return s.planner.Lucky() || s.hold.certain }
 
-// beCareful has the paths asked for little while most of what is wanted is trusted to the search.
+// beCareful has paths asked for little while most of what was never asked for is left to a search in luck, or a path still
+// gets faster beside it.
 func (c *Core) beCareful(now time.Time) {
-	careful := c.search != nil && c.search.planner.Lucky() && c.search.holding(now)
+	s := c.search
+	careful := s != nil && c.unasked > 0 && s.planner.Lucky() && now.Before(s.heldUntil())
 	for i := range c.sources {
-		c.sources[i].path.BeCareful(careful)
+		path := &c.sources[i].path
+		path.BeCareful(careful && (path.Opening() || 2*s.hold.chunks >= c.unasked))
 	}
 }
 
@@ -126,7 +129,9 @@ func (c *Core) decideYoung(now time.Time) {
 	s.hold.alone = c.alone()
 	for i := s.hold.decided; i < len(s.groups); i++ {
 		g := &s.groups[i]
-		g.held = g.known && s.worthHolding(g)
+		if g.held = g.known && s.worthHolding(g); g.held {
+			s.hold.chunks += int(g.end - g.first)
+		}
 	}
 	s.hold.decided = len(s.groups)
 }

@@ -357,22 +357,65 @@ func TestYoungFilesAreJudgedByThePathAsItIs(t *testing.T) {
 	}
 }
 
-// Of a tree that the disk is trusted to bring, the network is asked for less at a time.
+// Of a tree that the disk is trusted to bring, the network is asked for less at a time while its path gets faster.
 func TestLittleIsAskedForBesideATrustedSearch(t *testing.T) {
 	o := newOldTree(2000, 4000)
 	o.until(t, "in luck", o.lucky)
 	o.openingPath(t)
 	o.c.order(o.now)
 	path := &o.c.sources[0].path
-	bold := path.Want()
+	bold := path.Limit()
 	o.c.search.hold.patience, o.c.search.gain = time.Second, o.now
 	o.next()
-	if got := path.Want(); got >= bold {
+	if got := path.Limit(); got >= bold {
 		t.Errorf("%d bytes may be outstanding while the search is trusted", got)
 	}
 	o.now = o.now.Add(2 * time.Second) // the disk brings nothing
 	o.next()
-	if got := path.Want(); got != bold {
+	if got := path.Limit(); got != bold {
 		t.Errorf("%d bytes may be outstanding after it, %d before", got, bold)
+	}
+}
+
+// Beside a path that has opened, care takes that most of what is left is the disk's.
+func TestCareTakesThatMostIsHeld(t *testing.T) {
+	o := newOldTree(2000, 4000)
+	o.until(t, "in luck", o.lucky)
+	s, path := o.c.search, &o.c.sources[0].path
+	path.Asked(o.now, 1<<20)
+	for _, n := range []int64{256 << 10, 256 << 10, 256 << 10, 64 << 10} {
+		o.now = o.now.Add(50 * time.Millisecond)
+		path.Arrived(o.now, n)
+		path.Starved()
+	}
+	s.hold.patience, s.gain = time.Second, o.now
+	if path.Opening() {
+		t.Fatal("the path still opens")
+	}
+	for share, careful := range map[float64]bool{0.1: false, 0.9: true} {
+		s.hold.chunks = int(share * float64(o.c.unasked))
+		if o.c.beCareful(o.now); path.Careful() != careful {
+			t.Errorf("careful %v with %.0f %% left to the disk", !careful, 100*share)
+		}
+	}
+	o.c.unasked = 0
+	if o.c.beCareful(o.now); path.Careful() {
+		t.Error("careful with nothing left to ask for")
+	}
+}
+
+// What is held back is counted as it is decided.
+func TestHeldChunksAreCounted(t *testing.T) {
+	o := newOldTree(500, 4000)
+	o.until(t, "in luck", o.lucky)
+	o.c.order(o.now)
+	s, held := o.c.search, 0
+	for i := range s.groups {
+		if s.groups[i].held {
+			held += int(s.groups[i].end - s.groups[i].first)
+		}
+	}
+	if held == 0 || s.hold.chunks != held {
+		t.Errorf("%d chunks are held, %d counted", held, s.hold.chunks)
 	}
 }

@@ -268,7 +268,7 @@ func (z *zoom) full() bool { return z.open[1] >= firstTries+moreTries*z.tried[1]
 // zoomBatch asks a source for fine lists, up to a part of what it may be asked for.
 func (c *Core) zoomBatch(now time.Time, id SourceID) {
 	z, s := &c.zoom, &c.sources[id]
-	limit := s.path.Want() / 2
+	limit := s.path.Limit() / 2
 	if len(s.zoomed) == 0 {
 		s.zoomDue = c.zoomDue(now, s)
 	}

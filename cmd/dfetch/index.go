@@ -56,7 +56,7 @@ func indexMaxFlag(cmd *cobra.Command, size *sizeFlag) {
 func newIndexAddCmd() *cobra.Command {
 	var size sizeFlag
 	cmd := &cobra.Command{
-		Use:   "add DIR…",
+		Use:   "add DIR...",
 		Short: "Index directories, and remember them",
 		Args:  wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -81,7 +81,7 @@ func newIndexAddCmd() *cobra.Command {
 func newIndexUpdateCmd() *cobra.Command {
 	var size sizeFlag
 	cmd := &cobra.Command{
-		Use:   "update [DIR…]",
+		Use:   "update [DIR...]",
 		Short: "Bring the index up to date, for all directories or some",
 		Args:  wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -133,7 +133,7 @@ func updateIndex(cmd *cobra.Command, x *diskscan.Index, dirs []string) error {
 
 func newIndexRmCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rm DIR…",
+		Use:   "rm DIR...",
 		Short: "Forget directories and what lies in them",
 		Args:  wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
