@@ -302,6 +302,7 @@ func (p *Planner) hashed(op Op, r Result) {
 		f.misses = min(f.misses+1, 200)
 	}
 	if !r.Failed && f.rests() > 0 {
+		p.compare(f) // what came to be wanted meanwhile was not compared with it
 		p.enqueueFile(op.ID)
 	}
 }

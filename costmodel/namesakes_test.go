@@ -30,6 +30,37 @@ func TestNamesakesAreCompared(t *testing.T) {
 	}
 }
 
+// A file of which a part is being hashed when its namesake comes to be wanted is compared when that part is done: nothing else
+// would look at it for long.
+func TestFileUnderWayIsComparedWhenItsSliceEnds(t *testing.T) {
+	p := NewPlanner(Config{}, NewCosts())
+	root, _ := p.AddRoot([]string{"d"}, 0)
+	want := func(name string) GroupID {
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, name), Size: 64 << 20, MTime: 1})
+		g := p.Group(s)
+		p.Want(g, 4096, 64<<20)
+		return g
+	}
+	want("link")
+	id, _ := p.AddFile(root, "compile", 64<<20, 1)
+	op, ok := p.Next(start)
+	for ; ok && op.Kind != OpHash; op, ok = p.Next(start) {
+		p.Start(op)
+		p.Done(op, Result{Seconds: 1e-4, Units: 1})
+	}
+	if !ok || !p.Start(op) || op.ID != uint32(id) {
+		t.Fatalf("%+v is to be hashed, %v", op, ok)
+	}
+	g := want("compile")
+	if p.Placed(g) {
+		t.Fatal("a file under way was compared")
+	}
+	p.Done(op, Result{Seconds: 1e-2, Units: op.Len})
+	if prob, _ := p.Later(g); !p.Placed(g) || prob < 0.1 {
+		t.Errorf("after its first slice the namesake has a chance of %.3f", prob)
+	}
+}
+
 // Of many files with one name, the one in a directory of the right name is found.
 func TestNamesakeInItsDirectory(t *testing.T) {
 	p := NewPlanner(Config{}, NewCosts())

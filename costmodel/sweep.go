@@ -52,10 +52,15 @@ func (p *Planner) reviewFile(id uint32) {
 		return
 	}
 	p.remove(OpHash, id, idle)
+	p.compare(f)
+	p.enqueueFile(id)
+}
+
+// compare notes what a file is likeliest to have by what is wanted now.
+func (p *Planner) compare(f *file) {
 	n := partsOf(p.names.get(f.name))
 	p.match(f, &n)
 	p.keepPairs(f)
-	p.enqueueFile(id)
 }
 
 // Again says when Next may know more than now, though nothing happens until then: files and directories wait to
