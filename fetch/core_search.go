@@ -287,51 +287,8 @@ func diskTime(ev Event) time.Duration {
 	return time.Duration(ev.Seconds * float64(time.Second))
 }
 
-// netRate is the rate of all sources together, or what bounds it before any was measured; negative
-// while it is unknown, 0 without a source.
-func (c *Core) netRate(now time.Time) float64 { return c.rateBy(now, (*backpressure.Path).Rate) }
-
-// meanRate is netRate over a longer time.
-func (c *Core) meanRate(now time.Time) float64 { return c.rateBy(now, (*backpressure.Path).Mean) }
-
-func (c *Core) rateBy(now time.Time, rate func(*backpressure.Path) float64) float64 {
-	var sum, most float64
-	up := false
-	for i := range c.sources {
-		if s := &c.sources[i]; s.askable() {
-			up = true
-			sum += rate(&s.path)
-			most += s.path.AtMost(now)
-		}
-	}
-	if !up {
-		return c.cfg.NetRate
-	}
-	if sum == 0 {
-		sum = most
-	}
-	if c.cfg.MaxRate > 0 {
-		sum = min(sum, c.cfg.MaxRate)
-	}
-	if math.IsInf(sum, 1) {
-		return c.firstRate()
-	}
-	return sum
-}
-
 // searchRefused says whether the network does better than the disk at present.
 func (c *Core) searchRefused() bool { return c.search != nil && c.search.refused }
-
-// netQuiet is how many seconds no source can bring anything yet.
-func (c *Core) netQuiet(now time.Time) float64 {
-	quiet := time.Hour
-	for i := range c.sources {
-		if s := &c.sources[i]; s.askable() {
-			quiet = min(quiet, s.path.Quiet(now))
-		}
-	}
-	return quiet.Seconds()
-}
 
 // searching says whether the disk may still bring something.
 func (c *Core) searching() bool {

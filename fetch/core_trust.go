@@ -17,8 +17,8 @@ import (
 // How soon the disk will be through counts from now, not from the last plan; with as many operations at a time as it does
 // (core_pace.go); and as if the network left it the processor, since it is the network that is held back. A path that still
 // gets faster is taken to do so to the end: what the disk brings before that could is no loss. How fast one that does not is
-// counts over many spans, and while something is held back a path is asked for no more than shows how fast it is: most of that
-// comes in vain, and what opens a path as fast as it can be opened is a second of a slow one.
+// counts over many spans. While most is held back, or the path still opens, it is asked for no more than shows how fast it is: most of
+// that comes in vain, and what opens a path as fast as it can be opened is a second of a slow one.
 
 // Bounds of trust.
 const (
