@@ -98,8 +98,8 @@ func (p *Path) MinRTT() time.Duration { return p.rtt }
 func (p *Path) Rate() float64 { return p.rate }
 
 // Mean is the bytes a second that came in the last spans together, at most Rate; before the rate first ceases to rise of itself,
-// in the last one. What it says of the time that much will
-// take does not hang on a single span: one may hold what waited for a busy receiver, or what happened to be packed well.
+// in the last one. What it says of the time that much will take does not hang on a single span: one may hold what waited for a
+// busy receiver, or what happened to be packed well.
 func (p *Path) Mean() float64 {
 	if p.all.seconds == 0 {
 		return p.rate
@@ -165,7 +165,8 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	if !p.opened {
 		p.all = worked{}
 	}
-	spared := p.careful && p.dry && sample < p.rate
+	short := p.careful && p.dry // of requests, by choice
+	spared := short && sample < p.rate
 	if !spared {
 		p.all.add(p.bytes, p.busy)
 	}
@@ -174,7 +175,7 @@ func (p *Path) Arrived(now time.Time, n int64) {
 	}
 	p.opening = sample > rising*p.rate
 	p.opened = p.opened || !p.opening
-	p.settled = p.settled || !p.opening && !p.starved
+	p.settled = p.settled || !p.opening && !p.starved && !short
 	if sample > p.rate {
 		p.boost = max(1, p.boost*p.rate/sample)
 		p.rate = sample
@@ -235,9 +236,6 @@ func (p *Path) Limit() int64 {
 
 // BeCareful says whether most of what is asked for will probably come in vain.
 func (p *Path) BeCareful(careful bool) { p.careful = careful }
-
-// Careful is what BeCareful was told.
-func (p *Path) Careful() bool { return p.careful }
 
 // Quiet is how long nothing can come yet, as the round trip of the first request has not passed.
 func (p *Path) Quiet(now time.Time) time.Duration {

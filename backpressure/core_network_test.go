@@ -339,6 +339,35 @@ func TestCareIsNotTakenForASlowPath(t *testing.T) {
 	}
 }
 
+// A span that care made short does not end the opening of a path's window: without care it goes on where it was.
+func TestCareDoesNotSettleAnOpeningPath(t *testing.T) {
+	const rtt = 100 * time.Millisecond
+	p := NewPath(start, PathConfig{}, rtt)
+	now := start
+	span := func(n int64) {
+		p.Asked(now, n)
+		now = now.Add(rtt)
+		p.Answered(n)
+		p.Arrived(now, n)
+	}
+	for _, n := range []int64{30e3, 60e3, 120e3} {
+		span(n)
+	}
+	p.BeCareful(true)
+	p.Starved()
+	span(130e3)
+	p.BeCareful(false)
+	if before := int64(openingRoom * 130e3); p.Want() < before {
+		t.Errorf("a window of %d bytes after a short span, %d came in it", p.Want(), int64(130e3))
+	}
+	for range 3 {
+		span(p.Want())
+	}
+	if p.Rate() < 50e6 {
+		t.Errorf("measured %.0f bytes a second where all comes in a round trip", p.Rate())
+	}
+}
+
 // Until a path first ceases to get faster, its mean is what it brought last.
 func TestMeanOfAnOpeningPathIsItsRate(t *testing.T) {
 	p := NewPath(start, PathConfig{}, 40*time.Millisecond)

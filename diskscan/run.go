@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -302,7 +301,7 @@ func (p *pass) sift(f *Found, ids []recipe.ID, first int) {
 		end += c.Len
 	}
 	rest := f.Data[end:]
-	f.Chunks, f.Data = slices.Clone(group[:first]), f.Data[:end]
+	f.Chunks, f.Data = group[:first], f.Data[:end]
 	for i, c := range group[first:] {
 		if ids[first+i] == c.ID {
 			f.Chunks, f.Data = append(f.Chunks, c), append(f.Data, rest[:c.Len]...)

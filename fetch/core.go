@@ -156,7 +156,7 @@ func (c *Core) plan(ev Event) {
 // settle notes that a chunk is done or lost.
 func (c *Core) settle(ch *chunk, state chunkState) {
 	if !ch.asked {
-		c.unasked--
+		c.nowAsked(ch)
 	}
 	ch.state = state
 	c.wanted--
@@ -166,6 +166,14 @@ func (c *Core) settle(ch *chunk, state chunkState) {
 	}
 	if c.search != nil {
 		c.search.settled(ch)
+	}
+}
+
+// nowAsked takes a chunk off those that no source was ever asked for.
+func (c *Core) nowAsked(ch *chunk) {
+	c.unasked--
+	if s := c.search; s != nil && int(ch.group) < len(s.groups) {
+		s.groups[ch.group].unasked--
 	}
 }
 

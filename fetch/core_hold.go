@@ -121,6 +121,14 @@ func (s *search) worthHolding(g *group) bool {
 	return (1-p)*seconds < p*h.drain && seconds < h.longest || s.trusts(g, p, seconds)
 }
 
+// holdIfWorth marks a group, or not, and says which.
+func (s *search) holdIfWorth(g *group) bool {
+	if g.held = g.known && s.worthHolding(g); g.held {
+		s.hold.chunks += g.unasked
+	}
+	return g.held
+}
+
 // patience is how long nothing may come from the disk before what it was to bring is asked of the network
 // all the same: the operations under way may be slower than was thought.
 func (s *search) patience() time.Duration {
@@ -153,7 +161,7 @@ type hold struct {
 	young    int           // groups from this number on
 	next     time.Time     // until then: the next decision
 	decided  int           // groups that the last decision knew
-	chunks   int           // of those that are marked, when that was decided
+	chunks   int           // of those that are marked, never asked for when that was decided
 	drain    float64       // seconds to get rid of requests made in vain
 	longest  float64       // within so many seconds the disk must bring what is held back
 	ahead    float64       // the same of what it surely brings

@@ -151,7 +151,7 @@ func (c *Core) pick(now time.Time, id SourceID, limit int64) (p picked) {
 		ch.held |= bit
 		if !ch.asked {
 			ch.asked = true
-			c.unasked--
+			c.nowAsked(ch)
 		}
 		p.add(ch)
 	}

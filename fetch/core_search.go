@@ -46,14 +46,15 @@ type search struct {
 
 // group is the chunks of one wanted file.
 type group struct {
-	id    costmodel.GroupID
-	known bool   // the cost model has it
-	held  bool   // its chunks are left to the disk for now
-	begin uint64 // ordinal of its first chunk
-	first uint64 // ordinal of its next chunk in order, and the end of them
-	end   uint64
-	older uint32 // the shell's number + 1 of a file that is probably an older version and had nothing; 0: none
-	due   bool   // it is to be compared with that
+	id      costmodel.GroupID
+	known   bool   // the cost model has it
+	held    bool   // its chunks are left to the disk for now
+	begin   uint64 // ordinal of its first chunk
+	first   uint64 // ordinal of its next chunk in order, and the end of them
+	end     uint64
+	unasked int    // chunks that no source was ever asked for
+	older   uint32 // the shell's number + 1 of a file that is probably an older version and had nothing; 0: none
+	due     bool   // it is to be compared with that
 }
 
 // running is an operation that has been given to the shell.
@@ -150,6 +151,7 @@ func (s *search) planned(ev Event) {
 		g.first = ev.First
 	}
 	g.end = ev.First + uint64(len(ev.Lens))
+	g.unasked += len(ev.Lens)
 	if g.known {
 		var bytes int64
 		for _, n := range ev.Lens {
@@ -426,9 +428,8 @@ func (c *Core) order(now time.Time) {
 			continue
 		}
 		class[i] = math.MaxInt8
-		if g.held = g.known && s.worthHolding(g); g.held {
+		if s.holdIfWorth(g) {
 			s.hold.patience = s.patience()
-			s.hold.chunks += int(g.end - g.first)
 			continue
 		}
 		if g.known {

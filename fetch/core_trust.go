@@ -18,7 +18,7 @@ import (
 // (core_pace.go); and as if the network left it the processor, since it is the network that is held back. A path that still
 // gets faster is taken to do so to the end: what the disk brings before that could is no loss. How fast one that does not is
 // counts over many spans. While most is held back, or the path still opens, it is asked for no more than shows how fast it is: most of
-// that comes in vain, and what opens a path as fast as it can be opened is a second of a slow one.
+// that comes in vain, and what opens a path as fast as it can be opened keeps a slow one busy for long.
 
 // Bounds of trust.
 const (
@@ -129,9 +129,7 @@ func (c *Core) decideYoung(now time.Time) {
 	s.hold.alone = c.alone()
 	for i := s.hold.decided; i < len(s.groups); i++ {
 		g := &s.groups[i]
-		if g.held = g.known && s.worthHolding(g); g.held {
-			s.hold.chunks += int(g.end - g.first)
-		}
+		s.holdIfWorth(g)
 	}
 	s.hold.decided = len(s.groups)
 }

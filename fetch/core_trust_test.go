@@ -281,12 +281,19 @@ func (o *oldTree) openingPath(t *testing.T) {
 	}
 }
 
-// While a path gets faster with each round trip, the disk is left what it will bring before that can, and no more.
-func TestOpeningPathIsNotFedWhatTheDiskBringsSooner(t *testing.T) {
+// newLuckyTree is an old tree that the search is in luck with, beside a path that still gets faster.
+func newLuckyTree(t *testing.T) *oldTree {
+	t.Helper()
 	o := newOldTree(2000, 4000)
 	o.until(t, "in luck", o.lucky)
 	o.openingPath(t)
 	o.c.order(o.now)
+	return o
+}
+
+// While a path gets faster with each round trip, the disk is left what it will bring before that can, and no more.
+func TestOpeningPathIsNotFedWhatTheDiskBringsSooner(t *testing.T) {
+	o := newLuckyTree(t)
 	s := o.c.search
 	if s.hold.longest != 0 || !(s.hold.ahead > 0.1) || s.hold.ahead > 1 {
 		t.Fatalf("%.3f s for the disk, on a path of 40 ms", s.hold.ahead)
@@ -333,10 +340,7 @@ func TestYoungFilesCountInTheDisksTime(t *testing.T) {
 // What is planned between two decisions is judged by the path as it is now: one that has ceased to get faster gives the disk
 // as long as the network needs.
 func TestYoungFilesAreJudgedByThePathAsItIs(t *testing.T) {
-	o := newOldTree(2000, 4000)
-	o.until(t, "in luck", o.lucky)
-	o.openingPath(t)
-	o.c.order(o.now)
+	o := newLuckyTree(t)
 	s := o.c.search
 	opening := s.hold.ahead
 	path := &o.c.sources[0].path
@@ -359,10 +363,7 @@ func TestYoungFilesAreJudgedByThePathAsItIs(t *testing.T) {
 
 // Of a tree that the disk is trusted to bring, the network is asked for less at a time while its path gets faster.
 func TestLittleIsAskedForBesideATrustedSearch(t *testing.T) {
-	o := newOldTree(2000, 4000)
-	o.until(t, "in luck", o.lucky)
-	o.openingPath(t)
-	o.c.order(o.now)
+	o := newLuckyTree(t)
 	path := &o.c.sources[0].path
 	bold := path.Limit()
 	o.c.search.hold.patience, o.c.search.gain = time.Second, o.now
@@ -394,12 +395,12 @@ func TestCareTakesThatMostIsHeld(t *testing.T) {
 	}
 	for share, careful := range map[float64]bool{0.1: false, 0.9: true} {
 		s.hold.chunks = int(share * float64(o.c.unasked))
-		if o.c.beCareful(o.now); path.Careful() != careful {
+		if o.c.beCareful(o.now); (path.Limit() < path.Want()) != careful {
 			t.Errorf("careful %v with %.0f %% left to the disk", !careful, 100*share)
 		}
 	}
 	o.c.unasked = 0
-	if o.c.beCareful(o.now); path.Careful() {
+	if o.c.beCareful(o.now); path.Limit() < path.Want() {
 		t.Error("careful with nothing left to ask for")
 	}
 }
@@ -411,11 +412,36 @@ func TestHeldChunksAreCounted(t *testing.T) {
 	o.c.order(o.now)
 	s, held := o.c.search, 0
 	for i := range s.groups {
-		if s.groups[i].held {
-			held += int(s.groups[i].end - s.groups[i].first)
+		if !s.groups[i].held {
+			continue
+		}
+		if ch := o.c.at(uint64(i)); ch != nil && ch.state == chunkWanted && !ch.asked {
+			held++
 		}
 	}
 	if held == 0 || s.hold.chunks != held {
 		t.Errorf("%d chunks are held, %d counted", held, s.hold.chunks)
+	}
+}
+
+// A group counts with what no source was ever asked for: not with what was, or was found.
+func TestGroupCountsWhatWasNeverAsked(t *testing.T) {
+	o := newOldTree(1, 4000)
+	o.step(Event{Kind: EvFile, File: &WantedFile{Dirs: []string{"home", "new"}, Name: "large", Size: 40_000, MTime: 2e18}})
+	o.step(Event{Kind: EvPlanned, First: 10, Lens: lensOf(10, 4000), Group: 1})
+	g := &o.c.search.groups[1]
+	if g.unasked != 10 {
+		t.Fatalf("%d of 10 chunks were never asked for", g.unasked)
+	}
+	o.step(Event{Kind: EvFound, Ranges: []Range{{10, 6}}})
+	if g.unasked != 4 {
+		t.Errorf("%d after 6 were found", g.unasked)
+	}
+	for range 200 {
+		o.now = o.now.Add(10 * time.Millisecond)
+		o.request(o.next())
+	}
+	if g.unasked != 0 || o.c.unasked != 0 {
+		t.Errorf("%d, and %d in all, after all were asked for", g.unasked, o.c.unasked)
 	}
 }

@@ -14,10 +14,10 @@ type stretch struct {
 	data []byte                     // its bytes, if they are kept; owned by the zoomer
 }
 
-// with is all from a stretch to another one of the same file, or the stretch alone if that is too much.
-func (at *stretch) with(other *stretch) *stretch {
+// with is all from a stretch to another one of the same file, or the stretch alone if that is more than most.
+func (at *stretch) with(other *stretch, most int64) *stretch {
 	from, end := min(at.off, other.off), max(at.off+at.len, other.off+other.len)
-	if at.file != other.file || end-from > maxBetween || end-from == at.len {
+	if at.file != other.file || end-from > most || end-from == at.len {
 		return at
 	}
 	return &stretch{file: at.file, off: from, len: end - from}
@@ -37,7 +37,9 @@ const (
 	nearSlop = 8 << 10 // bytes by which a stretch may be longer than twice its chunks
 	maxNear  = diskscan.MaxStretch
 
-	maxBetween = 1 << 20 // what lies between two found chunks on both sides of a run is taken whole up to this
+	// What lies between two found chunks on both sides of a run is taken whole, up to so much and so many times the run.
+	maxBetween     = 1 << 20
+	betweenForByte = 64
 )
 
 // trail follows the wanted chunks that are found in one local file, in the order of their offsets. What
@@ -65,7 +67,7 @@ func (t *trail) found(s spot) {
 	}
 	if missing {
 		from := max(t.last.end, s.off-reach(before))
-		if ok && after == before && s.off-t.last.end <= maxBetween {
+		if ok && after == before && s.off-t.last.end <= between(before) {
 			from = t.last.end // its first bytes may lie at the one end, its last ones at the other
 		}
 		t.near(before, from, s.off)
@@ -91,12 +93,15 @@ func (t *trail) after() (gap, bool) {
 // reach is how far from a found chunk the bytes of a missing run are looked for.
 func reach(g gap) int64 { return min(2*g.bytes+nearSlop, maxNear) }
 
+// between is how much may lie between two found chunks to be taken whole: cutting it must be worth the run's bytes.
+func between(g gap) int64 { return min(betweenForByte*g.bytes+nearSlop, maxBetween) }
+
 // near notes that a run may lie in a stretch, which may be empty.
 func (t *trail) near(g gap, from, to int64) {
 	rs := []Range{{First: g.first, Count: uint32(g.last - g.first + 1)}}
 	n := max(0, to-from)
 	if n > 0 {
-		t.win.setNear(rs, &stretch{file: t.file, off: from, len: n})
+		t.win.setNear(rs, &stretch{file: t.file, off: from, len: n}, between(g))
 	}
 	t.events = append(t.events, Event{Kind: EvNear, Ranges: rs, Units: n})
 }

@@ -66,13 +66,21 @@ func TestTrailTakesAStretchWhole(t *testing.T) {
 	w := windowOf(10)
 	tr := newTrail(w, unknown, diskscan.File{}, spot{})
 	tr.find(w, 0, 0)
-	tr.find(w, 2, 501_000)
-	tr.find(w, 4, 502_000+maxBetween+1)
-	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 500_000 {
+	tr.find(w, 2, 51_000)
+	tr.find(w, 4, 52_000+between(gap{bytes: 1000})+1)
+	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 50_000 {
 		t.Errorf("chunk 1 is near %+v", at)
 	}
 	if at := w.nearOf(3); at == nil || at.len != reach(gap{bytes: 1000}) {
 		t.Errorf("chunk 3 is near %+v", at)
+	}
+}
+
+// What may lie between grows with the run, to a bound.
+func TestBetweenIsWorthTheRun(t *testing.T) {
+	small, large := between(gap{bytes: 2 << 10}), between(gap{bytes: 1 << 20})
+	if small > 200<<10 || small < reach(gap{bytes: 2 << 10}) || large != maxBetween {
+		t.Errorf("%d bytes for a run of 2 KiB, %d for one of 1 MiB", small, large)
 	}
 }
 
@@ -83,15 +91,15 @@ func TestStretchesOfOneFileAreJoined(t *testing.T) {
 	left := newTrail(w, unknown, old, spot{})
 	left.find(w, 0, 0)
 	right := newTrail(w, unknown, old, spot{})
-	right.find(w, 3, 501_000)
+	right.find(w, 3, 101_000)
 	left.end(1 << 30)
-	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 500_000 || at != w.nearOf(2) {
+	if at := w.nearOf(1); at == nil || at.off != 1000 || at.len != 100_000 || at != w.nearOf(2) {
 		t.Errorf("chunk 1 is near %+v", at)
 	}
 	other := newTrail(w, unknown, diskscan.File{Name: "other"}, spot{})
-	w.setNear([]Range{{1, 2}}, &stretch{file: other.file, off: 100, len: 100})
-	w.setNear([]Range{{1, 2}}, &stretch{file: old, off: 1000 + maxBetween, len: 1})
-	if at := w.nearOf(1); at.file != old || at.len != 500_000 {
+	w.setNear([]Range{{1, 2}}, &stretch{file: other.file, off: 100, len: 100}, maxBetween)
+	w.setNear([]Range{{1, 2}}, &stretch{file: old, off: 1000 + maxBetween, len: 1}, maxBetween)
+	if at := w.nearOf(1); at.file != old || at.len != 100_000 {
 		t.Errorf("chunk 1 is near %+v", at)
 	}
 }

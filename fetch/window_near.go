@@ -54,8 +54,8 @@ func (w *window) openWants(rs []Range) (out []sources.Want) {
 }
 
 // setNear notes where bytes like the chunks of some ranges lie. If a place in the same file is known of them already, and not far
-// away, all from the one to the other counts: something may have been put between, or taken out.
-func (w *window) setNear(rs []Range, at *stretch) {
+// away, all from the one to the other counts, up to most bytes: something may have been put between, or taken out.
+func (w *window) setNear(rs []Range, at *stretch, most int64) {
 	var was, both *stretch
 	w.eachOpen(rs, func(s *slot) {
 		switch {
@@ -64,7 +64,7 @@ func (w *window) setNear(rs []Range, at *stretch) {
 		case s.near == was:
 			s.near = both
 		default:
-			was, both = s.near, s.near.with(at)
+			was, both = s.near, s.near.with(at, most)
 			s.near = both
 		}
 	})

@@ -97,7 +97,7 @@ func manualText(text string) string {
 		line = strings.TrimSuffix(line, "\n")
 		if indented := strings.HasPrefix(line, " "); indented != asIs {
 			asIs = indented
-			b.WriteString(map[bool]string{true: ".nf\n", false: ".fi\n"}[asIs])
+			b.WriteString(fill(!asIs))
 		}
 		if line == "" {
 			b.WriteString(".PP\n")
@@ -106,9 +106,17 @@ func manualText(text string) string {
 		b.WriteString(`\&` + roff(line) + "\n")
 	}
 	if asIs {
-		b.WriteString(".fi\n")
+		b.WriteString(fill(true))
 	}
 	return b.String()
+}
+
+// fill is the request that begins lines to be filled, or ends them.
+func fill(on bool) string {
+	if on {
+		return ".fi\n"
+	}
+	return ".nf\n"
 }
 
 // manualSeeAlso names the pages of the command above and of those below.
