@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"time"
@@ -91,32 +92,88 @@ func (d *Disk) lookup(ctx context.Context, ids []recipe.ID) (h hits, err error) 
 // indexDevice stands for the disk of the index among the devices.
 const indexDevice = 0
 
-// lookup finds ids in one sorted sweep.
+// lookup finds ids in one sweep, in the order of their rows. The hits of a file are in the order of ids.
 func (x *Index) lookup(o *operation, ids []recipe.ID) (hits, error) {
-	if !slices.IsSortedFunc(ids, compareIDs) {
-		ids = slices.Clone(ids)
-		slices.SortFunc(ids, compareIDs)
+	places := make([]place, len(ids))
+	if err := x.findAll(o, ids, places); err != nil {
+		return nil, err
 	}
-	h, rows := hits{}, x.db.Finder()
+	h := gather(ids, places)
+	return h, x.widen(o, h, ids)
+}
+
+// findAll notes the place of each id; that of one that is not known has no length.
+func (x *Index) findAll(o *operation, ids []recipe.ID, places []place) error {
+	rows := x.db.Finder()
 	defer rows.Close()
-	for i, id := range ids {
-		if i%64 == 0 {
+	key := chunkKey(x.profile, recipe.ID{})
+	for n, r := range rank(ids) {
+		if n%64 == 0 {
 			if err := o.step(); err != nil {
-				return h, err
+				return err
 			}
 		}
-		if p, ok := x.find(rows, id); ok && len(h) < maxHitFiles {
-			h[p.file] = append(h[p.file], Chunk{ID: id, Offset: p.off, Len: p.len})
+		copy(key[len(key)-idPrefix:], ids[r.at][:])
+		if p, ok := x.find(rows, key); ok {
+			places[r.at] = p
 		}
 	}
-	return h, x.widen(o, h, ids)
+	return nil
+}
+
+// ranked is where an id stands in a list, and how it begins.
+type ranked struct {
+	begin uint64
+	at    int
+}
+
+// rank sorts ids. Moving the ids themselves would take longer.
+func rank(ids []recipe.ID) []ranked {
+	out := make([]ranked, len(ids))
+	for i, id := range ids {
+		out[i] = ranked{binary.BigEndian.Uint64(id[:]), i}
+	}
+	slices.SortFunc(out, func(a, b ranked) int {
+		if a.begin != b.begin {
+			return cmp.Compare(a.begin, b.begin)
+		}
+		return compareIDs(ids[a.at], ids[b.at])
+	})
+	return out
+}
+
+// gather lists places by the file.
+func gather(ids []recipe.ID, places []place) hits {
+	h := hits{}
+	for i := 0; i < len(places); {
+		n := i + 1
+		for n < len(places) && places[n].file == places[i].file {
+			n++
+		}
+		if places[i].len > 0 && (len(h) < maxHitFiles || h[places[i].file] != nil) {
+			h.add(places[i].file, ids[i:n], places[i:n])
+		}
+		i = n
+	}
+	return h
+}
+
+// add notes chunks of one file.
+func (h hits) add(file fileID, ids []recipe.ID, at []place) {
+	chunks := slices.Grow(h[file], len(ids))
+	for i, p := range at {
+		if p.len > 0 {
+			chunks = append(chunks, Chunk{ID: ids[i], Offset: p.off, Len: p.len})
+		}
+	}
+	h[file] = chunks
 }
 
 func compareIDs(a, b recipe.ID) int { return bytes.Compare(a[:], b[:]) }
 
 // find reads the row of a chunk. One that is damaged is none.
-func (x *Index) find(rows *lsm.Finder, id recipe.ID) (place, bool) {
-	raw, found, err := rows.Get(chunkKey(x.profile, id))
+func (x *Index) find(rows *lsm.Finder, key []byte) (place, bool) {
+	raw, found, err := rows.Get(key)
 	if !found || err != nil {
 		return place{}, false
 	}
@@ -127,6 +184,7 @@ func (x *Index) find(rows *lsm.Finder, id recipe.ID) (place, bool) {
 // there. What these rows say of an id is a guess by its first bytes.
 func (x *Index) widen(o *operation, h hits, ids []recipe.ID) error {
 	var found map[recipe.ID]bool
+	var sorted []recipe.ID
 	left, files := maxBriefs, 0
 	for _, file := range sortedFiles(h) {
 		if left <= 0 || files == maxWide {
@@ -137,13 +195,13 @@ func (x *Index) widen(o *operation, h hits, ids []recipe.ID) error {
 		}
 		files++
 		if found == nil {
-			found = h.ids()
+			found, sorted = h.ids(), slices.SortedFunc(slices.Values(ids), compareIDs)
 		}
 		err := x.scan(o.ctx, slicePrefix(file), func(key, raw []byte) error {
 			if left--; left < 0 {
 				return errEnough
 			}
-			widenBy(key, raw, file, h, ids, found)
+			widenBy(key, raw, file, h, sorted, found)
 			return o.step()
 		})
 		if err != nil && !errors.Is(err, errEnough) {
@@ -283,31 +341,30 @@ func (d *Disk) gap(dir Dir) int64 {
 // add makes runs of the chunks of one file.
 func (s *Sweep) add(f File, id fileID, st stamp, chunks []Chunk, gap int64) {
 	slices.SortFunc(chunks, func(a, b Chunk) int { return cmp.Compare(a.Offset, b.Offset) })
-	for _, c := range chunks {
-		if c.Offset+int64(c.Len) > st.size {
-			continue
-		}
-		s.Hits++
-		s.Bytes += int64(c.Len)
-		last := len(s.Runs) - 1
-		if last < 0 || s.Runs[last].File != f || s.Runs[last].stamp != st || !s.Runs[last].take(c, gap) {
-			s.Runs = append(s.Runs, Run{
-				File: f, Offset: c.Offset, Len: int64(c.Len), Bytes: int64(c.Len), Chunks: []Chunk{c}, id: id, stamp: st,
-			})
-		}
+	chunks = slices.DeleteFunc(chunks, func(c Chunk) bool { return c.Offset+int64(c.Len) > st.size })
+	s.Hits += len(chunks)
+	for len(chunks) > 0 {
+		r := firstRun(chunks, gap)
+		r.File, r.id, r.stamp = f, id, st
+		s.Bytes += r.Bytes
+		s.Runs = append(s.Runs, r)
+		chunks = chunks[len(r.Chunks):]
 	}
 }
 
-// take lengthens a run by a chunk that lies close enough behind it.
-func (r *Run) take(c Chunk, gap int64) bool {
-	end := r.Offset + r.Len
-	if c.Offset > end+gap || c.Offset+int64(c.Len)-r.Offset > maxRun {
-		return false
+// firstRun is the first of some chunks, and those that lie close enough behind it.
+func firstRun(chunks []Chunk, gap int64) Run {
+	r := Run{Offset: chunks[0].Offset}
+	for n, c := range chunks {
+		end := r.Offset + r.Len
+		if n > 0 && (c.Offset > end+gap || c.Offset+int64(c.Len)-r.Offset > maxRun) {
+			break
+		}
+		r.Bytes += int64(c.Len)
+		r.Len = max(r.Len, c.Offset+int64(c.Len)-r.Offset)
+		r.Chunks = chunks[: n+1 : n+1]
 	}
-	r.Chunks = append(r.Chunks, c)
-	r.Bytes += int64(c.Len)
-	r.Len = max(r.Len, c.Offset+int64(c.Len)-r.Offset)
-	return true
+	return r
 }
 
 // forgetChunks drops the rows of chunks that lead to a version of a file that is gone.

@@ -24,7 +24,7 @@ func TestProcessorTimeCountsTheSink(t *testing.T) {
 	d := open(t, scope, Config{Index: x})
 	const sink = 20 * time.Millisecond
 	var ids []recipe.ID
-	hashed, err := d.Hash(t.Context(), listAll(t, d)[0], HashState{}, func(recipe.ID) bool { return true }, func(f *Found) {
+	hashed, err := d.Hash(t.Context(), listAll(t, d)[0], HashState{}, anything, func(f *Found) {
 		for _, c := range f.Chunks {
 			ids = append(ids, c.ID)
 		}

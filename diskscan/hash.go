@@ -27,10 +27,11 @@ type Chunk struct {
 	ID     recipe.ID
 	Offset int64
 	Len    int
+	Tag    int // the caller's own number of a chunk that is to be read: Want and Sink get it back
 }
 
 // Want says whether a chunk is still wanted. It is called from several goroutines.
-type Want func(id recipe.ID) bool
+type Want func(c Chunk) bool
 
 // Sink takes what was found, and releases it. It may block, but not beyond the end of the operation's
 // context: that is back-pressure. It is not called after the operation has returned.
@@ -251,7 +252,7 @@ func (s *slice) element(e element) error {
 	if s.d.index != nil || s.d.memory != nil {
 		s.seen = append(s.seen, c)
 	}
-	if s.want == nil || !s.want(c.ID) {
+	if s.want == nil || !s.want(c) {
 		if s.d.memory != nil {
 			s.past = append(s.past, c.ID)
 		}
@@ -286,7 +287,7 @@ func (s *slice) remember() {
 		return
 	}
 	s.d.memory.add(s.file, s.at.stamp, s.seen)
-	s.past = slices.DeleteFunc(s.past, func(id recipe.ID) bool { return !s.want(id) })
+	s.past = slices.DeleteFunc(s.past, func(id recipe.ID) bool { return !s.want(Chunk{ID: id}) })
 	s.res.Late = s.d.Recall(s.past)
 }
 

@@ -142,7 +142,7 @@ func TestHashGivesWhatIsWanted(t *testing.T) {
 	target := all[len(all)/2]
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
 	var c collector
-	res := hashAll(t, d, fileAt("f"), func(id recipe.ID) bool { return id == target.ID }, c.take)
+	res := hashAll(t, d, fileAt("f"), func(c Chunk) bool { return c.ID == target.ID }, c.take)
 	if !slices.Equal(c.chunks, []Chunk{target}) {
 		t.Errorf("got %v, want %v", c.chunks, target)
 	}
@@ -294,7 +294,7 @@ func BenchmarkHash(b *testing.B) {
 		for w := range 2 {
 			go func() {
 				for _, f := range list[w*2 : w*2+2] {
-					hashAll(b, d, f, func(recipe.ID) bool { return false }, nil)
+					hashAll(b, d, f, func(Chunk) bool { return false }, nil)
 				}
 				done <- true
 			}()
@@ -322,7 +322,7 @@ func TestKeptFileIsRemembered(t *testing.T) {
 		listed.Ino = st.Ino + 1 // another file had the name then
 		d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 1000})
 		var ids []recipe.ID
-		r, err := d.Hash(context.Background(), listed, HashState{}, func(recipe.ID) bool { return true }, func(f *Found) {
+		r, err := d.Hash(context.Background(), listed, HashState{}, anything, func(f *Found) {
 			if v := f.Version; v == nil || v.Ino != st.Ino || v.Dev != st.Dev || v.Size != 100_000 || v.CTime != ctimeOf(&st) || v.MTime != mtimeOf(&st) {
 				t.Errorf("version %+v, want that of inode %d", v, st.Ino)
 			}

@@ -13,7 +13,7 @@ import (
 	"dfetch/recipe"
 )
 
-func nothing(recipe.ID) bool { return false }
+func nothing(Chunk) bool { return false }
 
 // remembering gives a disk that has hashed a file f of n bytes when nobody wanted it.
 func remembering(t *testing.T, n int) (d *Disk, dir string, data []byte) {
@@ -128,9 +128,9 @@ func TestLateWantsAreTold(t *testing.T) {
 	ids := idsOf(refsOf(t, data))
 	late, passed := ids[0], false
 	var c collector
-	res, err := d.Hash(t.Context(), fileAt("f"), HashState{}, func(id recipe.ID) bool {
-		wanted := passed && id == late
-		passed = passed || id == ids[len(ids)-1]
+	res, err := d.Hash(t.Context(), fileAt("f"), HashState{}, func(c Chunk) bool {
+		wanted := passed && c.ID == late
+		passed = passed || c.ID == ids[len(ids)-1]
 		return wanted
 	}, c.take)
 	if err != nil || len(res.Late) != 1 || len(res.Late[0].Chunks) != 1 || res.Late[0].Chunks[0].ID != late {

@@ -179,12 +179,9 @@ func (p *pass) share(fd int) error {
 	defer p.d.hashing.Add(-1)
 	for {
 		p.callHelp(fd)
-		f, group, err := p.readNext(fd)
+		f, err := p.readNext(fd)
 		if f == nil {
 			return err
-		}
-		if err == nil {
-			p.timed(func() { p.verify(f, group) })
 		}
 		if err != nil || len(f.Chunks) == 0 {
 			f.Release()
@@ -205,10 +202,27 @@ func (p *pass) giveUp() {
 	p.rest = nil
 }
 
-// readNext reads the next wanted chunks; nil when none is left. What is read in a line is read by one goroutine at a time,
-// while the others hash and hand over.
-func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
-	defer p.line.turn()()
+// readNext reads the next wanted chunks and leaves those that are what they should be; nil when none is left. What is read in
+// a line is read by one goroutine at a time, while the others hash and hand over.
+func (p *pass) readNext(fd int) (*Found, error) {
+	endTurn := p.line.turn()
+	f, group, err := p.begin()
+	if f == nil {
+		endTurn()
+		return nil, err
+	}
+	p.timed(func() {
+		err = p.fill(fd, f, group)
+		endTurn()
+		if err == nil {
+			p.verify(f, group)
+		}
+	})
+	return f, err
+}
+
+// begin takes chunks, and a buffer for them; nil when none is left.
+func (p *pass) begin() (*Found, []Chunk, error) {
 	group := p.take()
 	if len(group) == 0 {
 		p.line.leave() // the next run may be read while this one is hashed
@@ -218,9 +232,7 @@ func (p *pass) readNext(fd int) (*Found, []Chunk, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &Found{File: p.run.File, Version: p.version, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}
-	p.timed(func() { err = p.fill(fd, f, group) })
-	return f, group, err
+	return &Found{File: p.run.File, Version: p.version, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}, group, nil
 }
 
 // timed notes what work takes of the processor. It holds a thread meanwhile, so what waits long for others does not belong in it.
@@ -237,7 +249,7 @@ func (p *pass) take() (group []Chunk) {
 	defer p.mu.Unlock()
 	for size := 0; len(p.rest) > 0; p.rest = p.rest[1:] {
 		c := p.rest[0]
-		if p.want != nil && !p.want(c.ID) {
+		if p.want != nil && !p.want(c) {
 			continue
 		}
 		if c.Len > p.d.buffers.size {

@@ -25,19 +25,27 @@ func newCounters() *counters {
 	return &counters{kinds: map[string]*SourceReport{}}
 }
 
-// arrived counts a chunk that a kind of source delivered, once for each place that it serves. What a patch
+// arrived counts chunks that a kind of source delivered, once for each place that they serve. What a patch
 // took from this machine's disk counts as the disk's.
-func (c *counters) arrived(kind string, got claimed) {
-	n := uint64(got.want.Len)
-	if got.dup {
-		c.duplicate.Add(n)
-		return
+func (c *counters) arrived(kind string, all []claimed) {
+	var bytes, chunks, own uint64
+	for i := range all {
+		got := &all[i]
+		n := uint64(got.want.Len)
+		if got.dup {
+			c.duplicate.Add(n)
+			continue
+		}
+		times := uint64(1 + len(got.more))
+		bytes += (n - uint64(got.own)) * times
+		own += uint64(got.own) * times
+		chunks += times
 	}
-	times := uint64(1 + len(got.more))
-	own := uint64(got.own)
-	c.add(kind, (n-own)*times, times)
+	if chunks > 0 {
+		c.add(kind, bytes, chunks)
+	}
 	if own > 0 {
-		c.add("disk", own*times, 0)
+		c.add("disk", own, 0)
 	}
 }
 

@@ -3,15 +3,10 @@ package fetch
 import (
 	"strings"
 	"sync"
-	"time"
 
 	"dfetch/diskscan"
-	"dfetch/recipe"
 	"dfetch/tree"
 )
-
-// hashFlush is after how long the loop is told of what a batch has come to, though it goes on.
-const hashFlush = 10 * time.Millisecond
 
 // sameBatch says whether a file is hashed together with the one of the last action before it.
 func (a Action) sameBatch(before []Action) bool {
@@ -31,35 +26,27 @@ func batchOf(actions []Action) []Action {
 // hash reads the next slices of files, one after the other. The loop hears of several at a time.
 func (s *searcher) hash(batch []Action) {
 	s.wg.Go(func() {
-		h := hashing{s: s, whole: len(batch) == 1, told: time.Now()}
+		h := hashing{s: s, out: newOutbox(s.loop.mail), whole: len(batch) == 1}
 		for _, a := range batch {
 			h.file(a.ID, a.Count)
 		}
-		h.tell()
+		h.out.tell()
 	})
 }
 
 // hashing is a batch under way.
 type hashing struct {
-	s      *searcher
-	whole  bool // one file alone, of which the loop hears as it goes
-	events []Event
-	told   time.Time
+	s     *searcher
+	out   outbox
+	whole bool // one file alone, of which the loop hears as it goes
 }
 
 // note keeps events for the loop, and tells it when it is time.
 func (h *hashing) note(evs ...Event) {
-	h.events = append(h.events, evs...)
-	if h.whole || time.Since(h.told) >= hashFlush {
-		h.tell()
+	h.out.note(evs...)
+	if h.whole {
+		h.out.tell()
 	}
-}
-
-func (h *hashing) tell() {
-	if len(h.events) > 0 {
-		h.s.loop.mail.post(h.events...)
-	}
-	h.events, h.told = h.events[:0], time.Now()
 }
 
 // file reads the next slice of a file, of about n bytes.
@@ -72,7 +59,7 @@ func (h *hashing) file(id uint32, n int64) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, file, p.spot)
 	p.next.Slice = n
 	var late lateChunks
-	wants := func(id recipe.ID) bool { return s.loop.win.wantsOr(id, late.add) }
+	wants := func(c diskscan.Chunk) bool { return s.loop.win.wantsOr(c.ID, late.add) }
 	res, err := s.disk.Hash(s.ctx, file, p.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr.found)...) })
 	recalled := s.numberRuns(EvRecalled, res.Late)
 	if res.Done && len(res.Late) == 0 {
@@ -140,7 +127,8 @@ func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
 func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
 	var got []Range
 	from, data, size := 0, f.Data, 0 // a run of claimed chunks, and its bytes at the beginning of data
-	all := s.loop.win.claimFound(f.Chunks)
+	all := s.loop.win.claimFound(f.Chunks, s.claims.get(len(f.Chunks)))
+	defer s.claims.put(all)
 	for i, c := range all {
 		ch := f.Chunks[i]
 		if c.dup {

@@ -311,9 +311,7 @@ func (l *loop) deliver(kind string, got []claimed, data []byte) {
 func (l *loop) deliverBy(kind string, got []claimed, data []byte, write func(claimed, []byte)) {
 	for i := 0; i < len(got); {
 		n, size := neighbours(got[i:])
-		for _, c := range got[i : i+n] {
-			l.stats.arrived(kind, c)
-		}
+		l.stats.arrived(kind, got[i:i+n])
 		if !got[i].dup {
 			write(got[i], data[:size])
 			l.writeMore(got[i:i+n], data)

@@ -1,6 +1,9 @@
 package fetch
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // mailbox carries events to the loop. Posting never blocks, since the loop itself may cause events
 // while it carries out an action. Its length is bounded by what can be outstanding: one event at most
@@ -32,4 +35,31 @@ func (m *mailbox) take(buf []Event) []Event {
 	out := m.in
 	m.in = buf[:0]
 	return out
+}
+
+// flushAfter is after how long the loop is told of what an operation has come to, though it goes on.
+const flushAfter = 10 * time.Millisecond
+
+// outbox collects what one operation tells the loop: each time that it is told, it decides anew.
+type outbox struct {
+	mail   *mailbox
+	events []Event
+	told   time.Time
+}
+
+func newOutbox(m *mailbox) outbox { return outbox{mail: m, told: time.Now()} }
+
+// note keeps events for the loop, and tells it when it is time.
+func (o *outbox) note(evs ...Event) {
+	o.events = append(o.events, evs...)
+	if time.Since(o.told) >= flushAfter {
+		o.tell()
+	}
+}
+
+func (o *outbox) tell() {
+	if len(o.events) > 0 {
+		o.mail.post(o.events...)
+	}
+	o.events, o.told = o.events[:0], time.Now()
 }

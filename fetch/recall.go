@@ -67,11 +67,11 @@ func (s *searcher) bulk(runs []diskscan.Run) (n int, bytes int64) {
 }
 
 // hits counts chunks by the wanted file, those of one file together as they follow each other, and says
-// which they are.
+// which they are. It tags them, so that they are found in the window without being searched for.
 func (s *searcher) hits(runs []diskscan.Run) (hits []costmodel.Hit, rs []Range) {
 	for _, r := range runs {
-		for _, ch := range r.Chunks {
-			ord, g, ok := s.loop.win.placeOf(ch.ID)
+		for i := range r.Chunks {
+			ord, g, ok := s.loop.win.tag(&r.Chunks[i])
 			if !ok {
 				continue
 			}
@@ -114,15 +114,17 @@ func (s *searcher) read(id uint32) {
 
 func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadResult, error) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
+	out := newOutbox(s.loop.mail)
 	var spots []spot // in any order: several goroutines read
-	res, err := s.disk.Read(ctx, r, s.loop.win.wantsID, func(found *diskscan.Found) {
-		s.loop.mail.post(s.take(found, func(at spot) { spots = append(spots, at) })...)
+	res, err := s.disk.Read(ctx, r, s.loop.win.wantsChunk, func(found *diskscan.Found) {
+		out.note(s.take(found, func(at spot) { spots = append(spots, at) })...)
 	})
 	slices.SortFunc(spots, func(a, b spot) int { return cmp.Compare(a.off, b.off) })
 	for _, at := range spots {
 		tr.found(at)
 	}
 	tr.end(r.File.Size)
-	s.loop.mail.post(tr.events...)
+	out.events = append(out.events, tr.events...)
+	out.tell()
 	return res, err
 }

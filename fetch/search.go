@@ -42,6 +42,7 @@ type searcher struct {
 	shared int      // how many names of it all places of the search have in common
 	note   func(format string, args ...any)
 	wg     sync.WaitGroup
+	claims claims
 
 	mu      sync.Mutex
 	dirs    []diskscan.Dir

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sort"
 	"sync"
 
@@ -141,6 +142,23 @@ type claimed struct {
 	dup   bool   // it had been settled before; there is nothing to do
 }
 
+// claims is memory for claimed chunks, used again and again.
+type claims struct{ pool sync.Pool }
+
+// get is room for n chunks.
+func (c *claims) get(n int) []claimed {
+	if p, ok := c.pool.Get().(*[]claimed); ok {
+		return slices.Grow((*p)[:0], n)
+	}
+	return make([]claimed, 0, n)
+}
+
+// put takes back what get gave, with what was put there. Nobody may use it any more.
+func (c *claims) put(all []claimed) {
+	clear(all)
+	c.pool.Put(&all)
+}
+
 // claim settles chunks: each is claimed once, later claims get dup.
 func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 	w.mu.Lock()
@@ -164,22 +182,33 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 	return out
 }
 
-// wantsID says whether a chunk is open.
-func (w *window) wantsID(id recipe.ID) bool {
+// openChunk is the slot of a chunk that was found, and its number; nil if nobody waits for it. A tag saves searching for it.
+func (w *window) openChunk(c *diskscan.Chunk) (*slot, int) {
+	if i := c.Tag - w.base; i >= 0 && i < w.slots.len() {
+		if s := w.slots.at(i); !s.claimed && s.want.ID == c.ID {
+			return s, c.Tag
+		}
+	}
+	return w.openSlot(c.ID)
+}
+
+// wantsChunk says whether a chunk is open.
+func (w *window) wantsChunk(c diskscan.Chunk) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s, _ := w.openSlot(id)
+	s, _ := w.openChunk(&c)
 	return s != nil
 }
 
-// placeOf is the ordinal of an open chunk and the number of its file.
-func (w *window) placeOf(id recipe.ID) (ordinal uint64, group uint32, ok bool) {
+// tag tags a chunk if it is open, and says its ordinal and the number of its file.
+func (w *window) tag(c *diskscan.Chunk) (ordinal uint64, group uint32, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s, _ := w.openSlot(id)
+	s, number := w.openSlot(c.ID)
 	if s == nil {
 		return 0, 0, false
 	}
+	c.Tag = number
 	return s.want.Ordinal, s.group, true
 }
 
@@ -189,6 +218,7 @@ func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
 	defer w.mu.Unlock()
 	from = max(from, w.base)
 	next = min(from+n, w.base+w.slots.len())
+	ids = make([]recipe.ID, 0, max(0, next-from))
 	for i := from - w.base; i < next-w.base; i++ {
 		if s := w.slots.at(i); !s.claimed {
 			ids = append(ids, s.want.ID)
@@ -197,13 +227,13 @@ func (w *window) openIDs(from, n int) (ids []recipe.ID, next int) {
 	return ids, next
 }
 
-// claimFound settles chunks by what they are; what nobody waits for gets dup.
-func (w *window) claimFound(chunks []diskscan.Chunk) []claimed {
+// claimFound settles chunks by what they are, and appends them to out; what nobody waits for gets dup.
+func (w *window) claimFound(chunks []diskscan.Chunk, out []claimed) []claimed {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := make([]claimed, 0, len(chunks))
-	for _, ch := range chunks {
-		c, ok := w.claimOpen(ch.ID, uint32(ch.Len))
+	for i := range chunks {
+		s, number := w.openChunk(&chunks[i])
+		c, ok := w.claimSlot(s, number, uint32(chunks[i].Len))
 		c.dup = !ok
 		out = append(out, c)
 	}
@@ -216,11 +246,12 @@ func (w *window) claimID(id recipe.ID, n uint32) (claimed, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.trim()
-	return w.claimOpen(id, n)
+	s, number := w.openSlot(id)
+	return w.claimSlot(s, number, n)
 }
 
-func (w *window) claimOpen(id recipe.ID, n uint32) (claimed, bool) {
-	s, number := w.openSlot(id)
+// claimSlot settles the chunk of a slot, nil for none, if it is n bytes long.
+func (w *window) claimSlot(s *slot, number int, n uint32) (claimed, bool) {
 	if s == nil || s.want.Len != n {
 		return claimed{}, false
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"dfetch/diskscan"
 	"dfetch/recipe"
 	"dfetch/sources"
 )
@@ -26,7 +27,7 @@ func TestWindowSameBeginning(t *testing.T) {
 	if !w.add(a, place{}, 0) || !w.add(b, place{}, 0) {
 		t.Fatal("a chunk counts as another one")
 	}
-	if w.wantsID(idOf(7, 3)) {
+	if w.wantsChunk(diskscan.Chunk{ID: idOf(7, 3)}) {
 		t.Error("a chunk is wanted that nobody asked for")
 	}
 	if c, ok := w.claimID(b.ID, 100); !ok || c.want.Ordinal != 1 {

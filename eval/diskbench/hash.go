@@ -13,7 +13,6 @@ import (
 	"dfetch/diskscan"
 	"dfetch/eval/dataset"
 	"dfetch/eval/result"
-	"dfetch/recipe"
 )
 
 // hash cuts and hashes a cached file, as often at the same time as there are processors.
@@ -85,7 +84,7 @@ func openFolder(ctx context.Context, dir string, cfg diskscan.Config) (_ *disksc
 }
 
 // hashFile hashes a whole file, slice by slice.
-func hashFile(ctx context.Context, disk *diskscan.Disk, f diskscan.File, want func(recipe.ID) bool, sink diskscan.Sink) error {
+func hashFile(ctx context.Context, disk *diskscan.Disk, f diskscan.File, want diskscan.Want, sink diskscan.Sink) error {
 	var at diskscan.HashState
 	for {
 		res, err := disk.Hash(ctx, f, at, want, sink)

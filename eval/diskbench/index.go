@@ -152,7 +152,7 @@ func chunksOf(ctx context.Context, dir string) (chunks []diskscan.Chunk, err err
 	}
 	defer done()
 	var mu sync.Mutex
-	err = hashFile(ctx, disk, files[0], func(recipe.ID) bool { return true }, func(f *diskscan.Found) {
+	err = hashFile(ctx, disk, files[0], func(diskscan.Chunk) bool { return true }, func(f *diskscan.Found) {
 		mu.Lock()
 		defer mu.Unlock()
 		chunks = append(chunks, f.Chunks...)
