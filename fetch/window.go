@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"sort"
 	"sync"
@@ -44,18 +43,18 @@ type slot struct {
 type window struct {
 	mu    sync.Mutex
 	slots slots
-	head  int            // the first of them that is not claimed
-	base  int            // number of the first of them, counted from the start
-	byID  map[uint64]int // number of the open slot whose id begins so; the last of several
-	open  int            // cost of the places of slots not claimed
-	max   int            // most of it before the planner waits
-	room  chan struct{}  // gets a token when open falls below max
+	head  int           // the first of them that is not claimed
+	base  int           // number of the first of them, counted from the start
+	ids   slotTable     // has all slots that are not claimed
+	open  int           // cost of the places of slots not claimed
+	max   int           // most of it before the planner waits
+	room  chan struct{} // gets a token when open falls below max
 
 	lately [maxLately]int // numbers of slots that were settled, by latelyKey
 }
 
 func newWindow(limit int) *window {
-	return &window{byID: make(map[uint64]int), max: limit, room: make(chan struct{}, 1)}
+	return &window{ids: newSlotTable(), max: limit, room: make(chan struct{}, 1)}
 }
 
 func (w *window) full() bool {
@@ -88,27 +87,41 @@ func (w *window) add(want sources.Want, at place, group uint32) bool {
 		w.open += at.cost()
 		return false
 	}
-	w.byID[idKey(want.ID)] = w.base + w.slots.len()
+	if w.ids.full() {
+		w.ids = w.ids.anew(w.openID)
+	}
+	w.ids.add(&want.ID, w.base+w.slots.len())
 	w.slots.add(slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true
 }
 
-// idKey is what byID knows of an id.
-func idKey(id recipe.ID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
+// openAt is an open slot by its number; nil if there is none.
+func (w *window) openAt(number int) *slot {
+	i := number - w.base
+	if i < 0 || i >= w.slots.len() || w.slots.at(i).claimed {
+		return nil
+	}
+	return w.slots.at(i)
+}
 
-// openSlot is the slot of an open chunk, and its number; nil if nobody waits for it. Of several chunks whose ids begin
-// with the same eight bytes it finds the last.
+// openID is the id of an open slot; nil if there is none.
+func (w *window) openID(number int) *recipe.ID {
+	if s := w.openAt(number); s != nil {
+		return &s.want.ID
+	}
+	return nil
+}
+
+// openSlot is the slot of an open chunk, and its number; nil if nobody waits for it.
 func (w *window) openSlot(id recipe.ID) (*slot, int) {
-	number, ok := w.byID[idKey(id)]
-	if !ok {
-		return nil, 0
+	p := w.ids.probe(&id)
+	for number := p.next(); number >= 0; number = p.next() {
+		if s := w.openAt(number); s != nil && s.want.ID == id {
+			return s, number
+		}
 	}
-	s := w.slots.at(number - w.base)
-	if s.want.ID != id {
-		return nil, 0
-	}
-	return s, number
+	return nil, 0
 }
 
 // find is the index in w.slots of an ordinal, or of the next higher one.
@@ -184,10 +197,8 @@ func (w *window) claim(wants []sources.Want, out []claimed) []claimed {
 
 // openChunk is the slot of a chunk that was found, and its number; nil if nobody waits for it. A tag saves searching for it.
 func (w *window) openChunk(c *diskscan.Chunk) (*slot, int) {
-	if i := c.Tag - w.base; i >= 0 && i < w.slots.len() {
-		if s := w.slots.at(i); !s.claimed && s.want.ID == c.ID {
-			return s, c.Tag
-		}
+	if s := w.openAt(c.Tag); s != nil && s.want.ID == c.ID {
+		return s, c.Tag
 	}
 	return w.openSlot(c.ID)
 }
@@ -262,9 +273,6 @@ func (w *window) claimSlot(s *slot, number int, n uint32) (claimed, bool) {
 }
 
 func (w *window) settle(s *slot, number int) {
-	if key := idKey(s.want.ID); w.byID[key] == number {
-		delete(w.byID, key)
-	}
 	w.lately[latelyKey(s.want.ID)] = number
 	w.open -= s.cost()
 	for _, p := range s.more {

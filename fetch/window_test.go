@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 
 	"dfetch/diskscan"
@@ -36,8 +37,43 @@ func TestWindowSameBeginning(t *testing.T) {
 	if got := w.claim([]sources.Want{a}, nil); len(got) != 1 || got[0].dup || got[0].want.ID != a.ID {
 		t.Errorf("the first chunk by its ordinal: %+v", got)
 	}
-	if w.open != 0 || len(w.byID) != 0 {
-		t.Errorf("%d places open and %d ids known, want none", w.open, len(w.byID))
+	if s, _ := w.openSlot(b.ID); w.open != 0 || s != nil {
+		t.Errorf("%d places open, and the second chunk %v", w.open, s)
+	}
+}
+
+// TestWindowFinds adds and claims chunks at random, more than the table of ids begins with: those that are open are found, and
+// no others, and the table is in keeping with how many are open.
+func TestWindowFinds(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	w := newWindow(maxWindow)
+	var open, gone []sources.Want
+	for i := range uint64(50_000) {
+		want := openWant(i, idOf(i%7, i))
+		w.add(want, place{}, 0)
+		open = append(open, want)
+		if len(open) > 3000 || r.IntN(3) == 0 {
+			k := r.IntN(len(open))
+			if c, ok := w.claimID(open[k].ID, 100); !ok || c.want.Ordinal != open[k].Ordinal {
+				t.Fatalf("chunk %d is not found: %v %v", open[k].Ordinal, c.want, ok)
+			}
+			gone = append(gone, open[k])
+			open[k] = open[len(open)-1]
+			open = open[:len(open)-1]
+		}
+	}
+	for _, want := range open {
+		if s, _ := w.openSlot(want.ID); s == nil || s.want.Ordinal != want.Ordinal {
+			t.Errorf("open chunk %d is not found", want.Ordinal)
+		}
+	}
+	for _, want := range gone {
+		if s, _ := w.openSlot(want.ID); s != nil {
+			t.Errorf("chunk %d is open, though it was claimed", want.Ordinal)
+		}
+	}
+	if n, most := len(w.ids.entries), 8*3001; n <= minSlotTable || n > most {
+		t.Errorf("%d entries for %d open chunks, want more than at the beginning, and %d at most", n, len(open), most)
 	}
 }
 
