@@ -160,7 +160,10 @@ func (p *pass) callHelp(fd int) {
 	if p.left() < minShare || !p.d.claimProcessor() {
 		return
 	}
-	p.crew.Go(func() error { return p.share(fd) })
+	p.crew.Go(func() error {
+		growStack()
+		return p.share(fd)
+	})
 }
 
 // left is how much of the run nobody has taken.
