@@ -250,6 +250,7 @@ func (p *pass) timed(work func()) {
 func (p *pass) take() (group []Chunk) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	group = make([]Chunk, 0, min(len(p.rest), p.d.buffers.size>>p.d.cfg.Profile.AvgBits+1))
 	for size := 0; len(p.rest) > 0; p.rest = p.rest[1:] {
 		c := p.rest[0]
 		if p.want != nil && !p.want(c) {

@@ -115,7 +115,7 @@ func (s *searcher) read(id uint32) {
 func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadResult, error) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
 	out := newOutbox(s.loop.mail)
-	var spots []spot // in any order: several goroutines read
+	spots := make([]spot, 0, len(r.Chunks)) // in any order: several goroutines read
 	res, err := s.disk.Read(ctx, r, s.loop.win.wantsChunk, func(found *diskscan.Found) {
 		out.note(s.take(found, func(at spot) { spots = append(spots, at) })...)
 	})
