@@ -15,8 +15,9 @@ type Found struct {
 	// Kept is for the sink to say that it has given the file other metadata: it has not changed by that.
 	Kept bool
 
-	buf  []byte
-	pool *buffers
+	buf   []byte
+	pool  *buffers
+	timed bool // see meter
 }
 
 // Release gives the buffer back. It must be called once; Data may not be used afterwards.

@@ -22,7 +22,7 @@ type ReadResult struct {
 	Stale      int   // chunks whose bytes were others
 	Changed    bool  // the file is not what it was
 	Cost       time.Duration
-	CPU        time.Duration // of the processor: opening, reading, hashing, and what the sink takes
+	CPU        time.Duration // about what it took of the processor: opening, reading, hashing, and what the sink does
 }
 
 // Read reads the chunks of a run that are still wanted (nil: all), hashes them, and hands over those whose
@@ -33,9 +33,9 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
 		p := &pass{d: d, o: o, run: &r, want: want, rest: r.Chunks}
-		p.sink = func(f *Found) { p.timed(func() { sink(f) }) }
+		p.sink = func(f *Found) { p.meter.buffer(f.timed, func() { sink(f) }) }
 		err := p.read()
-		p.res.Found, p.res.FoundBytes = p.found.chunks, p.found.bytes
+		p.res.Found, p.res.FoundBytes, p.res.CPU, p.res.Read = p.found.chunks, p.found.bytes, p.meter.total(), p.meter.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
 	})
 	res.Cost = time.Since(start)
@@ -58,6 +58,8 @@ type pass struct {
 	line *line // which the run is read in; nil: in any order
 	crew errgroup.Group
 
+	meter meter
+
 	version *Version // the file, if the run is all of it and was remembered
 
 	mu    sync.Mutex // of all below; several goroutines read
@@ -70,7 +72,7 @@ type pass struct {
 func (p *pass) read() error {
 	var fd int
 	var err error
-	p.timed(func() { fd, err = p.d.openAsIndexed(p.run.File, p.run.stamp) })
+	p.meter.once(func() { fd, err = p.d.openAsIndexed(p.run.File, p.run.stamp) })
 	if isGone(err) {
 		p.stale()
 		return nil
@@ -89,7 +91,7 @@ func (p *pass) read() error {
 	}
 	err = p.readChunks(fd)
 	p.line.leave()
-	p.timed(func() { drop(fd, spans, end) })
+	p.meter.once(func() { drop(fd, spans, end) })
 	if p.kept {
 		p.followKept(fd)
 	}
@@ -214,7 +216,8 @@ func (p *pass) readNext(fd int) (*Found, error) {
 		endTurn()
 		return nil, err
 	}
-	p.timed(func() {
+	f.timed = p.meter.next()
+	p.meter.buffer(f.timed, func() {
 		err = p.fill(fd, f, group)
 		endTurn()
 		if err == nil {
@@ -236,14 +239,6 @@ func (p *pass) begin() (*Found, []Chunk, error) {
 		return nil, nil, err
 	}
 	return &Found{File: p.run.File, Version: p.version, Data: buf, Indexed: true, buf: buf, pool: &p.d.buffers}, group, nil
-}
-
-// timed notes what work takes of the processor. It holds a thread meanwhile, so what waits long for others does not belong in it.
-func (p *pass) timed(work func()) {
-	took := onThread(work)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.res.CPU += took
 }
 
 // take is the next wanted chunks, as many as a buffer holds; none at the end.
@@ -341,9 +336,7 @@ func (p *pass) fillStretch(fd int, f *Found, chunks []Chunk) error {
 	f.Data = f.Data[:at+int(last.Offset-off)+last.Len]
 	n, err := p.d.cfg.Reader.ReadAt(fd, f.Data[at:], off)
 	clear(f.Data[at+n:])
-	p.mu.Lock()
-	p.res.Read += int64(n)
-	p.mu.Unlock()
+	p.meter.filled(n, f.timed)
 	if errors.Is(err, io.EOF) {
 		return nil
 	}

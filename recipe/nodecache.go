@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,7 +46,8 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // it opened, and what it wrote itself. When a cache opens, the packs over the configured bounds are
 // deleted, the oldest first. Every node is checked against its id when it is read: a damaged or
 // torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new. Close ends the pack with
-// an index of it, without which opening the cache takes a read for each node.
+// an index of it, without which the cache has to read each node's head when it opens. What the packs hold is loaded while
+// others go on; whoever asks for a node before that is done waits.
 //
 // It may be used from several goroutines.
 type NodeCache struct {
@@ -54,10 +56,13 @@ type NodeCache struct {
 
 	cache *Recent[[]byte]
 
+	loaded   chan struct{} // closed when index and packs are there
+	stopping atomic.Bool   // nobody waits for the rest of them
+
 	mu     sync.Mutex
 	index  map[[shortID]byte]place
-	packs  []*os.File // read from
-	own    *os.File   // written to; nil before the first Put
+	packs  []*os.File
+	own    *os.File // the last of packs, written to; nil before the first Put
 	ownOff int64
 	full   bool // nothing more is written
 	closed bool
@@ -65,8 +70,8 @@ type NodeCache struct {
 
 // place is where the record of a node lies.
 type place struct {
-	pack *os.File
 	off  int64
+	pack int // in NodeCache.packs
 }
 
 const packSuffix = ".nodes"
@@ -80,20 +85,26 @@ func OpenNodeCache(dir string, cfg CacheConfig) (*NodeCache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
 	}
-	c := &NodeCache{dir: dir, cfg: cfg, cache: NewRecent[[]byte](rawCacheSize), index: map[[shortID]byte]place{}}
+	c := &NodeCache{dir: dir, cfg: cfg, cache: NewRecent[[]byte](rawCacheSize), loaded: make(chan struct{})}
 	packs, err := listPacks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
 	}
-	left := cfg.MaxBytes
+	go c.load(c.inBounds(packs))
+	return c, nil
+}
+
+// inBounds are the packs that are kept. The others are deleted.
+func (c *NodeCache) inBounds(packs []packFile) (kept []packFile) {
+	left := c.cfg.MaxBytes
 	for i, p := range packs {
-		if left -= p.size; left < 0 || i >= cfg.MaxPacks {
+		if left -= p.size; left < 0 || i >= c.cfg.MaxPacks {
 			_ = os.Remove(p.path) // another process may have been faster
 			continue
 		}
-		c.load(p)
+		kept = append(kept, p)
 	}
-	return c, nil
+	return kept
 }
 
 type packFile struct {
@@ -118,25 +129,33 @@ func listPacks(dir string) ([]packFile, error) {
 	return packs, nil
 }
 
-// load takes a pack's records into the index. A pack that can't be read is passed over.
-func (c *NodeCache) load(p packFile) {
-	if len(c.index) >= c.cfg.MaxNodes {
-		return
-	}
-	f, err := os.Open(p.path)
-	if err != nil {
-		return
-	}
-	c.packs = append(c.packs, f)
-	note := func(e packEntry) bool {
-		if _, ok := c.index[e.id]; !ok {
-			c.index[e.id] = place{f, e.off}
+// load takes the records of packs into the index. A pack that can't be read is passed over.
+func (c *NodeCache) load(list []packFile) {
+	defer close(c.loaded)
+	var packs []*os.File
+	var sizes []int64
+	nodes := 0
+	for _, p := range list {
+		if f, err := os.Open(p.path); err == nil {
+			n, _ := packIndexCount(f, p.size)
+			packs, sizes, nodes = append(packs, f), append(sizes, p.size), nodes+n
 		}
-		return len(c.index) < c.cfg.MaxNodes
 	}
-	if !readPackIndex(f, p.size, note) {
-		scanPack(f, p.size, func(h packHead, off int64) bool { return note(packEntry{[shortID]byte(h.id[:]), off}) })
+	index := make(map[[shortID]byte]place, min(nodes, c.cfg.MaxNodes))
+	for i, f := range packs {
+		note := func(e packEntry) bool {
+			if _, ok := index[e.id]; !ok && len(index) < c.cfg.MaxNodes {
+				index[e.id] = place{e.off, i}
+			}
+			return len(index) < c.cfg.MaxNodes && !c.stopping.Load()
+		}
+		if !readPackIndex(f, sizes[i], note) {
+			scanPack(f, sizes[i], func(h packHead, off int64) bool { return note(packEntry{[shortID]byte(h.id[:]), off}) })
+		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.index, c.packs = index, packs
 }
 
 // Node reads a node. The error is ErrNotFound if the cache does not hold it, or holds it damaged.
@@ -147,9 +166,14 @@ func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) 
 	if raw, ok := c.cache.Get(id); ok {
 		return raw, nil
 	}
-	at, ok := c.find(id)
-	if ok {
-		raw, err := readPacked(at.pack, at.off, kind, id)
+	select {
+	case <-c.loaded:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	at, pack := c.find(id)
+	if pack != nil {
+		raw, err := readPacked(pack, at.off, kind, id)
 		if err == nil && c.cfg.Hash.Node(kind, raw) == id {
 			c.cache.Add(id, raw, len(raw))
 			return raw, nil
@@ -159,11 +183,16 @@ func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) 
 	return nil, fmt.Errorf("%s node %s in the cache: %w", kind, FormatID(c.cfg.Hash, id), ErrNotFound)
 }
 
-func (c *NodeCache) find(id ID) (place, bool) {
+// find is where a node lies; there is no pack if it is not known.
+func (c *NodeCache) find(id ID) (place, *os.File) {
+	<-c.loaded
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at, ok := c.index[[shortID]byte(id[:])]
-	return at, ok && !c.closed
+	if !ok || c.closed {
+		return place{}, nil
+	}
+	return at, c.packs[at.pack]
 }
 
 // forget drops a place that turned out to be bad, so that Put writes the node again.
@@ -177,8 +206,8 @@ func (c *NodeCache) forget(id ID, at place) {
 
 // Has says whether the cache has a record of a node. Only Node finds out whether it is sound.
 func (c *NodeCache) Has(id ID) bool {
-	_, ok := c.find(id)
-	return ok
+	_, pack := c.find(id)
+	return pack != nil
 }
 
 // Put keeps a node whose bytes the caller has checked against id. When the pack of this cache has
@@ -204,7 +233,7 @@ func (c *NodeCache) Put(kind Kind, id ID, raw []byte) error {
 		c.full = true
 		return fmt.Errorf("recipe: node cache: %w", err)
 	}
-	c.index[[shortID]byte(id[:])] = place{c.own, c.ownOff - int64(len(rec))}
+	c.index[[shortID]byte(id[:])] = place{c.ownOff - int64(len(rec)), len(c.packs) - 1}
 	return nil
 }
 
@@ -219,6 +248,7 @@ func (c *NodeCache) write(rec []byte) error {
 			return err
 		}
 		c.own = f
+		c.packs = append(c.packs, f)
 		rec = append([]byte(packMagic), rec...)
 	}
 	n, err := c.own.Write(rec)
@@ -228,6 +258,8 @@ func (c *NodeCache) write(rec []byte) error {
 
 // Close closes the cache's files. It may be called twice.
 func (c *NodeCache) Close() error {
+	c.stopping.Store(true)
+	<-c.loaded
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -242,16 +274,13 @@ func (c *NodeCache) Close() error {
 	for _, f := range c.packs {
 		errs = append(errs, f.Close())
 	}
-	if c.own != nil {
-		errs = append(errs, c.own.Close())
-	}
 	return errors.Join(errs...)
 }
 
 // ownEntries are the places of the nodes in the cache's own pack, in their order.
 func (c *NodeCache) ownEntries() (entries []packEntry) {
 	for id, at := range c.index {
-		if at.pack == c.own {
+		if at.pack == len(c.packs)-1 {
 			entries = append(entries, packEntry{id, at.off})
 		}
 	}

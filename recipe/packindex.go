@@ -28,29 +28,37 @@ func appendPackIndex(dst []byte, entries []packEntry) []byte {
 	return append(dst, packIndexMagic...)
 }
 
-// readPackIndex calls fn with the entries of a pack's index until it says false. It says false itself if there is no
-// index, or one that doesn't fit the pack. Where a place points to is for the reader of the record to check.
-func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
+// packIndexCount is how many entries the index of a pack has; false if there is none, or one that doesn't fit the pack.
+func packIndexCount(r io.ReaderAt, size int64) (int, bool) {
 	var tail [packIndexTail]byte
 	end := size - int64(len(tail))
 	if end < 0 {
-		return false
+		return 0, false
 	}
 	if n, _ := r.ReadAt(tail[:], end); n < len(tail) || string(tail[8:]) != packIndexMagic {
-		return false
+		return 0, false
 	}
 	count := binary.BigEndian.Uint64(tail[:])
-	if count > uint64(end)/(packHeadSize+indexEntry) {
+	return int(count), count <= uint64(end)/(packHeadSize+indexEntry)
+}
+
+// readPackIndex calls fn with the entries of a pack's index until it says false. It says false itself if there is no
+// index, or one that doesn't fit the pack. Where a place points to is for the reader of the record to check.
+func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
+	count, ok := packIndexCount(r, size)
+	if !ok {
 		return false
 	}
+	end := size - int64(packIndexTail)
 	start := end - int64(count)*indexEntry
-	entries := bufio.NewReader(io.NewSectionReader(r, start, end-start))
-	var raw [indexEntry]byte
+	entries := bufio.NewReaderSize(io.NewSectionReader(r, start, end-start), min(int(end-start), indexRead))
 	for range count {
-		if _, err := io.ReadFull(entries, raw[:]); err != nil {
+		raw, err := entries.Peek(indexEntry)
+		if err != nil {
 			return false
 		}
-		e := packEntry{id: [shortID]byte(raw[:shortID]), off: int64(binary.BigEndian.Uint64(raw[shortID:]))}
+		e := packEntry{id: [shortID]byte(raw), off: int64(binary.BigEndian.Uint64(raw[shortID:]))}
+		_, _ = entries.Discard(indexEntry)
 		if e.off < int64(len(packMagic)) || e.off > start-packHeadSize {
 			return false
 		}
@@ -60,3 +68,6 @@ func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
 	}
 	return true
 }
+
+// indexRead is how much of an index is read at a time.
+const indexRead = 64 << 10
