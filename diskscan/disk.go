@@ -138,7 +138,7 @@ type operation struct {
 	progress atomic.Int64 // grows with every step
 	waiting  atomic.Int32 // >0: waits for the caller, not for the disk
 
-	mu   sync.Mutex
+	mu   sync.RWMutex
 	left bool // nobody waits any more
 }
 
@@ -152,8 +152,8 @@ func (o *operation) step() error {
 func (o *operation) tell(fn func()) error {
 	o.waiting.Add(1)
 	defer o.waiting.Add(-1)
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	o.mu.RLock()
+	defer o.mu.RUnlock()
 	if o.left {
 		return errLeft
 	}

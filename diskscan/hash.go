@@ -34,7 +34,8 @@ type Chunk struct {
 type Want func(c Chunk) bool
 
 // Sink takes what was found, and releases it. It may block, but not beyond the end of the operation's
-// context: that is back-pressure. It is not called after the operation has returned.
+// context: that is back-pressure. It is not called after the operation has returned. Read calls it from several goroutines
+// at a time.
 type Sink func(f *Found)
 
 // HashResult is what one slice gave.

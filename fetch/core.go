@@ -141,7 +141,13 @@ func (c *Core) Step(now time.Time, ev Event) {
 	}
 }
 
+// firstChunks is for how many chunks there is room at first.
+const firstChunks = 8 << 10
+
 func (c *Core) plan(ev Event) {
+	if c.chunks == nil {
+		c.chunks = make([]chunk, 0, firstChunks) // what it does not use of that takes no memory
+	}
 	for i, n := range ev.Lens {
 		c.chunks = append(c.chunks, chunk{ordinal: ev.First + uint64(i), len: n, group: ev.Group})
 		c.wantedBytes += int64(n)

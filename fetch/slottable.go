@@ -19,7 +19,7 @@ type slotTable struct {
 const numberBits = 40
 
 // minSlotTable is how many entries there are at least.
-const minSlotTable = 1 << 10
+const minSlotTable = 1 << 13
 
 func newSlotTable() slotTable {
 	return slotTable{seed: maphash.MakeSeed(), entries: make([]uint64, minSlotTable)}
@@ -41,7 +41,7 @@ func (t *slotTable) add(id *recipe.ID, number int) {
 // full says whether the table is to be made anew before something is added: when half of it is used, so that searches are short.
 func (t *slotTable) full() bool { return 2*t.used >= len(t.entries) }
 
-// anew is a table of those entries of which idOf knows an id: at most a quarter of it is used.
+// anew is a table of those entries of which idOf knows an id: at most an eighth of it is used.
 func (t *slotTable) anew(idOf func(number int) *recipe.ID) slotTable {
 	var kept []int
 	for _, e := range t.entries {
@@ -50,7 +50,7 @@ func (t *slotTable) anew(idOf func(number int) *recipe.ID) slotTable {
 		}
 	}
 	size := minSlotTable
-	for size < 4*len(kept) {
+	for size < 8*len(kept) {
 		size *= 2
 	}
 	next := slotTable{seed: t.seed, entries: make([]uint64, size)}

@@ -72,7 +72,7 @@ func TestWindowFinds(t *testing.T) {
 			t.Errorf("chunk %d is open, though it was claimed", want.Ordinal)
 		}
 	}
-	if n, most := len(w.ids.entries), 8*3001; n <= minSlotTable || n > most {
+	if n, most := len(w.ids.entries), 16*3001; n <= minSlotTable || n > most {
 		t.Errorf("%d entries for %d open chunks, want more than at the beginning, and %d at most", n, len(open), most)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zeebo/blake3"
@@ -162,7 +163,7 @@ func chunksOf(ctx context.Context, dir string) (chunks []diskscan.Chunk, err err
 }
 
 // readRuns asks the index in one sweep and reads the runs that it gives, as dfetch get does.
-func readRuns(ctx context.Context, m *model, d *diskscan.Disk, _ string, chunks []diskscan.Chunk) (got int64, err error) {
+func readRuns(ctx context.Context, m *model, d *diskscan.Disk, _ string, chunks []diskscan.Chunk) (int64, error) {
 	var ids []recipe.ID
 	for _, c := range chunks {
 		ids = append(ids, c.ID)
@@ -172,17 +173,18 @@ func readRuns(ctx context.Context, m *model, d *diskscan.Disk, _ string, chunks 
 	if err != nil {
 		return 0, err
 	}
+	var read atomic.Int64
 	for _, run := range sweep.Runs {
 		_, err := d.Read(ctx, run, nil, func(f *diskscan.Found) {
-			got += int64(len(f.Data))
+			read.Add(int64(len(f.Data)))
 			m.save(int64(len(f.Data)))
 			f.Release()
 		})
 		if err != nil {
-			return got, err
+			return read.Load(), err
 		}
 	}
-	return got, nil
+	return read.Load(), nil
 }
 
 // readNaively reads one chunk after the other in the order of the recipe, each for itself.
