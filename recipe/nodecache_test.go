@@ -225,3 +225,32 @@ func TestNodeCacheRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestNodeCacheClosesAtOnce closes a cache that may not have loaded its packs: it loses none of them, and finds nothing any more.
+func TestNodeCacheClosesAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	first := openCache(t, dir, CacheConfig{})
+	var ids []ID
+	for i := range 200 {
+		id, _ := putNode(t, first, byte(i), 100)
+		ids = append(ids, id)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		c := openCache(t, dir, CacheConfig{})
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if c.Has(ids[0]) {
+			t.Error("a closed cache finds a node")
+		}
+	}
+	again := openCache(t, dir, CacheConfig{})
+	for _, id := range ids {
+		if _, err := again.Node(ctx, KindDir, id); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -117,6 +117,16 @@ func compare(a, b io.Reader, name string) error {
 	}
 }
 
+// Flush writes out what earlier runs, and the making of states, have left to be written on a folder's file system.
+func Flush(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
 // Cache brings every file below dir into the page cache, or out of it.
 func Cache(dir string, warm bool) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -53,7 +53,7 @@ func (b *Bench) fromIndex(ctx context.Context, j *job, set dataset.Set, r *resul
 	if _, err := b.dfetch(ctx, j, "index", "add", set.Dir); err != nil {
 		return err
 	}
-	if err := errors.Join(dataset.Cache(set.Dir, false), dataset.Cache(filepath.Join(j.dir, "cache"), false)); err != nil {
+	if err := errors.Join(dataset.Flush(j.dir), dataset.Cache(set.Dir, false), dataset.Cache(filepath.Join(j.dir, "cache"), false)); err != nil {
 		return err
 	}
 	report := filepath.Join(j.dir, "report")
@@ -87,7 +87,7 @@ func judgeReport(name string, r *result.Result) error {
 
 // sequential copies and hashes the file from its start to its end, in a process of its own.
 func (b *Bench) sequential(ctx context.Context, j *job, set dataset.Set, r *result.Result) error {
-	if err := dataset.Cache(set.Dir, false); err != nil {
+	if err := errors.Join(dataset.Flush(j.dir), dataset.Cache(set.Dir, false)); err != nil {
 		return err
 	}
 	start := time.Now()

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dfetch/eval/dataset"
 	"dfetch/eval/diskbench"
 	"dfetch/eval/freshdisk"
@@ -183,18 +181,7 @@ func prepare(ctx context.Context, cell scenarios.Cell, job peer.Job) error {
 	if cell.Scenario.Share > 1 {
 		return nil // others run, and would write on
 	}
-	return flush(job.Scratch)
-}
-
-// flush writes out what earlier runs, and the making of the states, have left to
-// be written.
-func flush(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
+	return dataset.Flush(job.Scratch)
 }
 
 // publishBox is the time that a publisher may take before the run.
