@@ -82,19 +82,30 @@ func (w *window) waitRoom(ctx context.Context) error {
 func (w *window) add(want sources.Want, at place, group uint32) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s, _ := w.openSlot(want.ID); s != nil && s.want.Len == want.Len {
+	s, _ := w.openSlot(want.ID)
+	if s != nil && s.want.Len == want.Len {
 		s.more = append(s.more, at)
 		w.open += at.cost()
 		return false
 	}
-	if w.ids.full() {
-		w.ids = w.ids.anew(w.openID)
+	if s == nil {
+		w.note(&want.ID)
 	}
-	w.ids.add(&want.ID, w.base+w.slots.len())
 	w.slots.add(slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true
 }
+
+// note has the next slot found by an id that no open one has. Of two chunks of one id one has a length that is not true, and
+// only the first is found.
+func (w *window) note(id *recipe.ID) {
+	if w.ids.full() {
+		w.ids = w.ids.anew(w.isOpen)
+	}
+	w.ids.add(id, w.base+w.slots.len(), w.isOpen)
+}
+
+func (w *window) isOpen(number int) bool { return w.openAt(number) != nil }
 
 // openAt is an open slot by its number; nil if there is none.
 func (w *window) openAt(number int) *slot {
@@ -103,14 +114,6 @@ func (w *window) openAt(number int) *slot {
 		return nil
 	}
 	return w.slots.at(i)
-}
-
-// openID is the id of an open slot; nil if there is none.
-func (w *window) openID(number int) *recipe.ID {
-	if s := w.openAt(number); s != nil {
-		return &s.want.ID
-	}
-	return nil
 }
 
 // openSlot is the slot of an open chunk, and its number; nil if nobody waits for it.

@@ -77,6 +77,30 @@ func TestWindowFinds(t *testing.T) {
 	}
 }
 
+// TestWindowComesAgain: neither a chunk that is wanted again each time that it has come, nor one that is said to have many lengths,
+// fills the table of ids.
+func TestWindowComesAgain(t *testing.T) {
+	w := newWindow(maxWindow)
+	id := idOf(1, 1)
+	for i := range uint64(20_000) {
+		w.add(openWant(i, id), place{}, 0)
+		if c, ok := w.claimID(id, 100); !ok || c.want.Ordinal != i {
+			t.Fatalf("chunk %d: %v %v", i, c.want, ok)
+		}
+	}
+	for i := range uint32(20_000) {
+		want := openWant(uint64(20_000+i), id)
+		want.Len += i % 2
+		w.add(want, place{}, 0)
+	}
+	if w.ids.used != 1 {
+		t.Errorf("one id has %d entries", w.ids.used)
+	}
+	if c, ok := w.claimID(id, 100); !ok || c.want.Ordinal != 20_000 || len(c.more) != 9_999 {
+		t.Errorf("the first of many: %d, %v, %d further places", c.want.Ordinal, ok, len(c.more))
+	}
+}
+
 // TestWindowCuts claims chunks in order: what is kept is bounded, and what was settled lately and what is open is found.
 func TestWindowCuts(t *testing.T) {
 	const n, open = 20 * slotBlock, 100
