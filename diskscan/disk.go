@@ -193,13 +193,12 @@ func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error)
 		defer d.count.running.Add(-1)
 		defer cancel(nil)
 		defer release()
-		growStack()
 		done <- work(o)
 	}()
 	return d.await(o, done, cancel)
 }
 
-// growStack has the stack of a new goroutine grow at one go, while there is little on it to move: hashing needs some of it.
+// growStack has the stack of a goroutine that is to hash grow at one go, while there is little on it to move.
 //
 //go:noinline
 func growStack() {

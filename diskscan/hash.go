@@ -65,6 +65,7 @@ func (d *Disk) Hash(ctx context.Context, f File, from HashState, want Want, sink
 	start := time.Now()
 	var res HashResult
 	err := d.run(ctx, d.scope.Device(f.Dir), func(o *operation) error {
+		growStack()
 		s := &slice{d: d, o: o, file: f, at: from, want: want, sink: sink}
 		var err error
 		took := onThread(func() { err = s.run() })

@@ -32,6 +32,7 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	start := time.Now()
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
+		growStack()
 		p := &pass{d: d, o: o, run: &r, want: want, rest: r.Chunks}
 		p.sink = func(f *Found) { p.meter.buffer(f.timed, func() { sink(f) }) }
 		err := p.read()

@@ -26,7 +26,7 @@ func batchOf(actions []Action) []Action {
 // hash reads the next slices of files, one after the other. The loop hears of several at a time.
 func (s *searcher) hash(batch []Action) {
 	s.wg.Go(func() {
-		h := hashing{s: s, out: newOutbox(s.loop.mail), whole: len(batch) == 1}
+		h := &hashing{s: s, out: outbox{mail: s.loop.mail}, whole: len(batch) == 1}
 		for _, a := range batch {
 			h.file(a.ID, a.Count)
 		}

@@ -37,29 +37,37 @@ func (m *mailbox) take(buf []Event) []Event {
 	return out
 }
 
-// flushAfter is after how long the loop is told of what an operation has come to, though it goes on.
+// flushAfter is how long the loop is not told of what an operation has come to, at most.
 const flushAfter = 10 * time.Millisecond
 
-// outbox collects what one operation tells the loop: each time that it is told, it decides anew.
+// outbox collects what one operation tells the loop, which decides anew each time that it is told something. Safe for
+// concurrent use.
 type outbox struct {
-	mail   *mailbox
+	mail *mailbox
+
+	mu     sync.Mutex
 	events []Event
-	told   time.Time
+	flush  *time.Timer // nil while there are no events
 }
 
-func newOutbox(m *mailbox) outbox { return outbox{mail: m, told: time.Now()} }
-
-// note keeps events for the loop, and tells it when it is time.
+// note keeps events for the loop, and sees to it that it is told of them.
 func (o *outbox) note(evs ...Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.events = append(o.events, evs...)
-	if time.Since(o.told) >= flushAfter {
-		o.tell()
+	if o.flush == nil && len(o.events) > 0 {
+		o.flush = time.AfterFunc(flushAfter, o.tell)
 	}
 }
 
+// tell tells the loop of all events now.
 func (o *outbox) tell() {
-	if len(o.events) > 0 {
-		o.mail.post(o.events...)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.flush == nil {
+		return
 	}
-	o.events, o.told = o.events[:0], time.Now()
+	o.flush.Stop()
+	o.mail.post(o.events...)
+	o.events, o.flush = o.events[:0], nil
 }

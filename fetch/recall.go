@@ -115,23 +115,22 @@ func (s *searcher) read(id uint32) {
 
 func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadResult, error) {
 	tr := newTrail(s.loop.win, s.disk.Remembers, r.File, spot{})
-	var mu sync.Mutex // of what is noted of chunks found: several goroutines read
-	out := newOutbox(s.loop.mail)
+	out := outbox{mail: s.loop.mail}
+	var mu sync.Mutex                       // of spots: several goroutines read
 	spots := make([]spot, 0, len(r.Chunks)) // in any order
 	res, err := s.disk.Read(ctx, r, s.loop.win.wantsChunk, func(found *diskscan.Found) {
 		here := make([]spot, 0, len(found.Chunks))
-		evs := s.take(found, func(at spot) { here = append(here, at) })
+		out.note(s.take(found, func(at spot) { here = append(here, at) })...)
 		mu.Lock()
 		defer mu.Unlock()
 		spots = append(spots, here...)
-		out.note(evs...)
 	})
 	slices.SortFunc(spots, func(a, b spot) int { return cmp.Compare(a.off, b.off) })
 	for _, at := range spots {
 		tr.found(at)
 	}
 	tr.end(r.File.Size)
-	out.events = append(out.events, tr.events...)
+	out.note(tr.events...)
 	out.tell()
 	return res, err
 }

@@ -45,7 +45,7 @@ type window struct {
 	slots slots
 	head  int           // the first of them that is not claimed
 	base  int           // number of the first of them, counted from the start
-	ids   slotTable     // has all slots that are not claimed
+	ids   slotTable     // finds those that are not claimed
 	open  int           // cost of the places of slots not claimed
 	max   int           // most of it before the planner waits
 	room  chan struct{} // gets a token when open falls below max

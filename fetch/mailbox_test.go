@@ -1,0 +1,45 @@
+package fetch
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An outbox tells of events together, after a while at the latest, and at once when it is told to.
+func TestOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newMailbox()
+		got := func() int {
+			synctest.Wait()
+			return len(box.take(nil))
+		}
+		out := outbox{mail: box}
+		out.note()
+		time.Sleep(2 * flushAfter)
+		if n := got(); n != 0 {
+			t.Errorf("%d events of nothing", n)
+		}
+		for range 2 { // it goes on after it has told
+			out.note(Event{}, Event{})
+			time.Sleep(flushAfter - 1)
+			out.note(Event{})
+			if n := got(); n != 0 {
+				t.Errorf("%d events before their time", n)
+			}
+			time.Sleep(1)
+			if n := got(); n != 3 {
+				t.Errorf("%d events, want 3", n)
+			}
+		}
+		out.note(Event{})
+		out.tell()
+		if n := got(); n != 1 {
+			t.Errorf("%d events were told of at once, want 1", n)
+		}
+		time.Sleep(2 * flushAfter)
+		if n := got(); n != 0 {
+			t.Errorf("%d events for the second time", n)
+		}
+	})
+}
