@@ -30,7 +30,8 @@ type Chunk struct {
 	Tag    int // the caller's own number of a chunk that is to be read: Want and Sink get it back
 }
 
-// Want says whether a chunk is still wanted. It is called from several goroutines.
+// Want says whether a chunk is still wanted, by its id and tag: Hash asks again for some without saying where they are. It is
+// called from several goroutines.
 type Want func(c Chunk) bool
 
 // Sink takes what was found, and releases it. It may block, but not beyond the end of the operation's

@@ -8,7 +8,7 @@ import (
 // meterEach is how many buffers go by for each that is timed.
 const meterEach = 8
 
-// meter estimates what reading a run takes of the processor. It times the first buffer, and then one of meterEach, and takes
+// meter estimates what reading a run takes of the processor. It times the first two buffers, and then one of meterEach, and takes
 // the others for as dear by the byte: asking a thread's clock, and holding the thread meanwhile, would take longer than
 // all that is done for a buffer beside reading, hashing and writing it.
 type meter struct {
@@ -25,7 +25,7 @@ func (m *meter) next() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.buffers++
-	return m.buffers%meterEach == 1
+	return m.buffers == 1 || m.buffers%meterEach == 2
 }
 
 // filled counts the bytes of a buffer.

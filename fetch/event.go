@@ -114,7 +114,7 @@ type Event struct {
 	Units     int64       `json:"units,omitempty"` // entries listed, or bytes hashed without the holes
 	Found     int         `json:"found,omitempty"` // wanted chunks in the slice
 	Late      int         `json:"late,omitempty"`  // EvHashed: chunks in it that have come another way, the last one of Group and right before First
-	Spent     float64     `json:"spent,omitempty"` // EvHashed, EvRead: seconds of the processor, with what was written
+	Spent     float64     `json:"spent,omitempty"` // EvHashed, EvRead: seconds of the processor, with what was written; about, for EvRead
 	Cached    bool        `json:"cached,omitempty"`
 	Failed    bool        `json:"failed,omitempty"` // it can't be read any further
 

@@ -8,99 +8,104 @@ import (
 
 // slotTable finds slots by the ids of their chunks. It is a hash table with open addressing: an entry is some bits of an id's
 // hash, which say where it belongs too, and the number of the slot. Entries of slots that are not open any more stay until
-// one like them is added, or the table is made anew: its user says which are open. The hash is seeded, since a recipe may
-// name any ids.
+// one like them is added, or the table is made anew: its user says which are open. That it does in steps, with each entry that
+// is added: searches look into both tables meanwhile. The hash is seeded, since a recipe may name any ids.
 type slotTable struct {
 	seed    maphash.Seed
+	open    func(number int) bool
 	entries []uint64 // a power of two; 0 is free
 	used    int      // entries that are not free
+	old     []uint64 // the table before, of which the first moved entries are not needed any more; nil: there is none
+	moved   int
 }
 
-// numberBits is how much of an entry is the slot's number plus one. The rest are for tables of up to 1<<24 entries.
+// numberBits is how much of an entry is the slot's number plus one, which is enough for 16 PiB of chunks. The rest are for tables
+// of up to 1<<24 entries.
 const numberBits = 40
 
-// minSlotTable is how many entries there are at least.
-const minSlotTable = 1 << 13
+const (
+	minSlotTable  = 1 << 13 // entries
+	slotTableStep = 16      // entries of the old table that are looked at each time
+)
 
-func newSlotTable() slotTable {
-	return slotTable{seed: maphash.MakeSeed(), entries: make([]uint64, minSlotTable)}
+func newSlotTable(open func(number int) bool) slotTable {
+	return slotTable{seed: maphash.MakeSeed(), open: open, entries: make([]uint64, minSlotTable)}
 }
 
 func (t *slotTable) hash(id *recipe.ID) uint64 { return maphash.Bytes(t.seed, id[:]) >> numberBits }
 
-// add notes the slot of an id, which has no open one. The table must not be full. A chunk that is wanted and comes again and
+// add notes the slot of an id, which has no open one; about so many slots are open. A chunk that is wanted and comes again and
 // again has one entry.
-func (t *slotTable) add(id *recipe.ID, number int, open func(number int) bool) {
-	hash := t.hash(id)
-	mask := uint64(len(t.entries) - 1)
-	at := hash & mask
-	for e := t.entries[at]; e != 0; e = t.entries[at] {
-		if e>>numberBits == hash && !open(numberOf(e)) {
-			t.used--
-			break
-		}
-		at = (at + 1) & mask
+func (t *slotTable) add(id *recipe.ID, number, slots int) {
+	if 2*t.used >= len(t.entries) {
+		t.renew(slots)
 	}
-	t.entries[at] = hash<<numberBits | uint64(number+1)
-	t.used++
+	t.move(slotTableStep)
+	t.put(t.hash(id)<<numberBits | uint64(number+1))
 }
 
-// put is add for a table without entries that are not open.
+// put takes an entry in.
 func (t *slotTable) put(entry uint64) {
 	mask := uint64(len(t.entries) - 1)
 	at := entry >> numberBits & mask
-	for t.entries[at] != 0 {
+	for e := t.entries[at]; e != 0; e = t.entries[at] {
+		if e>>numberBits == entry>>numberBits && !t.open(numberOf(e)) {
+			t.used--
+			break
+		}
 		at = (at + 1) & mask
 	}
 	t.entries[at] = entry
 	t.used++
 }
 
-// full says whether the table is to be made anew before something is added: when half of it is used, so that searches are short.
-func (t *slotTable) full() bool { return 2*t.used >= len(t.entries) }
-
-// anew is a table of those entries whose slots are open: at most an eighth of it is used.
-func (t *slotTable) anew(open func(number int) bool) slotTable {
-	var kept []uint64
-	for _, e := range t.entries {
-		if e != 0 && open(numberOf(e)) {
-			kept = append(kept, e)
-		}
-	}
-	size := minSlotTable
-	for size < 8*len(kept) {
+// renew begins a table of which so many slots use an eighth. It is not half full before all of the old one has moved.
+func (t *slotTable) renew(slots int) {
+	t.move(len(t.old))
+	size := max(minSlotTable, len(t.entries)/2)
+	for size < 8*slots {
 		size *= 2
 	}
-	next := slotTable{seed: t.seed, entries: make([]uint64, size)}
-	for _, e := range kept {
-		next.put(e)
+	t.old, t.moved = t.entries, 0
+	t.entries, t.used = make([]uint64, size), 0
+}
+
+// move takes in what is open among the next n entries of the old table.
+func (t *slotTable) move(n int) {
+	for _, e := range t.old[t.moved:min(t.moved+n, len(t.old))] {
+		if e != 0 && t.open(numberOf(e)) {
+			t.put(e)
+		}
 	}
-	return next
+	if t.moved += n; t.moved >= len(t.old) {
+		t.old, t.moved = nil, 0
+	}
 }
 
 func numberOf(entry uint64) int { return int(entry&(1<<numberBits-1)) - 1 }
 
 // probe goes through the slots whose id may be one that is looked for.
 type probe struct {
-	t        *slotTable
-	hash, at uint64
+	entries, old []uint64
+	hash, at     uint64
 }
 
 func (t *slotTable) probe(id *recipe.ID) probe {
 	hash := t.hash(id)
-	return probe{t, hash, hash}
+	return probe{t.entries, t.old, hash, hash}
 }
 
 // next is the next number; -1 at the end.
 func (p *probe) next() int {
-	mask := uint64(len(p.t.entries) - 1)
 	for {
-		e := p.t.entries[p.at&mask]
-		if e == 0 {
-			return -1
-		}
+		e := p.entries[p.at&uint64(len(p.entries)-1)]
 		p.at++
-		if e>>numberBits == p.hash {
+		switch {
+		case e == 0 && p.old == nil:
+			return -1
+		case e == 0:
+			p.entries, p.old, p.at = p.old, nil, p.hash
+		case e>>numberBits == p.hash:
 			return numberOf(e)
 		}
 	}

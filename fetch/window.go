@@ -41,20 +41,23 @@ type slot struct {
 // window holds the planned chunks that have not come. Slots are added in the order of their ordinals
 // by the planner and settled in any order by the sources.
 type window struct {
-	mu    sync.Mutex
-	slots slots
-	head  int           // the first of them that is not claimed
-	base  int           // number of the first of them, counted from the start
-	ids   slotTable     // finds those that are not claimed
-	open  int           // cost of the places of slots not claimed
-	max   int           // most of it before the planner waits
-	room  chan struct{} // gets a token when open falls below max
+	mu        sync.Mutex
+	slots     slots
+	head      int           // the first of them that is not claimed
+	base      int           // number of the first of them, counted from the start
+	ids       slotTable     // finds those that are not claimed
+	unclaimed int           // how many these are
+	open      int           // cost of the places of slots not claimed
+	max       int           // most of it before the planner waits
+	room      chan struct{} // gets a token when open falls below max
 
 	lately [maxLately]int // numbers of slots that were settled, by latelyKey
 }
 
 func newWindow(limit int) *window {
-	return &window{ids: newSlotTable(), max: limit, room: make(chan struct{}, 1)}
+	w := &window{max: limit, room: make(chan struct{}, 1)}
+	w.ids = newSlotTable(func(number int) bool { return w.openAt(number) != nil })
+	return w
 }
 
 func (w *window) full() bool {
@@ -88,24 +91,14 @@ func (w *window) add(want sources.Want, at place, group uint32) bool {
 		w.open += at.cost()
 		return false
 	}
-	if s == nil {
-		w.note(&want.ID)
+	if s == nil { // else one of them has a length that is not true, and only the first is found
+		w.ids.add(&want.ID, w.base+w.slots.len(), w.unclaimed)
 	}
+	w.unclaimed++
 	w.slots.add(slot{want: want, place: at, group: group})
 	w.open += at.cost()
 	return true
 }
-
-// note has the next slot found by an id that no open one has. Of two chunks of one id one has a length that is not true, and
-// only the first is found.
-func (w *window) note(id *recipe.ID) {
-	if w.ids.full() {
-		w.ids = w.ids.anew(w.isOpen)
-	}
-	w.ids.add(id, w.base+w.slots.len(), w.isOpen)
-}
-
-func (w *window) isOpen(number int) bool { return w.openAt(number) != nil }
 
 // openAt is an open slot by its number; nil if there is none.
 func (w *window) openAt(number int) *slot {
@@ -277,6 +270,7 @@ func (w *window) claimSlot(s *slot, number int, n uint32) (claimed, bool) {
 
 func (w *window) settle(s *slot, number int) {
 	w.lately[latelyKey(s.want.ID)] = number
+	w.unclaimed--
 	w.open -= s.cost()
 	for _, p := range s.more {
 		w.open -= p.cost()

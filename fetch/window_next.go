@@ -15,6 +15,11 @@ func (w *window) number(id recipe.ID) (int, bool) {
 	if s, n := w.openSlot(id); s != nil {
 		return n, true
 	}
+	return w.settledLately(id)
+}
+
+// settledLately is the number of the slot of a chunk that was settled lately.
+func (w *window) settledLately(id recipe.ID) (int, bool) {
 	n := w.lately[latelyKey(id)]
 	if i := n - w.base; i < 0 || i >= w.slots.len() || w.slots.at(i).want.ID != id {
 		return 0, false
@@ -31,7 +36,7 @@ func (w *window) wantsOr(id recipe.ID, settled func(ord uint64, group uint32)) b
 	if s, _ := w.openSlot(id); s != nil {
 		return true
 	}
-	if n, ok := w.number(id); ok {
+	if n, ok := w.settledLately(id); ok {
 		if s := w.slots.at(n - w.base); !s.own {
 			settled(s.want.Ordinal, s.group)
 		}

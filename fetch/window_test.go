@@ -28,6 +28,11 @@ func TestWindowSameBeginning(t *testing.T) {
 	if !w.add(a, place{}, 0) || !w.add(b, place{}, 0) {
 		t.Fatal("a chunk counts as another one")
 	}
+	other := idOf(7, 4)
+	w.ids.put(w.ids.hash(&other)<<numberBits | 1) // as if its hash were that of the first chunk
+	if s, _ := w.openSlot(other); s != nil {
+		t.Error("a chunk is found by another one's id")
+	}
 	if w.wantsChunk(diskscan.Chunk{ID: idOf(7, 3)}) {
 		t.Error("a chunk is wanted that nobody asked for")
 	}
@@ -37,7 +42,7 @@ func TestWindowSameBeginning(t *testing.T) {
 	if got := w.claim([]sources.Want{a}, nil); len(got) != 1 || got[0].dup || got[0].want.ID != a.ID {
 		t.Errorf("the first chunk by its ordinal: %+v", got)
 	}
-	if s, _ := w.openSlot(b.ID); w.open != 0 || s != nil {
+	if s, _ := w.openSlot(b.ID); w.open != 0 || w.unclaimed != 0 || s != nil {
 		t.Errorf("%d places open, and the second chunk %v", w.open, s)
 	}
 }
@@ -72,7 +77,7 @@ func TestWindowFinds(t *testing.T) {
 			t.Errorf("chunk %d is open, though it was claimed", want.Ordinal)
 		}
 	}
-	if n, most := len(w.ids.entries), 16*3001; n <= minSlotTable || n > most {
+	if n, most := len(w.ids.entries)+len(w.ids.old), 32*3001; n <= minSlotTable || n > most {
 		t.Errorf("%d entries for %d open chunks, want more than at the beginning, and %d at most", n, len(open), most)
 	}
 }

@@ -19,7 +19,7 @@ import (
 type CacheConfig struct {
 	Hash     Hash  // of the ids asked for; zero is BLAKE3
 	MaxBytes int64 // of all packs together; zero is 4 GiB
-	MaxNodes int   // in the index in memory, about 60 bytes each; zero is 1 million
+	MaxNodes int   // in the index in memory, about 80 bytes each; zero is 1 million
 	MaxPacks int   // files kept, and open at a time; zero is 128
 }
 
@@ -46,8 +46,8 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // it opened, and what it wrote itself. When a cache opens, the packs over the configured bounds are
 // deleted, the oldest first. Every node is checked against its id when it is read: a damaged or
 // torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new. Close ends the pack with
-// an index of it, without which the cache has to read each node's head when it opens. What the packs hold is loaded while
-// others go on; whoever asks for a node before that is done waits.
+// an index of it, without which the cache has to read each node's head when it opens. What the packs hold is loaded after
+// OpenNodeCache has returned; whoever asks for a node before that is done waits.
 //
 // It may be used from several goroutines.
 type NodeCache struct {
@@ -136,9 +136,11 @@ func (c *NodeCache) load(list []packFile) {
 	var sizes []int64
 	nodes := 0
 	for _, p := range list {
+		if c.stopping.Load() || nodes >= c.cfg.MaxNodes {
+			break
+		}
 		if f, err := os.Open(p.path); err == nil {
-			n, _ := packIndexCount(f, p.size)
-			packs, sizes, nodes = append(packs, f), append(sizes, p.size), nodes+n
+			packs, sizes, nodes = append(packs, f), append(sizes, p.size), nodes+packIndexCount(f, p.size)
 		}
 	}
 	index := make(map[[shortID]byte]place, min(nodes, c.cfg.MaxNodes))

@@ -28,25 +28,28 @@ func appendPackIndex(dst []byte, entries []packEntry) []byte {
 	return append(dst, packIndexMagic...)
 }
 
-// packIndexCount is how many entries the index of a pack has; false if there is none, or one that doesn't fit the pack.
-func packIndexCount(r io.ReaderAt, size int64) (int, bool) {
+// packIndexCount is how many entries the index of a pack has; 0 if there is none, or one that doesn't fit the pack.
+func packIndexCount(r io.ReaderAt, size int64) int {
 	var tail [packIndexTail]byte
 	end := size - int64(len(tail))
 	if end < 0 {
-		return 0, false
+		return 0
 	}
 	if n, _ := r.ReadAt(tail[:], end); n < len(tail) || string(tail[8:]) != packIndexMagic {
-		return 0, false
+		return 0
 	}
 	count := binary.BigEndian.Uint64(tail[:])
-	return int(count), count <= uint64(end)/(packHeadSize+indexEntry)
+	if count > uint64(end)/(packHeadSize+indexEntry) {
+		return 0
+	}
+	return int(count)
 }
 
 // readPackIndex calls fn with the entries of a pack's index until it says false. It says false itself if there is no
 // index, or one that doesn't fit the pack. Where a place points to is for the reader of the record to check.
 func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
-	count, ok := packIndexCount(r, size)
-	if !ok {
+	count := packIndexCount(r, size)
+	if count == 0 {
 		return false
 	}
 	end := size - int64(packIndexTail)
