@@ -9,8 +9,8 @@ import (
 const meterEach = 8
 
 // meter estimates what reading a run takes of the processor. It times the first two buffers, and then one of meterEach, and takes
-// the others for as dear by the byte: asking a thread's clock, and holding the thread meanwhile, would take longer than
-// all that is done for a buffer beside reading, hashing and writing it.
+// the others for as dear by the byte: asking a thread's clock, and holding the thread meanwhile, is dear beside the little that
+// is done for a buffer otherwise.
 type meter struct {
 	mu      sync.Mutex
 	buffers int

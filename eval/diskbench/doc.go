@@ -8,7 +8,7 @@
 //	           orders of the search. The seconds end with the operation that
 //	           completed the useful file, as the trace tells
 //	index      the paper's Table 2: all content lies on this disk and is indexed,
-//	           none of it is in memory. State disk is real: dfetch against a
+//	           none of it is in memory, and nothing waits to be written. State disk is real: dfetch against a
 //	           plain sequential copy that hashes (sequential). State model is
 //	           virtual time on a disk of 8 ms a seek and 100 MB/s: dfetch's
 //	           sweep and runs against naive reading of chunk after chunk
