@@ -146,7 +146,7 @@ const firstChunks = 8 << 10
 
 func (c *Core) plan(ev Event) {
 	if c.chunks == nil {
-		c.chunks = make([]chunk, 0, firstChunks) // few recipes have it copied as it grows
+		c.chunks = make([]chunk, 0, firstChunks) // it is copied when it grows beyond that
 	}
 	for i, n := range ev.Lens {
 		c.chunks = append(c.chunks, chunk{ordinal: ev.First + uint64(i), len: n, group: ev.Group})
