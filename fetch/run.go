@@ -145,7 +145,8 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 		return err
 	}
 	defer func() { cache.close() }()
-	t.dial.early = t.earlyNodes(cache)
+	first := cache // its loading goes on while a connection is made
+	t.dial.early = func() []sender.NodesRequest { return t.earlyNodes(first) }
 	t.dial.start(ctx)
 	raw, err := t.awaitRoot(ctx)
 	if err != nil {

@@ -25,11 +25,11 @@ type ClientConfig struct {
 	Sink   sources.Sink    // gets the chunks; required if any are requested
 	Intake *sources.Intake // hashes them; required. The client does not close it
 
-	// Early are requests for nodes that go out with HELLO: a round trip earlier than those of Nodes. They may
-	// start at the root, which is not known then but by its id. A call of Nodes with an equal
-	// request takes one over. Until then 64 KiB of its nodes and one more may lie at the client. At most
-	// wire.MaxNodeJobs.
-	Early []NodesRequest
+	// Early says which requests for nodes go out with HELLO: a round trip earlier than those of Nodes. Each Dial
+	// asks once, after the handshake; nil is for none. They may start at the root, which is not known then but by its
+	// id. A call of Nodes with an equal request takes one over. Until then 64 KiB of its nodes and one more may
+	// lie at the client. At most wire.MaxNodeJobs.
+	Early func() []NodesRequest
 
 	ConnectTimeout time.Duration // dial, handshake and HELLO; zero is 10 s
 	StallTimeout   time.Duration // without a useful byte while something is wanted; zero is 30 s
@@ -114,9 +114,6 @@ var _ recipe.Nodes = (*Client)(nil)
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	cfg.setDefaults()
 	config, err := wire.ClientTLS(cfg.Pin)
-	if err == nil {
-		err = checkEarly(cfg.Early)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("sender %s: %w", cfg.Addr, err)
 	}
@@ -175,10 +172,14 @@ func (c *Client) greet(ctx context.Context) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	c.under.Buffer()
+	early, err := c.nodes.appendEarly(c.hello())
+	if err != nil {
+		return err
+	}
 	start := c.cfg.Now()
 	// One write, so that a server which refuses the HELLO has read everything when it hangs up: else its
 	// answer might be lost.
-	if err := c.send(c.nodes.appendEarly(c.hello())); err != nil {
+	if err := c.send(early); err != nil {
 		return fmt.Errorf("HELLO: %w", err)
 	}
 	if err := c.welcome(); err != nil {

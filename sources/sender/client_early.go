@@ -23,12 +23,20 @@ func checkEarly(early []NodesRequest) error {
 	return nil
 }
 
-// appendEarly appends the early requests, which are numbered from 1 on.
-func (a *nodeAsks) appendEarly(p []byte) []byte {
-	for i := range a.c.cfg.Early {
-		p = wire.AppendMessage(p, wire.TypeNodes, a.c.cfg.Early[i].message(uint32(i)+1, earlyWindow))
+// appendEarly asks for the early requests and appends them, numbered from 1 on.
+func (a *nodeAsks) appendEarly(p []byte) ([]byte, error) {
+	if a.c.cfg.Early == nil {
+		return p, nil
 	}
-	return p
+	reqs := a.c.cfg.Early()
+	if err := checkEarly(reqs); err != nil {
+		return nil, err
+	}
+	for i := range reqs {
+		p = wire.AppendMessage(p, wire.TypeNodes, reqs[i].message(uint32(i)+1, earlyWindow))
+		a.early = append(a.early, earlyAsk{req: reqs[i]})
+	}
+	return p, nil
 }
 
 // expectEarly makes the early requests known. It is called when the root is known, before the next
@@ -36,10 +44,10 @@ func (a *nodeAsks) appendEarly(p []byte) []byte {
 func (a *nodeAsks) expectEarly() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := range a.c.cfg.Early {
+	for i := range a.early {
 		a.slots <- struct{}{} // there is room: nothing else was asked for yet
 		a.seq++
-		a.early = append(a.early, a.expect(a.c.cfg.Early[i].message(a.seq, earlyWindow)))
+		a.early[i].ask = a.expect(a.early[i].req.message(a.seq, earlyWindow))
 	}
 }
 
@@ -48,15 +56,23 @@ func (a *nodeAsks) expectEarly() {
 func (a *nodeAsks) takeEarly(req NodesRequest) *nodeAsk {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, ask := range a.early {
-		if ask == nil || !a.c.cfg.Early[i].equal(req) {
+	for i := range a.early {
+		e := &a.early[i]
+		ask := e.ask
+		if ask == nil || !e.req.equal(req) {
 			continue
 		}
-		a.early[i] = nil
+		e.ask = nil
 		a.c.giveRoom(ask, nodeWindow-earlyWindow)
 		return ask
 	}
 	return nil
+}
+
+// earlyAsk is an early request; there is no ask before the root is known, and when somebody took it over.
+type earlyAsk struct {
+	req NodesRequest
+	ask *nodeAsk
 }
 
 func (r *NodesRequest) equal(other NodesRequest) bool {

@@ -31,7 +31,7 @@ type nodeAsks struct {
 	single  map[wire.NodeRef][]chan nodeAnswer // who waits for one node
 	pending []wire.NodeRef                     // of single, not asked for yet
 	flying  bool                               // a request for single nodes is under way
-	early   []*nodeAsk                         // of ClientConfig.Early; nil where it was taken over
+	early   []earlyAsk                         // of ClientConfig.Early
 	ended   bool
 }
 

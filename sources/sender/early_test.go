@@ -83,13 +83,13 @@ func TestEarlyRequestIsRefused(t *testing.T) {
 	r := serveWorld(t, w, ServerConfig{})
 	for i := range 20 {
 		cfg := r.config(t, nil)
-		cfg.Token, cfg.Early = fmt.Sprint("wrong", i), []NodesRequest{fromRoot(w, true, true)}
+		cfg.Token, cfg.Early = fmt.Sprint("wrong", i), always([]NodesRequest{fromRoot(w, true, true)})
 		if _, err := Dial(t.Context(), cfg); !errors.Is(err, sources.ErrRefused) {
 			t.Fatalf("%v, want ErrRefused", err)
 		}
 	}
 	cfg := r.config(t, nil)
-	cfg.Early = make([]NodesRequest, 1)
+	cfg.Early = always(make([]NodesRequest, 1))
 	if _, err := Dial(t.Context(), cfg); err == nil {
 		t.Fatal("an early request of no nodes was taken")
 	}

@@ -212,6 +212,11 @@ func tamperedRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg 
 	return earlyRig(t, w, delay, rate, cfg, sink, between, nil)
 }
 
+// always gives the same early requests.
+func always(early []NodesRequest) func() []NodesRequest {
+	return func() []NodesRequest { return early }
+}
+
 // earlyRig is a tamperedRig whose client has early requests.
 func earlyRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg ServerConfig, sink sources.Sink, between func(net.Conn) net.Conn, early []NodesRequest) *Client {
 	id, err := wire.NewIdentity()
@@ -228,7 +233,7 @@ func earlyRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg Ser
 	l.conns <- far
 	in := sources.NewIntake(sources.IntakeConfig{})
 	c, err := Dial(context.Background(), ClientConfig{
-		Addr: "link:1", Pin: id.Pin(), Recipe: w.ID(), Sink: sink, Intake: in, Early: early,
+		Addr: "link:1", Pin: id.Pin(), Recipe: w.ID(), Sink: sink, Intake: in, Early: always(early),
 		Dial: func(context.Context, string, string) (net.Conn, error) { return between(near), nil },
 	})
 	check(t, err)
