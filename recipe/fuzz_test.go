@@ -207,16 +207,20 @@ func FuzzNodeCachePack(f *testing.F) {
 	f.Add(appendPackIndex(bytes.Clone(pack), []packEntry{{[shortID]byte(id[:]), int64(len(packMagic))}}))
 	f.Fuzz(func(t *testing.T, pack []byte) {
 		r := bytes.NewReader(pack)
-		readPackIndex(r, r.Size(), func(e packEntry) bool {
-			if e.off < int64(len(packMagic)) || e.off+packHeadSize > r.Size() {
-				t.Fatalf("entry of %d in %d bytes", e.off, r.Size())
+		if x, ok := openPackIndex(r, r.Size(), 1<<20); ok {
+			if x.len() > len(pack)/indexEntry {
+				t.Fatalf("%d entries in %d bytes", x.len(), len(pack))
 			}
-			got, err := readPacked(r, e.off, KindDir, id)
-			if err == nil && len(got) > MaxNode {
-				t.Fatalf("%d bytes", len(got))
+			if off, ok := x.find([shortID]byte(id[:])); ok {
+				got, err := readPacked(r, off, KindDir, id)
+				if err == nil && len(got) > MaxNode {
+					t.Fatalf("%d bytes", len(got))
+				}
 			}
-			return true
-		})
+		}
+		if x := scanned(r, r.Size(), 1<<20); x.len() > 0 {
+			x.find([shortID]byte(id[:]))
+		}
 		end := int64(0)
 		scanPack(r, r.Size(), func(h packHead, off int64) bool {
 			if off < end || off+packHeadSize+int64(h.encLen) > r.Size() {

@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -19,7 +18,8 @@ import (
 type CacheConfig struct {
 	Hash     Hash  // of the ids asked for; zero is BLAKE3
 	MaxBytes int64 // of all packs together; zero is 4 GiB
-	MaxNodes int   // in the index in memory, about 80 bytes each; zero is 1 million
+	MaxNodes int   // known of the packs at a time, 1.5 bytes each in memory; zero is 8 million
+	MaxNew   int   // that one open cache adds, about 80 bytes each in memory; zero is 1 million
 	MaxPacks int   // files kept, and open at a time; zero is 128
 }
 
@@ -31,7 +31,10 @@ func (c CacheConfig) withDefaults() CacheConfig {
 		c.MaxBytes = 4 << 30
 	}
 	if c.MaxNodes <= 0 {
-		c.MaxNodes = 1 << 20
+		c.MaxNodes = 8 << 20
+	}
+	if c.MaxNew <= 0 {
+		c.MaxNew = 1 << 20
 	}
 	if c.MaxPacks <= 0 {
 		c.MaxPacks = 128
@@ -46,8 +49,8 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // it opened, and what it wrote itself. When a cache opens, the packs over the configured bounds are
 // deleted, the oldest first. Every node is checked against its id when it is read: a damaged or
 // torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new. Close ends the pack with
-// an index of it, without which the cache has to read each node's head when it opens. What the packs hold is loaded after
-// OpenNodeCache has returned; whoever asks for a node before that is done waits.
+// an index of it, in which nodes are looked up where it lies; without one the cache has to read each node's head when it opens. The
+// packs are opened after OpenNodeCache has returned; whoever asks for a node before that is done waits.
 //
 // It may be used from several goroutines.
 type NodeCache struct {
@@ -56,22 +59,29 @@ type NodeCache struct {
 
 	cache *Recent[[]byte]
 
-	loaded   chan struct{} // closed when index and packs are there
+	loaded   chan struct{} // closed when packs is there
 	stopping atomic.Bool   // nobody waits for the rest of them
+	packs    []pack        // of before, the newest first
 
 	mu     sync.Mutex
-	index  map[[shortID]byte]place
-	packs  []*os.File
-	own    *os.File // the last of packs, written to; nil before the first Put
+	fresh  map[[shortID]byte]int64    // places in own
+	bad    map[[shortID]byte]struct{} // what packs hold damaged
+	own    *os.File                   // the pack that is written to; nil before the first Put
 	ownOff int64
 	full   bool // nothing more is written
 	closed bool
 }
 
+// pack is an open pack of before.
+type pack struct {
+	file  *os.File
+	index packIndex
+}
+
 // place is where the record of a node lies.
 type place struct {
+	pack *os.File
 	off  int64
-	pack int // in NodeCache.packs
 }
 
 const packSuffix = ".nodes"
@@ -85,7 +95,10 @@ func OpenNodeCache(dir string, cfg CacheConfig) (*NodeCache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
 	}
-	c := &NodeCache{dir: dir, cfg: cfg, cache: NewRecent[[]byte](rawCacheSize), loaded: make(chan struct{})}
+	c := &NodeCache{
+		dir: dir, cfg: cfg, cache: NewRecent[[]byte](rawCacheSize), loaded: make(chan struct{}),
+		fresh: map[[shortID]byte]int64{}, bad: map[[shortID]byte]struct{}{},
+	}
 	packs, err := listPacks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("recipe: node cache: %w", err)
@@ -129,35 +142,25 @@ func listPacks(dir string) ([]packFile, error) {
 	return packs, nil
 }
 
-// load takes the records of packs into the index. A pack that can't be read is passed over.
+// load opens packs. One that can't be read is passed over, and so are those behind the first one that has too many nodes.
 func (c *NodeCache) load(list []packFile) {
 	defer close(c.loaded)
-	var packs []*os.File
-	var sizes []int64
-	nodes := 0
+	left := c.cfg.MaxNodes
 	for _, p := range list {
-		if c.stopping.Load() || nodes >= c.cfg.MaxNodes {
-			break
+		if c.stopping.Load() || left == 0 {
+			return
 		}
-		if f, err := os.Open(p.path); err == nil {
-			packs, sizes, nodes = append(packs, f), append(sizes, p.size), nodes+packIndexCount(f, p.size)
+		f, err := os.Open(p.path)
+		if err != nil {
+			continue
 		}
+		index, ok := openPackIndex(f, p.size, left)
+		if !ok {
+			index = scanned(f, p.size, left)
+		}
+		left -= index.len()
+		c.packs = append(c.packs, pack{f, index})
 	}
-	index := make(map[[shortID]byte]place, min(nodes, c.cfg.MaxNodes))
-	for i, f := range packs {
-		note := func(e packEntry) bool {
-			if _, ok := index[e.id]; !ok && len(index) < c.cfg.MaxNodes {
-				index[e.id] = place{e.off, i}
-			}
-			return len(index) < c.cfg.MaxNodes && !c.stopping.Load()
-		}
-		if !readPackIndex(f, sizes[i], note) {
-			scanPack(f, sizes[i], func(h packHead, off int64) bool { return note(packEntry{[shortID]byte(h.id[:]), off}) })
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.index, c.packs = index, packs
 }
 
 // Node reads a node. The error is ErrNotFound if the cache does not hold it, or holds it damaged.
@@ -173,9 +176,9 @@ func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	at, pack := c.find(id)
-	if pack != nil {
-		raw, err := readPacked(pack, at.off, kind, id)
+	at, ok := c.find(id)
+	if ok {
+		raw, err := readPacked(at.pack, at.off, kind, id)
 		if err == nil && c.cfg.Hash.Node(kind, raw) == id {
 			c.cache.Add(id, raw, len(raw))
 			return raw, nil
@@ -185,35 +188,52 @@ func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) 
 	return nil, fmt.Errorf("%s node %s in the cache: %w", kind, FormatID(c.cfg.Hash, id), ErrNotFound)
 }
 
-// find is where a node lies; there is no pack if it is not known.
-func (c *NodeCache) find(id ID) (place, *os.File) {
+// find is where a node lies, if it is known.
+func (c *NodeCache) find(id ID) (place, bool) {
 	<-c.loaded
+	short := [shortID]byte(id[:])
+	if at, here, known := c.lookup(short); known {
+		return at, here
+	}
+	for i := range c.packs {
+		if off, ok := c.packs[i].index.find(short); ok {
+			return place{c.packs[i].file, off}, true
+		}
+	}
+	return place{}, false
+}
+
+// lookup is what is known of a node without asking packs of before: that it is here, or that it is not.
+func (c *NodeCache) lookup(short [shortID]byte) (at place, here, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at, ok := c.index[[shortID]byte(id[:])]
-	if !ok || c.closed {
-		return place{}, nil
+	if off, ok := c.fresh[short]; ok && !c.closed {
+		return place{c.own, off}, true, true
 	}
-	return at, c.packs[at.pack]
+	_, bad := c.bad[short]
+	return place{}, false, bad || c.closed
 }
 
 // forget drops a place that turned out to be bad, so that Put writes the node again.
 func (c *NodeCache) forget(id ID, at place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if short := [shortID]byte(id[:]); c.index[short] == at {
-		delete(c.index, short)
+	short := [shortID]byte(id[:])
+	if at.pack != c.own {
+		c.bad[short] = struct{}{}
+	} else if c.fresh[short] == at.off {
+		delete(c.fresh, short)
 	}
 }
 
 // Has says whether the cache has a record of a node. Only Node finds out whether it is sound.
 func (c *NodeCache) Has(id ID) bool {
-	_, pack := c.find(id)
-	return pack != nil
+	_, ok := c.find(id)
+	return ok
 }
 
 // Put keeps a node whose bytes the caller has checked against id. When the pack of this cache has
-// reached half of MaxBytes, or the index is full, or a write has failed, nothing more is kept; the
+// reached half of MaxBytes or MaxNew nodes, or a write has failed, nothing more is kept; the
 // failed write alone is reported.
 func (c *NodeCache) Put(kind Kind, id ID, raw []byte) error {
 	if !kind.valid() || len(raw) == 0 || len(raw) > MaxNode {
@@ -228,14 +248,14 @@ func (c *NodeCache) Put(kind Kind, id ID, raw []byte) error {
 	if c.closed {
 		return fmt.Errorf("recipe: node cache: %w", os.ErrClosed)
 	}
-	if c.full || len(c.index) >= c.cfg.MaxNodes || c.ownOff+int64(len(rec)) > c.cfg.MaxBytes/2 {
+	if c.full || len(c.fresh) >= c.cfg.MaxNew || c.ownOff+int64(len(rec)) > c.cfg.MaxBytes/2 {
 		return nil
 	}
 	if err := c.write(rec); err != nil {
 		c.full = true
 		return fmt.Errorf("recipe: node cache: %w", err)
 	}
-	c.index[[shortID]byte(id[:])] = place{c.ownOff - int64(len(rec)), len(c.packs) - 1}
+	c.fresh[[shortID]byte(id[:])] = c.ownOff - int64(len(rec))
 	return nil
 }
 
@@ -250,7 +270,6 @@ func (c *NodeCache) write(rec []byte) error {
 			return err
 		}
 		c.own = f
-		c.packs = append(c.packs, f)
 		rec = append([]byte(packMagic), rec...)
 	}
 	n, err := c.own.Write(rec)
@@ -273,19 +292,19 @@ func (c *NodeCache) Close() error {
 		_, err := c.own.Write(appendPackIndex(nil, c.ownEntries()))
 		errs = append(errs, err)
 	}
-	for _, f := range c.packs {
-		errs = append(errs, f.Close())
+	if c.own != nil {
+		errs = append(errs, c.own.Close())
+	}
+	for i := range c.packs {
+		errs = append(errs, c.packs[i].file.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// ownEntries are the places of the nodes in the cache's own pack, in their order.
+// ownEntries are the places of the nodes in the cache's own pack.
 func (c *NodeCache) ownEntries() (entries []packEntry) {
-	for id, at := range c.index {
-		if at.pack == len(c.packs)-1 {
-			entries = append(entries, packEntry{id, at.off})
-		}
+	for id, off := range c.fresh {
+		entries = append(entries, packEntry{id, off})
 	}
-	slices.SortFunc(entries, func(a, b packEntry) int { return cmp.Compare(a.off, b.off) })
 	return entries
 }

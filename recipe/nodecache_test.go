@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -84,6 +85,9 @@ func packOfTwo(t *testing.T) (dir string, ids [2]ID, raws [2][]byte) {
 	return dir, ids, raws
 }
 
+// twoIndexed is the size of an index of two nodes.
+const twoIndexed = 2*(indexEntry+1) + bucketSize + packIndexTail
+
 func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 	dir, ids, raws := packOfTwo(t)
 	a, b, rawB := ids[0], ids[1], raws[1]
@@ -92,7 +96,7 @@ func TestNodeCacheToleratesTornAndDamagedPacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records := len(whole) - 2*indexEntry - packIndexTail
+	records := len(whole) - twoIndexed
 	for n := range whole {
 		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
@@ -132,7 +136,7 @@ func TestNodeCacheWithDamagedIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := len(whole) - 2*indexEntry - packIndexTail; i < len(whole); i++ {
+	for i := len(whole) - twoIndexed; i < len(whole); i++ {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 0x41
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
@@ -173,12 +177,15 @@ func TestNodeCacheDeletesTheOldest(t *testing.T) {
 		t.Error("packs are not bounded")
 	}
 	_ = c.Close()
-	c = openCache(t, dir, CacheConfig{MaxNodes: 1})
+	c = openCache(t, dir, CacheConfig{MaxNodes: 1, MaxNew: 1})
 	if c.Has(ids[4]) || !c.Has(ids[5]) {
-		t.Error("the index is not bounded")
+		t.Error("what is known of packs is not bounded")
+	}
+	if id, _ := putNode(t, c, 98, 100); !c.Has(id) {
+		t.Error("a cache that knows as much as it may of packs takes nothing new")
 	}
 	if id, _ := putNode(t, c, 99, 100); c.Has(id) {
-		t.Error("a full index grows")
+		t.Error("what is new is not bounded")
 	}
 }
 
@@ -253,4 +260,52 @@ func TestNodeCacheClosesAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestPackIndex finds all of many ids, also those that share a bucket and a mark, and no others.
+func TestPackIndex(t *testing.T) {
+	for _, n := range []int{1, 2, 2*bucketIDs - 1, 2 * bucketIDs, 1000, 5000} {
+		ids := make([][shortID]byte, 2*n)
+		entries := make([]packEntry, n)
+		for i := range ids {
+			id := BLAKE3.Node(KindDir, binary.BigEndian.AppendUint32(nil, uint32(i/2)))
+			ids[i] = [shortID]byte(id[:])
+			ids[i][shortID/2] ^= byte(i % 2) // neither the bucket nor the mark tells of it
+			if i%2 == 0 {
+				entries[i/2] = packEntry{ids[i], int64(i)}
+			}
+		}
+		raw := appendPackIndex(nil, entries)
+		x, ok := openPackIndex(bytes.NewReader(raw), int64(len(raw)), n)
+		if !ok || x.len() != n {
+			t.Fatalf("%d ids: %v, %d found", n, ok, x.len())
+		}
+		for i, id := range ids {
+			if off, ok := x.find(id); ok != (i%2 == 0) || ok && off != int64(i) {
+				t.Fatalf("id %d of %d: %d, %v", i, len(ids), off, ok)
+			}
+		}
+		if _, ok := openPackIndex(bytes.NewReader(raw), int64(len(raw)), n-1); ok {
+			t.Errorf("%d ids are opened where %d are allowed", n, n-1)
+		}
+	}
+}
+
+func BenchmarkNodeCacheOpen(b *testing.B) {
+	const nodes = 200_000
+	dir := b.TempDir()
+	c := openCache(b, dir, CacheConfig{})
+	for i := range nodes {
+		raw := binary.BigEndian.AppendUint64([]byte{byte(KindDir)}, uint64(i))
+		if err := c.Put(KindDir, BLAKE3.Node(KindDir, raw), raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+	_ = c.Close()
+	for b.Loop() {
+		c := openCache(b, dir, CacheConfig{})
+		c.Has(ID{1})
+		_ = c.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/nodes, "ns/node")
 }

@@ -10,7 +10,7 @@ import (
 // A pack of a NodeCache is a magic and records up to the end: id, kind, raw length and encoded
 // length in 4 bytes big endian, and the bytes as EncodeNode makes them. The last record may be torn.
 const (
-	packMagic    = "DFNODES1"
+	packMagic    = "DFNODES2"
 	packHeadSize = 32 + 1 + 4 + 4
 )
 

@@ -1,17 +1,29 @@
 package recipe
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
+	"math"
+	"math/bits"
+	"slices"
 )
 
-// A pack that was closed ends with an index, so that whoever opens it need not go from record to record: an entry for
-// each record, the beginning of its id and its place in 8 bytes big endian; the number of entries in 8 bytes; a magic.
-// It looks like no record, so going through the records ends before it.
+// A pack that was closed ends with an index, so that whoever opens it reads little of it:
+//
+//   - for each record, in the order of ids: the beginning of the id, and the record's place in 8 bytes big endian;
+//   - a byte of each of these ids, its mark, in the same order;
+//   - for each bucket, the ids that begin with the same bits, the number of ids up to its end in 4 bytes big endian;
+//   - the number of ids in 8 bytes big endian; a magic.
+//
+// It looks like no record, so going through the records ends before it. Marks and buckets are held in memory: about 1.5
+// bytes a record. They tell that an id is not there, but for one in 20 or so, and else where it stands in the index.
 const (
 	packIndexMagic = "DFNODESX"
 	packIndexTail  = 8 + len(packIndexMagic)
+	bucketIDs      = 8 // of a bucket at least, on the average; at most twice as many
+	bucketSize     = 4 // bytes
+	markByte       = shortID - 1
 )
 
 // packEntry is the place of a record in its pack.
@@ -20,15 +32,68 @@ type packEntry struct {
 	off int64
 }
 
+// bucketBits is how many bits the ids of a bucket share, if there are so many ids.
+func bucketBits(ids int) int { return bits.Len(uint(ids / (2 * bucketIDs))) }
+
+func bucketOf(id [shortID]byte, bits int) int {
+	return int(binary.BigEndian.Uint64(id[:]) >> (64 - bits))
+}
+
+// appendPackIndex appends the index of entries, which it sorts.
 func appendPackIndex(dst []byte, entries []packEntry) []byte {
+	slices.SortFunc(entries, func(a, b packEntry) int { return bytes.Compare(a.id[:], b.id[:]) })
+	bits := bucketBits(len(entries))
+	ends := make([]uint32, 1<<bits)
 	for _, e := range entries {
 		dst = binary.BigEndian.AppendUint64(append(dst, e.id[:]...), uint64(e.off))
+		ends[bucketOf(e.id, bits)]++
+	}
+	for _, e := range entries {
+		dst = append(dst, e.id[markByte])
+	}
+	var sum uint32
+	for _, n := range ends {
+		sum += n
+		dst = binary.BigEndian.AppendUint32(dst, sum)
 	}
 	dst = binary.BigEndian.AppendUint64(dst, uint64(len(entries)))
 	return append(dst, packIndexMagic...)
 }
 
-// packIndexCount is how many entries the index of a pack has; 0 if there is none, or one that doesn't fit the pack.
+// packIndex is the index of a pack. The zero value is an empty one.
+type packIndex struct {
+	src   io.ReaderAt
+	start int64 // of the entries in src
+	marks []byte
+	ends  []byte
+	bits  int
+}
+
+// len is how many ids there are.
+func (x *packIndex) len() int { return len(x.marks) }
+
+// openPackIndex opens the index at the end of a pack of size bytes, unless it has more ids than most. It says false if there is
+// none, or one that doesn't fit the pack.
+func openPackIndex(r io.ReaderAt, size int64, most int) (packIndex, bool) {
+	count := packIndexCount(r, size)
+	if count == 0 || count > most {
+		return packIndex{}, false
+	}
+	x := packIndex{src: r, bits: bucketBits(count)}
+	held := int64(count) + bucketSize<<x.bits
+	x.start = size - int64(packIndexTail) - held - int64(count)*indexEntry
+	if x.start < 0 {
+		return packIndex{}, false
+	}
+	raw := make([]byte, held)
+	if n, _ := r.ReadAt(raw, x.start+int64(count)*indexEntry); n < len(raw) {
+		return packIndex{}, false
+	}
+	x.marks, x.ends = raw[:count:count], raw[count:]
+	return x, x.sound()
+}
+
+// packIndexCount is how many ids the index of a pack has; 0 if there is none, or one that doesn't fit the pack.
 func packIndexCount(r io.ReaderAt, size int64) int {
 	var tail [packIndexTail]byte
 	end := size - int64(len(tail))
@@ -39,38 +104,69 @@ func packIndexCount(r io.ReaderAt, size int64) int {
 		return 0
 	}
 	count := binary.BigEndian.Uint64(tail[:])
-	if count > uint64(end)/(packHeadSize+indexEntry) {
+	if count > uint64(end)/(indexEntry+1) || count > math.MaxInt32 {
 		return 0
 	}
 	return int(count)
 }
 
-// readPackIndex calls fn with the entries of a pack's index until it says false. It says false itself if there is no
-// index, or one that doesn't fit the pack. Where a place points to is for the reader of the record to check.
-func readPackIndex(r io.ReaderAt, size int64, fn func(e packEntry) bool) bool {
-	count := packIndexCount(r, size)
-	if count == 0 {
-		return false
-	}
-	end := size - int64(packIndexTail)
-	start := end - int64(count)*indexEntry
-	entries := bufio.NewReaderSize(io.NewSectionReader(r, start, end-start), min(int(end-start), indexRead))
-	for range count {
-		raw, err := entries.Peek(indexEntry)
-		if err != nil {
+// sound says whether the buckets follow one another.
+func (x *packIndex) sound() bool {
+	last := 0
+	for b := range 1 << x.bits {
+		end := x.end(b)
+		if end < last || end > len(x.marks) {
 			return false
 		}
-		e := packEntry{id: [shortID]byte(raw), off: int64(binary.BigEndian.Uint64(raw[shortID:]))}
-		_, _ = entries.Discard(indexEntry)
-		if e.off < int64(len(packMagic)) || e.off > start-packHeadSize {
-			return false
-		}
-		if !fn(e) {
-			return true
-		}
+		last = end
 	}
-	return true
+	return last == len(x.marks)
 }
 
-// indexRead is how much of an index is read at a time.
-const indexRead = 64 << 10
+// end is how many ids there are in the buckets up to b.
+func (x *packIndex) end(b int) int {
+	return int(binary.BigEndian.Uint32(x.ends[bucketSize*b:]))
+}
+
+// find is the place of a record. Where it points to is for the reader of the record to check.
+func (x *packIndex) find(id [shortID]byte) (off int64, ok bool) {
+	if x.len() == 0 {
+		return 0, false
+	}
+	b := bucketOf(id, x.bits)
+	at := 0
+	if b > 0 {
+		at = x.end(b - 1)
+	}
+	for end := x.end(b); ; at++ {
+		next := bytes.IndexByte(x.marks[at:end], id[markByte])
+		if next < 0 {
+			return 0, false
+		}
+		at += next
+		if e, err := x.entry(at); err == nil && e.id == id {
+			return e.off, e.off >= 0
+		}
+	}
+}
+
+// entry reads an entry.
+func (x *packIndex) entry(i int) (e packEntry, err error) {
+	var raw [indexEntry]byte
+	if n, err := x.src.ReadAt(raw[:], x.start+int64(i)*indexEntry); n < len(raw) {
+		return e, err
+	}
+	return packEntry{[shortID]byte(raw[:]), int64(binary.BigEndian.Uint64(raw[shortID:]))}, nil
+}
+
+// scanned is the index of a pack that has none, of at most so many records: it was not closed.
+func scanned(r io.ReaderAt, size int64, most int) packIndex {
+	var entries []packEntry
+	scanPack(r, size, func(h packHead, off int64) bool {
+		entries = append(entries, packEntry{[shortID]byte(h.id[:]), off})
+		return len(entries) < most
+	})
+	raw := appendPackIndex(nil, entries)
+	x, _ := openPackIndex(bytes.NewReader(raw), int64(len(raw)), most)
+	return x
+}
