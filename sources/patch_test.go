@@ -144,6 +144,9 @@ func TestPartsOfAnotherPatch(t *testing.T) {
 func TestPatchIsDropped(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789"), 100)
 	w, _ := patched(3, data, Span{0, 10})
+	if whole, parts, err := NewLedger(LedgerConfig{Sink: newTally(), MaxParts: 10}).Ask([]Want{w}); err != nil || len(whole) > 0 || len(parts) != 1 {
+		t.Fatalf("just within the limit: %v %v %v", whole, parts, err)
+	}
 	for _, limit := range []int64{0, 9} {
 		sink := newTally()
 		l := NewLedger(LedgerConfig{Sink: sink, MaxParts: limit})
