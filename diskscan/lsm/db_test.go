@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -539,4 +540,82 @@ func BenchmarkApply(b *testing.B) {
 	}
 	check(b, db.Close())
 	b.ReportMetric(float64(i)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// A block that ends with the right sum, but is not what a writer makes, is damaged where it is wrong. An empty one is sound.
+func TestBlocksThatNobodyWrote(t *testing.T) {
+	rowOf := func(shared, own, size uint64, rest string) []byte {
+		b := binary.AppendUvarint(binary.AppendUvarint(binary.AppendUvarint(nil, shared), own), size)
+		return append(b, rest...)
+	}
+	long := strings.Repeat("k", MaxKey)
+	for name, bad := range map[string][]byte{
+		"shares more than there is": rowOf(2, 1, 1, "a"),
+		"a key beyond the end":      rowOf(0, 3, 1, "ab"),
+		"a value beyond the end":    rowOf(0, 1, 3, "ab"),
+		"a long key":                rowOf(0, MaxKey+1, 1, long+"k"),
+		"a long key in two parts":   rowOf(1, MaxKey, 1, long),
+		"a long value":              rowOf(0, 1, MaxValue+2, "k"+strings.Repeat("v", MaxValue+1)),
+		"no number":                 {0x80},
+		"half a row":                {0, 1},
+	} {
+		w := blockWriter{buf: append(rowOf(0, 1, 2, "kv"), bad...)}
+		rows, err := openBlock(w.close())
+		check(t, err)
+		var b blockReader
+		b.reset(rows)
+		if !b.next() || string(b.row.key) != "k" || string(b.row.value) != "v" {
+			t.Errorf("%s: the row before is %q", name, b.row.key)
+		}
+		if b.next() || !errors.Is(b.err, ErrDamaged) || b.next() {
+			t.Errorf("%s: %.10q, %v", name, b.row.key, b.err)
+		}
+	}
+	rows, err := openBlock(new(blockWriter).close())
+	var b blockReader
+	b.reset(rows)
+	if err != nil || b.next() || b.err != nil {
+		t.Errorf("an empty block: %v, %v", err, b.err)
+	}
+	if _, err := openBlock(make([]byte, sumSize-1)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a block without its sum: %v", err)
+	}
+}
+
+// A row that is set again and again takes room once.
+func TestRowSetAgainTakesRoomOnce(t *testing.T) {
+	db := New()
+	for range 2 * freshSize / 1000 {
+		apply(t, db, row{key: []byte("k"), value: make([]byte, 1000)})
+	}
+	if n := db.Size(); len(db.tables) != 0 || n != 1+1000+freshRow {
+		t.Errorf("%d tables, %d bytes", len(db.tables), n)
+	}
+	apply(t, db, row{key: []byte("k"), gone: true})
+	if n := db.Size(); n != 1+freshRow {
+		t.Errorf("%d bytes of a row that is gone", n)
+	}
+	check(t, db.Close())
+}
+
+// A finder that looked a key up while the tables changed is not kept: it would keep the former ones open.
+func TestFinderOfFormerTablesIsNotKept(t *testing.T) {
+	db := New()
+	apply(t, db, numberedRows(0, 10)...)
+	check(t, db.Flush())
+	for _, changes := range []bool{false, true} {
+		f := db.takeIdle()
+		if _, ok, err := f.Get(numbered(1).key); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if changes {
+			apply(t, db, numberedRows(10, 20)...)
+			check(t, db.Flush())
+		}
+		db.putIdle(f)
+		if kept := len(db.idle) == 1; kept == changes || kept != (f.tables != nil) {
+			t.Errorf("the tables changed: %v; the finder is kept: %v, with %d tables", changes, kept, len(f.tables))
+		}
+	}
+	check(t, db.Close())
 }
