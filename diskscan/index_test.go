@@ -128,6 +128,14 @@ func TestStaleFilesAreForgotten(t *testing.T) {
 		"moved":    func(p string) error { return os.Rename(p, p+"2") },
 		"a fifo":   func(p string) error { return errors.Join(os.Remove(p), unix.Mkfifo(p, 0o644)) },
 		"touched":  func(p string) error { return os.Chtimes(p, time.Time{}, time.Unix(1, 0)) },
+		"linked":   func(p string) error { return os.Link(p, p+"2") }, // its ctime tells
+		"changed under its old time": func(p string) error {
+			st, err := os.Stat(p)
+			if err != nil {
+				return err
+			}
+			return errors.Join(os.WriteFile(p, noise("other", 100_000), 0o644), os.Chtimes(p, time.Time{}, st.ModTime()))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
