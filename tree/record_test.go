@@ -39,6 +39,69 @@ func TestJournalSays(t *testing.T) {
 	}
 }
 
+// What is durable ends where a barrier says, even if another one comes between; one that names what is behind it says nothing.
+func TestJournalBarriers(t *testing.T) {
+	h := header{recipe: recipe.ID{1}, boot: [16]byte{2}, mount: 3}
+	other := header{h.recipe, [16]byte{9}, h.mount}
+	at := func(n int) uint64 { return headerSize + uint64(n)*recordSize } // where record n begins
+	for name, c := range map[string]struct {
+		barrier uint64
+		durable int64
+	}{
+		"none":                {0, 0},
+		"before both":         {at(1), 0},
+		"between":             {at(2), 10},
+		"in the midst of one": {at(2) + 1, 30},
+		"behind both":         {at(3), 30},
+		"behind itself":       {at(3) + 1, 0},
+		"far away":            {1 << 60, 0},
+	} {
+		b := appendHeader(nil, h)
+		b = appendRecord(b, record{recFile, 1, 77, 1000})
+		b = appendRecord(b, record{recExtent, 1, 0, 10})
+		b = appendRecord(b, record{recExtent, 1, 100, 20})
+		b = appendRecord(b, record{kind: recBarrier, a: c.barrier})
+		b = appendRecord(b, record{recExtent, 1, 200, 40})
+		states, err := loadJournal(bytes.NewReader(b), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var durable int64
+		if s := states[1]; s != nil {
+			durable = s.believed().bytes()
+		}
+		if durable != c.durable {
+			t.Errorf("%s: %d bytes are durable, want %d", name, durable, c.durable)
+		}
+	}
+}
+
+// What a journal says of bytes that a file can't have is not believed.
+func TestJournalOfImpossibleExtents(t *testing.T) {
+	h := header{recipe: recipe.ID{1}, boot: [16]byte{2}, mount: 3}
+	for name, c := range map[string]struct{ off, length, want uint64 }{
+		"all":              {0, 1000, 1000},
+		"the last byte":    {999, 1, 1},
+		"beyond the end":   {900, 101, 0},
+		"behind the end":   {1001, 1, 0},
+		"nothing":          {10, 0, 0},
+		"before the start": {1<<64 - 1, 2, 0},
+		"less than none":   {10, 1 << 63, 0},
+	} {
+		b := appendRecord(appendHeader(nil, h), record{recFile, 1, 77, 1000})
+		b = appendRecord(b, record{recExtent, 1, c.off, c.length})
+		states, err := loadJournal(bytes.NewReader(b), h)
+		if err != nil || states[1] == nil || states[1].believed().bytes() != int64(c.want) {
+			t.Errorf("%s: %v, %v, want %d bytes", name, states[1], err, c.want)
+		}
+	}
+	b := appendRecord(appendHeader(nil, h), record{recFile, 1, 77, 1000})
+	b = appendRecord(b, record{recWhole, 1, 77, 1 << 63})
+	if states, err := loadJournal(bytes.NewReader(b), h); err != nil || len(states) != 0 {
+		t.Errorf("a file of a negative size: %v, %v", states, err)
+	}
+}
+
 // TestJournalCutAnywhere: a torn tail or a flipped bit ends the journal there, whatever was whole
 // before it counts.
 func TestJournalCutAnywhere(t *testing.T) {
