@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -308,4 +309,40 @@ func BenchmarkNodeCacheOpen(b *testing.B) {
 		_ = c.Close()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/nodes, "ns/node")
+}
+
+// TestNodeCacheCloseWaitsForItsPacks: Close returns after the goroutine that opens packs, which opens no more of them, and closes
+// what that has opened.
+func TestNodeCacheCloseWaitsForItsPacks(t *testing.T) {
+	dir, ids, _ := packOfTwo(t)
+	synctest.Test(t, func(t *testing.T) {
+		opened, err := os.Open(onlyPack(t, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &NodeCache{dir: dir, cfg: CacheConfig{}.withDefaults(), cache: NewRecent[[]byte](rawCacheSize), loaded: make(chan struct{})}
+		closed := false
+		go func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			closed = true
+		}()
+		synctest.Wait()
+		if closed {
+			t.Error("it did not wait")
+		}
+		c.packs = []pack{{file: opened}}
+		c.load(mustList(t, dir))
+		synctest.Wait()
+		if len(c.packs) != 1 || !closed {
+			t.Errorf("%d packs are open, closed: %v", len(c.packs), closed)
+		}
+		if _, err := opened.Stat(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("a pack stays open: %v", err)
+		}
+		if c.Has(ids[0]) {
+			t.Error("a closed cache finds a node")
+		}
+	})
 }
