@@ -1,9 +1,11 @@
 package fetch
 
 import (
+	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 
 	"dfetch/diskscan"
 	"dfetch/recipe"
@@ -135,5 +137,82 @@ func TestWindowCuts(t *testing.T) {
 	w.add(openWant(n, idOf(n, n)), place{}, 0)
 	if s := w.slots.at(w.slots.len() - 1); s.claimed || s.own || s.more != nil {
 		t.Errorf("a new slot has what another one left: %+v", s)
+	}
+}
+
+// TestWindowRoom: the first chunk of a file takes more room than others, also where it shares its slot, and what is settled makes
+// room for as much. Who waits for room gets it as soon as there is any.
+func TestWindowRoom(t *testing.T) {
+	for name, settle := range map[string]func(w *window, want sources.Want){
+		"by its ordinal": func(w *window, want sources.Want) { w.claim([]sources.Want{want}, nil) },
+		"by its id":      func(w *window, want sources.Want) { w.claimID(want.ID, want.Len) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := openWant(0, idOf(1, 1)), openWant(1, idOf(2, 2))
+			w := newWindow(2*leadCost + 2)
+			w.add(a, place{lead: true}, 0)
+			w.add(a, place{lead: true}, 1)
+			w.add(a, place{}, 1)
+			w.add(b, place{}, 1)
+			if w.open != w.max || !w.full() {
+				t.Fatalf("%s: %d places are open, want %d", name, w.open, w.max)
+			}
+			waited := false
+			go func() { waited = w.waitRoom(context.Background()) == nil }()
+			synctest.Wait()
+			if waited {
+				t.Errorf("%s: a full window has room", name)
+			}
+			settle(w, b)
+			synctest.Wait()
+			if !waited || w.open != w.max-1 {
+				t.Errorf("%s: there is no room for one place, %d are open", name, w.open)
+			}
+			settle(w, a)
+			if w.open != 0 {
+				t.Errorf("%s: %d places are open", name, w.open)
+			}
+		})
+	}
+}
+
+// A chunk that is found under the right id with another length is not the one that is wanted: it stays open.
+func TestWindowTakesTheRightLength(t *testing.T) {
+	w := newWindow(maxWindow)
+	want := openWant(0, idOf(1, 1))
+	w.add(want, place{}, 0)
+	if _, ok := w.claimID(want.ID, want.Len-1); ok {
+		t.Error("a shorter one is claimed")
+	}
+	if got := w.claimFound([]diskscan.Chunk{{ID: want.ID, Len: int(want.Len) + 1}}, nil); len(got) != 1 || !got[0].dup {
+		t.Errorf("a longer one: %+v", got)
+	}
+	if c, ok := w.claimID(want.ID, want.Len); !ok || c.want != want {
+		t.Errorf("the right one: %+v, %v", c, ok)
+	}
+}
+
+// Open chunks are listed from where it was left off, or from the first that is kept if that has been cut off since.
+func TestOpenIDsAfterACut(t *testing.T) {
+	const n = maxLately + 2*slotBlock
+	w := newWindow(maxWindow)
+	for i := range uint64(n) {
+		w.add(openWant(i, idOf(i, i)), place{}, 0)
+	}
+	if ids, next := w.openIDs(0, 10); len(ids) != 10 || next != 10 {
+		t.Fatalf("%d ids, go on at %d", len(ids), next)
+	}
+	for i := range uint64(n - 5) {
+		w.claimID(idOf(i, i), 100)
+	}
+	if w.base == 0 {
+		t.Fatal("nothing was cut off")
+	}
+	ids, next := w.openIDs(10, n)
+	if len(ids) != 5 || ids[0] != idOf(n-5, n-5) || next != n {
+		t.Errorf("%d ids, go on at %d", len(ids), next)
+	}
+	if ids, next = w.openIDs(next, 10); len(ids) != 0 || next != n {
+		t.Errorf("%d ids behind the last, go on at %d", len(ids), next)
 	}
 }
