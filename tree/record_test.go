@@ -3,8 +3,13 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
+	"os"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
@@ -159,5 +164,40 @@ func reseal(raw []byte) {
 	fix(raw[:headerSize])
 	for off := headerSize; off+recordSize <= len(raw); off += recordSize {
 		fix(raw[off : off+recordSize])
+	}
+}
+
+// A journal that is written anew says what the former one said: what was durable stays so, and the rest counts on the same boot only.
+func TestJournalIsWrittenAnew(t *testing.T) {
+	dir := t.TempDir()
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	h := header{recipe: recipe.ID{1}, boot: [16]byte{2}, mount: 3}
+	loaded, err := loadJournal(bytes.NewReader(sampleJournal(h)), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &journal{stage: &staging{fd: fd}, head: h, fd: -1, old: -1, loaded: loaded}
+	defer j.close()
+	if err := errors.Join(j.rewrite(), j.replace(true)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, journalName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := header{h.recipe, [16]byte{9}, h.mount}
+	for now, want := range map[header]int64{h: 620, other: 500} {
+		states, err := loadJournal(bytes.NewReader(raw), now)
+		var bytes int64
+		for _, s := range states {
+			bytes += s.believed().bytes()
+		}
+		if err != nil || bytes != want {
+			t.Errorf("boot %d: %d bytes are believed, want %d (%v)", now.boot[0], bytes, want, err)
+		}
 	}
 }
