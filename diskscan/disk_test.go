@@ -3,7 +3,9 @@ package diskscan
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -122,6 +124,42 @@ func TestAbandonedOperationTellsNothing(t *testing.T) {
 			t.Errorf("after Close: %v", err)
 		}
 	})
+}
+
+// An operation that is abandoned while several goroutines tell its caller something returns after all of them, and nothing is
+// told from then on.
+func TestAbandonedOperationWaitsForItsSinks(t *testing.T) {
+	d := bare(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var told atomic.Int32
+	var ended atomic.Bool
+	err := d.run(ctx, 1, func(o *operation) error {
+		var sinks, telling sync.WaitGroup
+		for range 2 {
+			telling.Add(1)
+			sinks.Go(func() {
+				_ = o.tell(func() {
+					telling.Done()
+					for !ended.Load() && o.mu.TryRLock() { // nobody waits for this yet
+						o.mu.RUnlock()
+						runtime.Gosched()
+					}
+					told.Add(1)
+				})
+			})
+		}
+		telling.Wait()
+		cancel()
+		sinks.Wait()
+		return o.tell(func() { told.Add(1) })
+	})
+	if n := told.Load(); n != 2 || !errors.Is(err, context.Canceled) {
+		t.Errorf("it returned %v after %d of 2 were told", err, n)
+	}
+	ended.Store(true)
+	if err := d.Close(); err != nil || told.Load() != 2 {
+		t.Errorf("%d were told, %v", told.Load(), err)
+	}
 }
 
 // No more operations run at once on a device than its depth.
