@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dfetch/backpressure"
+	"dfetch/diskscan"
 	"dfetch/recipe"
 	"dfetch/sources"
 )
@@ -142,5 +143,83 @@ func TestAnsweredLeasesEnd(t *testing.T) {
 		if n := len(c.sources[0].leases); n != 0 {
 			t.Errorf("event %v: %d leases are left", kind, n)
 		}
+	}
+}
+
+// Without a source a chunk that failed waits for one. When the last that might have it goes down, and another one is up, it is given up.
+func TestChunksWaitForSources(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := NewCore(CoreConfig{})
+	c.Step(now, Event{Kind: EvUp, RTT: time.Millisecond})
+	c.Step(now, Event{Kind: EvPlanned, Lens: lensOf(1, 100)})
+	c.Next(now)
+	c.Step(now, Event{Kind: EvDown})
+	c.Step(now, Event{Kind: EvFailed, Ranges: []Range{{0, 1}}, Why: WhyClosed})
+	if actions, _ := c.Next(now); c.Waiting() != 1 || len(actions) != 0 {
+		t.Fatalf("without a source: %+v", actions)
+	}
+	c.Step(now, Event{Kind: EvUp, Source: 1, RTT: time.Millisecond})
+	c.Step(now, Event{Kind: EvUp, Source: 2, RTT: time.Millisecond})
+	actions, _ := c.Next(now)
+	if len(actions) != 1 || actions[0].Kind != ActRequest {
+		t.Fatalf("with two: %+v", actions)
+	}
+	asked, other := actions[0].Source, 3-actions[0].Source
+	c.Step(now, Event{Kind: EvFailed, Source: asked, Ranges: []Range{{0, 1}}, Why: WhyNotHeld})
+	c.Step(now, Event{Kind: EvDown, Source: other})
+	if actions, _ = c.Next(now); c.Waiting() != 0 || len(actions) != 1 || actions[0].Kind != ActGiveUp {
+		t.Errorf("only one that does not have it is left: %+v", actions)
+	}
+}
+
+// A source that goes on sending corrupt chunks is dropped once.
+func TestSourceIsDroppedOnce(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := NewCore(CoreConfig{})
+	c.Step(now, Event{Kind: EvUp, RTT: time.Millisecond})
+	c.Step(now, Event{Kind: EvUp, Source: 1, RTT: time.Millisecond})
+	c.Step(now, Event{Kind: EvPlanned, Lens: lensOf(2*maxBadInRow, 100)})
+	drops := 0
+	for n := range uint64(2 * maxBadInRow) {
+		c.Step(now, Event{Kind: EvFailed, Ranges: []Range{{n, 1}}, Why: WhyCorrupt})
+	}
+	actions, _ := c.Next(now)
+	for _, a := range actions {
+		if a.Kind == ActDrop {
+			drops++
+		}
+	}
+	if drops != 1 {
+		t.Errorf("dropped %d times", drops)
+	}
+}
+
+// A file is found whole if its chunks follow on one another from its start to its end.
+func TestWholeFileIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		chunks []diskscan.Chunk
+		want   bool
+	}{
+		"all":               {[]diskscan.Chunk{{Offset: 0, Len: 4}, {Offset: 4, Len: 6}}, true},
+		"without its start": {[]diskscan.Chunk{{Offset: 4, Len: 6}}, false},
+		"without its end":   {[]diskscan.Chunk{{Offset: 0, Len: 4}}, false},
+		"with a gap":        {[]diskscan.Chunk{{Offset: 0, Len: 4}, {Offset: 5, Len: 6}}, false},
+		"a part twice":      {[]diskscan.Chunk{{Offset: 0, Len: 4}, {Offset: 0, Len: 6}}, false},
+	} {
+		if got := isWhole(&diskscan.Found{Chunks: c.chunks, Version: &diskscan.Version{Size: 10}}); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// A chunk that the cutter asks for twice is late once.
+func TestLateChunksCountOnce(t *testing.T) {
+	var l lateChunks
+	for _, ord := range []uint64{5, 5, 6, 6, 5} {
+		l.add(ord, 3)
+	}
+	var ev Event
+	if l.tell(&ev); ev.Late != 2 || ev.Group != 3 || ev.First != 7 {
+		t.Errorf("%d late, of file %d, up to %d", ev.Late, ev.Group, ev.First)
 	}
 }

@@ -41,5 +41,18 @@ func TestOutbox(t *testing.T) {
 		if n := got(); n != 0 {
 			t.Errorf("%d events for the second time", n)
 		}
+		out.note(Event{})
+		time.Sleep(flushAfter / 2)
+		out.tell()
+		got()
+		out.note(Event{}) // it waits as long as any other
+		time.Sleep(flushAfter - time.Nanosecond)
+		if n := got(); n != 0 {
+			t.Errorf("%d events at the time of those before", n)
+		}
+		time.Sleep(time.Nanosecond)
+		if n := got(); n != 1 {
+			t.Errorf("%d events in the end, want 1", n)
+		}
 	})
 }
