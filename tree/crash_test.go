@@ -316,6 +316,12 @@ func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {
 			return errors.Join(os.Rename(p, p+"x"), os.WriteFile(p, make([]byte, 10000), 0o600))
 		},
 		"type": func(p string) error { return errors.Join(os.Remove(p), os.Symlink(outside, p)) },
+		"link": func(p string) error {
+			return errors.Join(os.Remove(p), os.Truncate(outside, 10000), os.Link(outside, p))
+		},
+		"linked":    func(p string) error { return os.Link(p, outside+".copy") },
+		"directory": func(p string) error { return errors.Join(os.Remove(p), os.MkdirAll(p+"/a/b", 0o700)) },
+		"fifo":      func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dest := t.TempDir()
@@ -336,9 +342,40 @@ func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.check(t, dest)
-			if got, _ := os.ReadFile(outside); string(got) != "stays" {
+			if got, _ := os.ReadFile(outside); !strings.HasPrefix(string(got), "stays") {
 				t.Errorf("the file outside is %.20q", got)
 			}
+		})
+	}
+}
+
+// TestJournalOfAnotherType: what stands in the journal's place and is no file counts as no journal, and is removed.
+func TestJournalOfAnotherType(t *testing.T) {
+	for name, spoil := range map[string]func(string) error{
+		"fifo":      func(p string) error { return syscall.Mkfifo(p, 0o600) },
+		"symlink":   func(p string) error { return os.Symlink("/dev/null", p) },
+		"directory": func(p string) error { return os.MkdirAll(p+"/a", 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dest := t.TempDir()
+			w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
+			cfg := w.config(dest)
+			tr, f := openOne(t, cfg, w)
+			write(t, f, w, 0, 4000)
+			tr.Abort()
+			p := filepath.Join(dest, DirName, hex.EncodeToString(cfg.Recipe[:]), journalName)
+			if err := errors.Join(os.Remove(p), spoil(p)); err != nil {
+				t.Fatal(err)
+			}
+			tr, f = openOne(t, cfg, w)
+			if len(f.Have()) > 0 {
+				t.Errorf("trusted: %v", f.Have())
+			}
+			write(t, f, w, 0, 10000)
+			if _, err := tr.Finish(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			w.check(t, dest)
 		})
 	}
 }

@@ -171,6 +171,27 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestReserveCountsWhatIsStaged: what an earlier run staged takes no more room.
+func TestReserveCountsWhatIsStaged(t *testing.T) {
+	at := mountTmpfs(t, "size=1m")
+	w := world{file("a", strings.Repeat("0123456789", 70_000), 0o644)}
+	cfg := w.config(at)
+	tr, f := openOne(t, cfg, w)
+	write(t, f, w, 0, 600_000)
+	tr.Abort()
+	tr, err := Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Abort()
+	if err := tr.Reserve(700_000); err != nil {
+		t.Error(err)
+	}
+	if err := tr.Reserve(1_200_000); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReadOnlyMount(t *testing.T) {
 	at := mountTmpfs(t, "size=1m")
 	if err := unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {

@@ -91,7 +91,7 @@ func (j *journal) listStaged(old bool) error {
 			j.names[n] = struct{}{}
 		} else if n, ok := asideNumber(name); ok && old && len(j.asides) < maxHeld && isFileAt(j.stage.fd, name) {
 			j.asides[n] = struct{}{}
-		} else if name != journalName {
+		} else if name != journalName || !isFileAt(j.stage.fd, name) {
 			if err := removeAll(j.stage.fd, name); err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func (j *journal) listStaged(old bool) error {
 }
 
 func (j *journal) load() error {
-	fd, err := openAt(j.stage.fd, journalName, unix.O_RDONLY, 0)
+	fd, err := openAt(j.stage.fd, journalName, unix.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err == unix.ENOENT {
 		return nil
 	}

@@ -2,6 +2,22 @@ package tree
 
 import "golang.org/x/sys/unix"
 
+// stagedBytes is about how much room the staged files of earlier runs occupy that nothing has been done with yet.
+func (j *journal) stagedBytes() (sum int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for number := range j.names {
+		var st unix.Stat_t
+		if statAt(j.stage.fd, stagedName(number), &st) == nil {
+			sum += st.Blocks * blockUnit
+		}
+	}
+	return sum
+}
+
+// blockUnit is the unit of st_blocks.
+const blockUnit = 512
+
 // claim takes what an earlier run left for an entry; found says whether a staged file exists, state is
 // nil if nothing of it is to be trusted.
 func (j *journal) claim(number uint64) (state *stagedState, found bool) {
@@ -46,14 +62,15 @@ func (j *journal) resume(f *File) bool {
 }
 
 // reopen opens a staged file of an earlier run and takes from its state what may be trusted: all that
-// the journal says if inode and size are as they were, else nothing.
+// the journal says if inode and size are as they were, else nothing. One that has a name elsewhere is somebody's
+// copy, which may not be written to.
 func (j *journal) reopen(f *File, dir int, state *stagedState) (int, error) {
 	name := stagedName(f.number)
 	var st unix.Stat_t
 	if err := statAt(dir, name, &st); err != nil {
 		return -1, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
 		return -1, unix.EINVAL
 	}
 	if st.Mode&0o600 != 0o600 {

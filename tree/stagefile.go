@@ -56,7 +56,7 @@ func (f *File) create() (int, error) {
 	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL
 	fd, err := openAt(stage.fd, name, flags, 0o600)
 	if err == unix.EEXIST {
-		if err = unix.Unlinkat(stage.fd, name, 0); err == nil {
+		if err = removeAll(stage.fd, name); err == nil {
 			fd, err = openAt(stage.fd, name, flags, 0o600)
 		}
 	}

@@ -270,7 +270,7 @@ func (t *Tree) openStaging() error {
 	return nil
 }
 
-// Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination.
+// Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination, or taken by what earlier runs staged there.
 func (t *Tree) Reserve(bytes int64) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -280,7 +280,11 @@ func (t *Tree) Reserve(bytes int64) error {
 	if err != nil {
 		return wrap("statfs", t.cfg.Dest, err)
 	}
-	if need := bytes + bytes/20; need > free {
+	need := bytes + bytes/20
+	if need <= free {
+		return nil
+	}
+	if need -= t.journal.stagedBytes(); need > free {
 		return &SpaceError{Path: t.cfg.Dest, Need: need, Free: free}
 	}
 	return nil
