@@ -24,9 +24,9 @@
 // # Privacy
 //
 // A recipe is somebody's text. Unless it is trusted, the directories beside the destination are searched
-// for what they show to every user of the machine: directories with a leading dot are not entered, and
-// only files and directories that the world may read are opened. (The permissions of the searched directory
-// itself, and of those above it, don't count.) The destination and the directories that the user names
+// for what they show to every user of the machine: names with a leading dot are left out, and
+// only files and directories that the world may read are opened, the searched directory itself among them. (The names and
+// permissions of those above it don't count.) The destination and the directories that the user names
 // are searched as they are. Index hits obey the same scope: a file outside it is not opened.
 //
 // # What it does not guarantee

@@ -50,12 +50,12 @@ func (s *Scope) addHeld(res *StatResult, dir Dir, ino uint64) bool {
 	}
 	listed := res.inodes()
 	for _, f := range files {
-		if !listed[f.Ino] && !r.skips(dir.Path, f.Name, false) {
+		if !listed[f.Ino] && !r.skips(dir.Path, f.Name) {
 			res.Files = append(res.Files, f)
 		}
 	}
 	for _, h := range dirs {
-		if !listed[h.Ino] && !r.skips(dir.Path, h.Name, true) {
+		if !listed[h.Ino] && !r.skips(dir.Path, h.Name) {
 			res.Dirs = append(res.Dirs, Dir{Root: dir.Root, Path: join(dir.Path, h.Name), Ino: h.Ino})
 		}
 	}

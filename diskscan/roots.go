@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -100,8 +101,25 @@ func (s *Scope) addBeside(ctx context.Context, cfg *ScopeConfig, path string, ow
 		unix.Close(r.fd)
 	default:
 		r.start, r.public, r.except = true, !cfg.Trusted, filepath.Base(path)
+		if err := r.admitItself(); err != nil {
+			s.refuse(r.path, err)
+			return
+		}
 		s.roots = append(s.roots, r)
 	}
+}
+
+// admitItself looks at the root as at a directory found below another one; it closes what may not be read.
+func (r *root) admitItself() error {
+	var st unix.Stat_t
+	err := unix.Fstat(r.fd, &st)
+	if err == nil && (!r.allows(&st) || r.public && strings.HasPrefix(filepath.Base(r.path), ".")) {
+		err = fmt.Errorf("%w: not every user may read it", ErrOutside)
+	}
+	if err != nil {
+		unix.Close(r.fd)
+	}
+	return err
 }
 
 // addQuietly is add, but a directory that does not exist is no refusal.

@@ -168,7 +168,7 @@ func (s *Scope) Close() {
 }
 
 // skips says whether an entry of a directory is outside the scope by its name alone.
-func (r *root) skips(dir, name string, isDir bool) bool {
+func (r *root) skips(dir, name string) bool {
 	switch {
 	case name == stagingName:
 		return true
@@ -177,7 +177,7 @@ func (r *root) skips(dir, name string, isDir bool) bool {
 	case dir == "" && r.only != "" && name != r.only:
 		return true
 	}
-	return r.public && isDir && strings.HasPrefix(name, ".")
+	return r.public && strings.HasPrefix(name, ".")
 }
 
 // madeSince says whether what was made then was made since the search began. What seems to be from the future was made
@@ -241,7 +241,7 @@ func (s *Scope) openVersion(f File, st *unix.Stat_t) (fd int, held bool, err err
 // open opens a path below a root if the scope's rules let it.
 func (s *Scope) open(d Dir, rel string, flags int, st *unix.Stat_t) (int, error) {
 	r := &s.roots[d.Root]
-	if err := r.checkNames(rel, flags&unix.O_DIRECTORY != 0); err != nil {
+	if err := r.checkNames(rel); err != nil {
 		return -1, err
 	}
 	if r.public {
@@ -267,11 +267,11 @@ func (r *root) admit(fd int, st *unix.Stat_t) error {
 }
 
 // checkNames applies the rules on names to all components of a path.
-func (r *root) checkNames(rel string, isDir bool) error {
+func (r *root) checkNames(rel string) error {
 	dir := ""
 	for rest := rel; rest != ""; {
-		name, more, below := strings.Cut(rest, "/")
-		if name == ".." || r.skips(dir, name, below || isDir) {
+		name, more, _ := strings.Cut(rest, "/")
+		if name == ".." || r.skips(dir, name) {
 			return ErrOutside
 		}
 		dir, rest = name, more
@@ -331,7 +331,7 @@ func (s *Scope) locate(abs string) (File, bool) {
 	best := -1
 	for i := range s.roots {
 		r := &s.roots[i]
-		if !within(abs, r.path) || r.checkNames(strings.TrimPrefix(abs[len(r.path):], "/"), false) != nil {
+		if !within(abs, r.path) || r.checkNames(strings.TrimPrefix(abs[len(r.path):], "/")) != nil {
 			continue
 		}
 		if best < 0 || s.roots[best].public && !r.public {

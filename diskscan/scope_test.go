@@ -42,8 +42,8 @@ func home(t *testing.T) (base string) {
 
 func TestScope(t *testing.T) {
 	dest := []string{"dest/.git/config", "dest/a", "dest/sub/b"}
-	public := []string{".profile", "beside", "old/a"}
-	private := []string{".ssh/known", "diary", "old/.cache/z", "old/group", "old/secret", "private/letter"}
+	public := []string{"beside", "old/a"}
+	private := []string{".profile", ".ssh/known", "diary", "old/.cache/z", "old/group", "old/secret", "private/letter"}
 	for _, tt := range []struct {
 		name  string
 		scope ScopeConfig
@@ -59,9 +59,9 @@ func TestScope(t *testing.T) {
 		{"file", ScopeConfig{Dest: "old/secret", File: true}, [][]string{{"old/secret"}}},
 		{
 			"file with siblings", ScopeConfig{Dest: "old/secret", File: true, Siblings: true},
-			[][]string{{".profile", "beside", "dest/sub/b", "old/a", "old/secret"}},
+			[][]string{{"beside", "dest/sub/b", "old/a", "old/secret"}},
 		},
-		{"new file", ScopeConfig{Dest: "old/new", File: true, Siblings: true}, [][]string{{".profile", "beside", "dest/sub/b", "old/a"}}},
+		{"new file", ScopeConfig{Dest: "old/new", File: true, Siblings: true}, [][]string{{"beside", "dest/sub/b", "old/a"}}},
 		{"index roots are not searched", ScopeConfig{Dest: "dest", Trusted: true, IndexRoots: []string{"old"}}, [][]string{dest}},
 	} {
 		for _, stepwise := range []bool{false, true} {
@@ -112,7 +112,7 @@ func TestOwnFilesAreNotSearched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := []string{".profile", "beside", "dest/.git/config", "dest/a", "dest/sub/b", "old/a", "old/file"}
+	want := []string{"beside", "dest/.git/config", "dest/a", "dest/sub/b", "old/a", "old/file"}
 	if got := paths(d, listAll(t, d), base); !slices.Equal(got, want) {
 		t.Errorf("searched %q\nwant     %q", got, want)
 	}
@@ -267,5 +267,37 @@ func TestNestedStartsAreListedOnce(t *testing.T) {
 	}
 	if n := d.Stats().Stat; n != 6 {
 		t.Errorf("%d directories were listed, want 6: each once", n)
+	}
+}
+
+// TestClosedParent: what lies beside the destination is not searched for everybody's recipe if not every user may read the
+// directory that holds both.
+func TestClosedParent(t *testing.T) {
+	for name, mode := range map[string]os.FileMode{"closed": 0o700, "unlisted": 0o711, ".dotted": 0o755} {
+		base := t.TempDir()
+		parent := filepath.Join(base, name)
+		write(t, filepath.Join(parent, "old", "a"), []byte("a"))
+		if err := os.Chmod(parent, mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, cfg := range []ScopeConfig{{Dest: "new", Siblings: true}, {Dest: "new", Siblings: true, File: true}} {
+			cfg.Dest = filepath.Join(parent, cfg.Dest)
+			s := OpenScope(t.Context(), cfg)
+			for _, dir := range s.Starts() {
+				if s.Path(dir) == parent && !s.InDest(dir) {
+					t.Errorf("%s (%v): %s is searched", name, mode, s.Path(dir))
+				}
+			}
+			if r := s.Refused(); len(r) != 1 || r[0].Path != parent || !errors.Is(r[0].Err, ErrOutside) {
+				t.Errorf("%s (%v): refused %v", name, mode, r)
+			}
+			s.Close()
+			cfg.Trusted = true
+			s = OpenScope(t.Context(), cfg)
+			if len(s.Refused()) > 0 {
+				t.Errorf("%s (%v), trusted: refused %v", name, mode, s.Refused())
+			}
+			s.Close()
+		}
 	}
 }

@@ -157,7 +157,7 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 		kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
 	switch {
-	case r.skips(dir.Path, e.name, kind == unix.DT_DIR):
+	case r.skips(dir.Path, e.name):
 		res.Skipped++
 	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):
 		res.Skipped++
