@@ -54,19 +54,21 @@ func (x *Index) add(path string, at *HashState, chunks []Chunk, done bool) index
 // begin decides whether and how a file's chunks are noted, and under which number.
 func (x *Index) begin(path string, s stamp) indexed {
 	used := x.db.Size()
-	age := x.now().UnixNano() - s.mtime
-	if len(path) > maxPath || age < int64(settleTime) {
+	if len(path) > maxPath || x.isYoung(s.mtime) {
 		return indexed{}
 	}
 	if id, row, same := x.version(s); same && row.path == path {
 		return indexed{file: id, sparse: row.sparse, known: row.done, lost: x.failures.Load()}
 	}
-	if used >= x.cfg.Max {
+	if x.full() {
 		x.dropped.Add(1)
 		return indexed{}
 	}
 	return indexed{file: fileID(x.next.Add(1) - 1), sparse: used >= x.cfg.Max/4*3, lost: x.failures.Load()}
 }
+
+// isYoung says whether a file that was modified then may still be changing.
+func (x *Index) isYoung(mtime int64) bool { return x.now().UnixNano()-mtime < int64(settleTime) }
 
 // writeFile writes the row of a file and makes it the newest version of its inode. The version before is
 // dropped, with all of its chunks.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ import (
 // IndexConfig says how an Index is kept.
 type IndexConfig struct {
 	Dir     string         // its own directory; empty: in memory
-	Max     int64          // bytes; zero or negative: 2 GiB. From three quarters on it is sparse
+	Max     int64          // bytes; zero or negative: what was set last, else 2 GiB. From three quarters on it is sparse
 	Profile recipe.Profile // zero: recipe.Rabin16
 	Hash    recipe.Hash    // zero: BLAKE3
 	// Wait: a full queue makes the adding wait. Otherwise what does not fit is not noted.
@@ -48,8 +49,9 @@ type Index struct {
 	profile profileKey
 	now     func() time.Time
 
-	dropped  atomic.Int64 // slices that were not noted
-	failures atomic.Int64 // writes that failed
+	dropped  atomic.Int64          // slices that were not noted
+	failures atomic.Int64          // writes that failed
+	trouble  atomic.Pointer[error] // the first thing that went wrong
 
 	next   atomic.Uint64 // file number to be given out
 	leased uint64        // numbers below were noted as given out; the writer's own
@@ -64,9 +66,6 @@ type Index struct {
 // has open, or that can't be written, is only read, and what is added lasts as long as the process; one that can't be
 // read is replaced by one in memory. What is damaged of it is dropped. Note says so.
 func OpenIndex(cfg IndexConfig) *Index {
-	if cfg.Max <= 0 {
-		cfg.Max = 2 << 30
-	}
 	if cfg.Profile == (recipe.Profile{}) {
 		cfg.Profile = recipe.Rabin16
 	}
@@ -77,6 +76,7 @@ func OpenIndex(cfg IndexConfig) *Index {
 	if cfg.Dir == "" || !x.openDir() {
 		x.openMemory()
 	}
+	x.setMax()
 	x.start()
 	return x
 }
@@ -86,6 +86,47 @@ func (x *Index) Mode() IndexMode { return x.mode }
 
 // Note is why the index is not what was asked for, or was made anew; nil if all is well.
 func (x *Index) Note() error { return x.note }
+
+// Trouble is what went wrong first with an index that had been opened: a write that failed, so that something that was added is not
+// there, or rows that turned out to be damaged and are lost; nil if nothing did.
+func (x *Index) Trouble() error {
+	if err := x.trouble.Load(); err != nil {
+		return fmt.Errorf("index %s: %w", x.cfg.Dir, *err)
+	}
+	return nil
+}
+
+// fail notes what goes wrong.
+func (x *Index) fail(err error) { x.trouble.CompareAndSwap(nil, &err) }
+
+// defaultMax bounds an index for which nothing else was said.
+const defaultMax = 2 << 30
+
+// setMax decides how large the index may get. One that only a command keeps remembers it.
+func (x *Index) setMax() {
+	given := x.cfg.Max
+	if given <= 0 {
+		x.cfg.Max = defaultMax
+		if raw, ok := x.get([]byte{rowMax}); ok && len(raw) == 8 {
+			x.cfg.Max = int64(min(binary.BigEndian.Uint64(raw), math.MaxInt64/2))
+		}
+	} else if x.mode == IndexShared && x.cfg.Wait {
+		var b lsm.Batch
+		b.Set([]byte{rowMax}, binary.BigEndian.AppendUint64(nil, uint64(given)))
+		if err := x.db.Apply(&b); err != nil {
+			x.fail(err)
+		}
+	}
+	switch x.mode {
+	case IndexReadOnly:
+		x.cfg.Max = min(x.cfg.Max, x.db.Size()+memoryMax)
+	case IndexMemory:
+		x.cfg.Max = min(x.cfg.Max, memoryMax)
+	}
+}
+
+// full says whether nothing new is noted any more.
+func (x *Index) full() bool { return x.db.Size() >= x.cfg.Max }
 
 // queued bounds the slices that wait to be written.
 const queued = 64
@@ -141,7 +182,8 @@ func (x *Index) firstNumber() (uint64, error) {
 func (x *Index) write() {
 	defer close(x.ended)
 	for c := range x.queue {
-		if x.apply(c) != nil {
+		if err := x.apply(c); err != nil {
+			x.fail(err)
 			x.failures.Add(1)
 			x.leased = 0 // what was noted as given out may be lost
 		}
@@ -224,7 +266,7 @@ func (x *Index) Close() error {
 		close(x.queue)
 		x.mu.Unlock()
 		<-x.ended
-		if x.cfg.Wait && x.mode == IndexShared && x.db.Size() >= x.cfg.Max {
+		if x.cfg.Wait && x.mode == IndexShared && x.full() {
 			x.makeRoom()
 		}
 		err = x.db.Close()
@@ -272,13 +314,14 @@ type IndexStats struct {
 	Files    int64 // versions of files
 	Chunks   int64 // rows of chunks; sparse files have few
 	Bytes    int64 // that its rows take, old ones included
+	Max      int64 // bytes that they may take
 	Dropped  int64 // slices that were not noted because writing was too slow or the index is full
 	Failures int64 // writes that failed
 }
 
 // Stats counts the rows of the index, which takes a while for a large one.
 func (x *Index) Stats(ctx context.Context) (IndexStats, error) {
-	s := IndexStats{Mode: x.mode, Bytes: x.db.Size(), Dropped: x.dropped.Load(), Failures: x.failures.Load()}
+	s := IndexStats{Mode: x.mode, Bytes: x.db.Size(), Max: x.cfg.Max, Dropped: x.dropped.Load(), Failures: x.failures.Load()}
 	roots, err := x.Roots(ctx)
 	if err != nil {
 		return s, err
@@ -306,6 +349,7 @@ func (x *Index) scan(ctx context.Context, prefix []byte, fn func(key, value []by
 		return fn(key, value)
 	})
 	if errors.Is(err, lsm.ErrDamaged) {
+		x.fail(err)
 		return nil
 	}
 	return err

@@ -42,7 +42,7 @@ func (x *Index) openRows(readOnly bool) bool {
 	}
 	x.mode = IndexShared
 	if readOnly {
-		x.mode, x.cfg.Max = IndexReadOnly, min(x.cfg.Max, x.db.Size()+memoryMax)
+		x.mode = IndexReadOnly
 	}
 	return true
 }
@@ -88,6 +88,6 @@ func (x *Index) releaseLock() {
 }
 
 func (x *Index) openMemory() {
-	x.mode, x.cfg.Max = IndexMemory, min(x.cfg.Max, memoryMax)
+	x.mode = IndexMemory
 	x.db = lsm.New()
 }

@@ -18,6 +18,7 @@ import (
 //	L file offset         → the chunks of a slice, by the first bytes of their ids; sparse mode
 //	G path                → a directory that the user had indexed
 //	M                     → the lowest file number that was never given out
+//	X                     → how large the index may get
 const (
 	rowFile  = 'F'
 	rowInode = 'I'
@@ -25,6 +26,7 @@ const (
 	rowSlice = 'L'
 	rowRoot  = 'G'
 	rowNext  = 'M'
+	rowMax   = 'X'
 )
 
 // idPrefix is how much of a chunk's id its key holds, briefPrefix how much a slice row holds.

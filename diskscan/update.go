@@ -25,13 +25,15 @@ type UpdateStats struct {
 	Hashed  int64
 	Bytes   int64 // of the hashed ones
 	Dropped int64 // versions of files that are gone
+	Young   int64 // changed within the last two seconds: left for the next time
+	Left    int64 // not noted, since the index is full
 	Errors  int64 // directories and files that could not be read
 	Refused []Refusal
 }
 
 // Update lists directories, hashes the files there that the index does not know as they are, and drops what
 // it knows of files below the directories that are gone. Files that changed within the last two seconds are
-// not noted. As many files are read at once as there are processors, two at least.
+// not noted, and nothing is once the index is full; what can't be noted is not read. As many files are read at once as there are processors, two at least.
 func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 	scope := OpenScope(ctx, ScopeConfig{Roots: cfg.Roots})
 	defer scope.Close()
@@ -43,16 +45,17 @@ func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 	err = u.run(ctx)
 	st := UpdateStats{
 		Files: u.files.Load(), Known: u.known.Load(), Hashed: u.hashed.Load(), Bytes: u.bytes.Load(),
-		Dropped: u.dropped.Load(), Errors: u.failed.Load(), Refused: scope.Refused(),
+		Dropped: u.dropped.Load(), Young: u.young.Load(), Left: u.left.Load(), Errors: u.failed.Load(), Refused: scope.Refused(),
 	}
 	return st, errors.Join(err, d.Close())
 }
 
 // update is one Update under way.
 type update struct {
-	cfg                                          UpdateConfig
-	d                                            *Disk
-	files, known, hashed, bytes, dropped, failed atomic.Int64
+	cfg UpdateConfig
+	d   *Disk
+
+	files, known, young, left, hashed, bytes, dropped, failed atomic.Int64
 }
 
 func (u *update) run(ctx context.Context) error {
@@ -119,6 +122,14 @@ func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi
 		u.known.Add(1)
 		return nil
 	}
+	switch {
+	case u.cfg.Index.isYoung(fi.MTime):
+		u.young.Add(1)
+		return nil
+	case u.cfg.Index.full():
+		u.left.Add(1)
+		return nil
+	}
 	select {
 	case work <- f:
 		return nil
@@ -130,6 +141,10 @@ func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi
 // hashAll hashes the files that come; the error is that of the context.
 func (u *update) hashAll(ctx context.Context, work <-chan File) error {
 	for f := range work {
+		if u.cfg.Index.full() {
+			u.left.Add(1)
+			continue
+		}
 		var at HashState
 		for {
 			res, err := u.d.Hash(ctx, f, at, nil, nil)

@@ -32,6 +32,7 @@ type getFlags struct {
 	trace     string
 	filesFrom string
 	search    fetch.SearchConfig
+	indexMax  sizeFlag
 	order     string
 	explain   []string
 	trust     []string
@@ -80,8 +81,9 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.from, "from", nil, "use these SOURCES alone, of dest, disk and sender (default: all that there are)")
 	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this DIR as well (repeat)")
+	fl.Var(&f.indexMax, "index-max", "how large the index may grow in this run (default: as was said to \"dfetch index\")")
 	fl.BoolVar(&f.search.Off, "no-search", false, "don't look for content elsewhere on this machine")
-	fl.BoolVar(&f.search.Trusted, "trust-recipe", false, "search private files beside DEST too: the recipe's author may learn what they hold")
+	fl.BoolVar(&f.search.Trusted, "trust-recipe", false, "search private files beside DEST, and all that the index knows, too: the recipe's author may learn what they hold")
 	fl.StringArrayVar(&f.trust, "trust", nil, "want the .dfr file that is named beside the address signed by this key, and trust it (repeat: one of them)")
 	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
 	fl.StringVar(&f.order, "disk-order", "cpc", "search in this ORDER: cpc, bfs or allstats (to compare with)")
@@ -136,6 +138,7 @@ func (f *getFlags) config(cmd *cobra.Command) (fetch.Config, error) {
 		}
 	}
 	cfg.Verbose, cfg.Search, cfg.Explain = f.verbose, f.search, f.explain
+	cfg.Search.IndexMax = int64(f.indexMax)
 	if cfg.Search.Order, ok = diskOrders[f.order]; !ok {
 		return cfg, usagef("--disk-order %q: want cpc, bfs or allstats", f.order)
 	}

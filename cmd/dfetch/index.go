@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +28,11 @@ func newIndexCmd() *cobra.Command {
 
 The index lies in $XDG_CACHE_HOME/dfetch/index. "dfetch get" asks it and adds to it what it reads; with
 "dfetch index add" it knows directories before they are needed. What it says is always checked: a stale
-or damaged index costs time and nothing else, and it may be deleted at any time.`,
+or damaged index costs time and nothing else, and it may be deleted at any time.
+
+What the index knows of places that a get does not search anyway (DEST, what lies beside it, --search) is read
+for trusted recipes alone: "dfetch get --trust-recipe" or --trust KEY. A recipe's author might else learn what
+this machine holds.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needCommand,
 	}
@@ -35,22 +43,41 @@ or damaged index costs time and nothing else, and it may be deleted at any time.
 // withIndex opens the index for a command that is about nothing else: unlike a transfer, it fails if the
 // index can't be had.
 func withIndex(stderr io.Writer, size sizeFlag, change bool, do func(*diskscan.Index) error) error {
-	cache, err := places{}.cache()
+	dir, err := indexPath()
 	if err != nil {
 		return err
 	}
-	x := diskscan.OpenIndex(diskscan.IndexConfig{Dir: filepath.Join(cache, indexDir), Max: int64(size), Wait: true})
+	x := diskscan.OpenIndex(diskscan.IndexConfig{Dir: dir, Max: int64(size), Wait: true})
 	switch mode := x.Mode(); {
 	case mode == diskscan.IndexMemory, mode == diskscan.IndexReadOnly && change:
 		return withCode(exitFileIO, errors.Join(x.Note(), x.Close()))
 	case x.Note() != nil:
 		say(stderr, "%v", x.Note())
 	}
-	return errors.Join(do(x), x.Close())
+	err = errors.Join(do(x), x.Close())
+	if trouble := x.Trouble(); trouble != nil {
+		err = errors.Join(err, withCode(exitFileIO, trouble))
+	}
+	return err
+}
+
+func indexPath() (string, error) {
+	cache, err := places{}.cache()
+	return filepath.Join(cache, indexDir), err
+}
+
+// noIndex says whether there is no index: asking does not begin one.
+func noIndex() bool {
+	dir, err := indexPath()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(dir)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func indexMaxFlag(cmd *cobra.Command, size *sizeFlag) {
-	cmd.Flags().Var(size, "index-max", "how large the index may grow (default 2G)")
+	cmd.Flags().Var(size, "index-max", "how large the index may grow, now and later (default 2G)")
 }
 
 func newIndexAddCmd() *cobra.Command {
@@ -62,6 +89,9 @@ func newIndexAddCmd() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
 				dirs, err := realDirs(args)
+				if err == nil {
+					err = canIndex(cmd.Context(), dirs)
+				}
 				if err != nil {
 					return err
 				}
@@ -86,10 +116,7 @@ func newIndexUpdateCmd() *cobra.Command {
 		Args:  wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
-				dirs, err := realDirs(args)
-				if err == nil && len(args) == 0 {
-					dirs, err = x.Roots(cmd.Context())
-				}
+				dirs, err := updatable(cmd.Context(), x, args)
 				if err != nil {
 					return err
 				}
@@ -99,6 +126,37 @@ func newIndexUpdateCmd() *cobra.Command {
 	}
 	indexMaxFlag(cmd, &size)
 	return cmd
+}
+
+// canIndex fails if one of the directories can't be searched.
+func canIndex(ctx context.Context, dirs []string) error {
+	scope := diskscan.OpenScope(ctx, diskscan.ScopeConfig{Roots: dirs})
+	defer scope.Close()
+	var errs []error
+	for _, r := range scope.Refused() {
+		errs = append(errs, withCode(exitFileIO, fmt.Errorf("%s: %w", r.Path, r.Err)))
+	}
+	return errors.Join(errs...)
+}
+
+// updatable are the directories that are named, all that the index has if none is. They lie in those that were added.
+func updatable(ctx context.Context, x *diskscan.Index, args []string) ([]string, error) {
+	roots, err := x.Roots(ctx)
+	if err != nil || len(args) == 0 {
+		return roots, err
+	}
+	dirs, err := realDirs(args)
+	for _, dir := range dirs {
+		in := func(root string) bool { return dir == root || root == "/" || strings.HasPrefix(dir, root+"/") }
+		if !slices.ContainsFunc(roots, in) {
+			return nil, notIndexed(dir)
+		}
+	}
+	return dirs, err
+}
+
+func notIndexed(dir string) error {
+	return withCode(exitSelection, fmt.Errorf("%s is not in the index", dir))
 }
 
 // realDirs are the absolute paths of directories, without symlinks, as the index knows them.
@@ -119,9 +177,20 @@ func realDirs(args []string) ([]string, error) {
 
 // updateIndex indexes what is new in directories and tells what it did.
 func updateIndex(cmd *cobra.Command, x *diskscan.Index, dirs []string) error {
-	st, err := diskscan.Update(cmd.Context(), diskscan.UpdateConfig{Index: x, Roots: dirs})
-	fmt.Fprintf(cmd.OutOrStdout(), "%d files: %d as they were, %d read (%s), %d gone\n",
+	bar := newLine(cmd.ErrOrStderr(), false)
+	var files, bytes atomic.Int64
+	st, err := diskscan.Update(cmd.Context(), diskscan.UpdateConfig{Index: x, Roots: dirs, Progress: func(path string, size int64) {
+		bar.show("%d files read (%s): %s", files.Add(1), formatSize(bytes.Add(size)), printable(path))
+	}})
+	bar.clear()
+	fmt.Fprintf(cmd.OutOrStdout(), "%d files: %d as they were, %d read (%s), %d gone or changed\n",
 		st.Files, st.Known, st.Hashed, formatSize(st.Bytes), st.Dropped)
+	if st.Young > 0 {
+		say(cmd.ErrOrStderr(), "%d files changed a moment ago and are left for the next update", st.Young)
+	}
+	if st.Left > 0 {
+		err = errors.Join(err, withCode(exitPartial, fmt.Errorf("%d files are not in the index, which is full: see --index-max", st.Left)))
+	}
 	for _, r := range st.Refused {
 		err = errors.Join(err, withCode(exitFileIO, fmt.Errorf("%s: %w", r.Path, r.Err)))
 	}
@@ -137,6 +206,9 @@ func newIndexRmCmd() *cobra.Command {
 		Short: "Forget directories and what lies in them",
 		Args:  wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if noIndex() {
+				return notIndexed(args[0])
+			}
 			return withIndex(cmd.ErrOrStderr(), 0, true, func(x *diskscan.Index) error {
 				for _, arg := range args {
 					if err := removeRoot(cmd.Context(), x, arg); err != nil {
@@ -160,7 +232,7 @@ func removeRoot(ctx context.Context, x *diskscan.Index, arg string) error {
 	}
 	found, err := x.RemoveRoot(ctx, dir)
 	if err == nil && !found {
-		err = withCode(exitSelection, fmt.Errorf("%s is not in the index", dir))
+		err = notIndexed(dir)
 	}
 	return err
 }
@@ -171,6 +243,9 @@ func newIndexListCmd() *cobra.Command {
 		Short: "List the directories that were added",
 		Args:  wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if noIndex() {
+				return nil
+			}
 			return withIndex(cmd.ErrOrStderr(), 0, false, func(x *diskscan.Index) error {
 				roots, err := x.Roots(cmd.Context())
 				for _, dir := range roots {
@@ -188,12 +263,22 @@ func newIndexStatsCmd() *cobra.Command {
 		Short: "Tell how large the index is",
 		Args:  wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if noIndex() {
+				printStats(cmd.OutOrStdout(), diskscan.IndexStats{})
+				return nil
+			}
 			return withIndex(cmd.ErrOrStderr(), 0, false, func(x *diskscan.Index) error {
 				st, err := x.Stats(cmd.Context())
-				fmt.Fprintf(cmd.OutOrStdout(), "directories %d\nfiles       %d\nchunks      %d\nsize        %s\n",
-					st.Roots, st.Files, st.Chunks, formatSize(st.Bytes))
+				printStats(cmd.OutOrStdout(), st)
 				return err
 			})
 		},
+	}
+}
+
+func printStats(w io.Writer, st diskscan.IndexStats) {
+	fmt.Fprintf(w, "directories %d\nfiles       %d\nchunks      %d\nsize        %s\n", st.Roots, st.Files, st.Chunks, formatSize(st.Bytes))
+	if st.Max > 0 {
+		fmt.Fprintf(w, "at most     %s\n", formatSize(st.Max))
 	}
 }
