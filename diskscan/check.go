@@ -57,6 +57,7 @@ func (d *Disk) Check(ctx context.Context, ids []recipe.ID) (Sweep, error) {
 	}
 	s.Cost = time.Since(start)
 	d.count.stale.Add(int64(s.Stale))
+	d.count.elsewhere.Add(int64(s.Outside))
 	if err != nil {
 		d.countError(ctx, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -113,7 +112,7 @@ func (s *Scope) addBeside(ctx context.Context, cfg *ScopeConfig, path string, ow
 func (r *root) admitItself() error {
 	var st unix.Stat_t
 	err := unix.Fstat(r.fd, &st)
-	if err == nil && (!r.allows(&st) || r.public && strings.HasPrefix(filepath.Base(r.path), ".")) {
+	if err == nil && (!r.allows(&st) || r.public && isDotted(filepath.Base(r.path))) {
 		err = fmt.Errorf("%w: not every user may read it", ErrOutside)
 	}
 	if err != nil {

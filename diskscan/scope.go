@@ -177,8 +177,11 @@ func (r *root) skips(dir, name string) bool {
 	case dir == "" && r.only != "" && name != r.only:
 		return true
 	}
-	return r.public && strings.HasPrefix(name, ".")
+	return r.public && isDotted(name)
 }
+
+// isDotted says whether a name begins with a dot, by which programs hide their files.
+func isDotted(name string) bool { return strings.HasPrefix(name, ".") }
 
 // madeSince says whether what was made then was made since the search began. What seems to be from the future was made
 // under another clock.

@@ -32,7 +32,8 @@ type StatResult struct {
 	Next    int64      // where to go on; 0: the directory is done
 	Entries int        // that were looked at
 	Errors  int        // entries that could not be looked at
-	Skipped int        // entries outside the scope, what the transfer made, and what is neither directory nor file
+	Private int        // entries that not every user may read, or with a leading dot, where that counts
+	Skipped int        // entries outside the scope otherwise, what the transfer made, and what is neither directory nor file
 	Cost    time.Duration
 }
 
@@ -67,6 +68,8 @@ func (d *Disk) Stat(ctx context.Context, dir Dir, from int64) (StatResult, error
 func (d *Disk) countStat(ctx context.Context, res *StatResult, from int64, err error) {
 	c := &d.count
 	switch {
+	case errors.Is(err, ErrOutside):
+		c.private.Add(1)
 	case err != nil:
 		d.countError(ctx, err)
 	case from == 0:
@@ -75,6 +78,7 @@ func (d *Disk) countStat(ctx context.Context, res *StatResult, from int64, err e
 	c.entries.Add(int64(res.Entries))
 	c.errors.Add(int64(res.Errors))
 	c.skipped.Add(int64(res.Skipped))
+	c.private.Add(int64(res.Private))
 }
 
 // list does the work of Stat.
@@ -157,6 +161,8 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 		kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
 	switch {
+	case r.public && isDotted(e.name) && e.name != stagingName, kind == unix.DT_REG && r.public && st.Dev == r.dev && !r.allows(&st):
+		res.Private++
 	case r.skips(dir.Path, e.name):
 		res.Skipped++
 	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):

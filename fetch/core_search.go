@@ -25,6 +25,7 @@ type search struct {
 	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
 	pos     int      // order[:pos] has been asked for
 	refused bool     // the network does better at present
+	reason  string   // of that
 	waiting bool     // an operation is worth doing, now or later
 
 	byID          []uint32  // groups by costmodel.GroupID
@@ -292,6 +293,17 @@ func diskTime(ev Event) time.Duration {
 // searchRefused says whether the network does better than the disk at present.
 func (c *Core) searchRefused() bool { return c.search != nil && c.search.refused }
 
+// searchReason is why, if it does.
+func (c *Core) searchReason() string { return c.search.reason }
+
+// searchDropped is how many directories and files are not known to the cost model, as there are too many.
+func (c *Core) searchDropped() int64 {
+	if c.search == nil {
+		return 0
+	}
+	return c.search.planner.Dropped()
+}
+
 // searching says whether the disk may still bring something.
 func (c *Core) searching() bool {
 	return c.search != nil && (c.search.waiting || len(c.search.running) > 0)
@@ -352,7 +364,7 @@ func (s *search) worthIt(now time.Time, c *Core, op costmodel.Op, rate float64) 
 	if v.Allow {
 		v = s.worth.Allow(now, o)
 	}
-	s.refused = !v.Allow
+	s.refused, s.reason = !v.Allow, v.Reason
 	return v
 }
 

@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"cmp"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -86,10 +85,13 @@ func (e *explainer) ask(paths []string) {
 }
 
 func (e *explainer) asks(path string) bool {
-	return slices.ContainsFunc(e.paths, func(p string) bool {
-		rest, below := strings.CutPrefix(path, p)
-		return p == "." || below && (rest == "" || rest[0] == '/')
-	})
+	return slices.ContainsFunc(e.paths, func(p string) bool { return p == "." || isBelow(path, p) })
+}
+
+// isBelow says whether a path is p or lies below it.
+func isBelow(path, p string) bool {
+	rest, below := strings.CutPrefix(path, p)
+	return below && (rest == "" || rest[0] == '/')
 }
 
 // add counts bytes of a place.
@@ -192,25 +194,24 @@ func (e *explainer) explained(why string) []Explanation {
 		}
 		out = append(out, x)
 	}
+	return append(out, e.unknown()...)
+}
+
+// unknown are the paths that were asked for and name no file.
+func (e *explainer) unknown() (out []Explanation) {
+	if e.more > 0 {
+		return nil // it may be one of those
+	}
+	for _, p := range e.paths {
+		below := func(o *origins) bool { return isBelow(o.path, p) }
+		if p != "." && !slices.ContainsFunc(e.files, below) {
+			out = append(out, Explanation{Path: p, From: []Origin{}, Why: "is no file of what is fetched"})
+		}
+	}
 	return out
 }
 
 func isNetwork(source string) bool { return source != "dest" && source != "disk" && source != "" }
-
-// whyNetwork says why the search of this machine did not bring what the network brought.
-func (t *transfer) whyNetwork() string {
-	d := t.found
-	looked := fmt.Sprintf("%d directories listed, %d pieces of files hashed, %d stretches read by the index", d.Stat, d.Hash, d.CacheRead)
-	switch core := t.loop.rec.core; {
-	case t.cfg.Search.Off:
-		return "this machine was not searched"
-	case core.searchRefused():
-		return "not found in what was worth looking at beside the network: " + looked
-	case core.searching():
-		return "the network brought it before the search came to it: " + looked
-	}
-	return "not found on this machine: " + looked
-}
 
 // wholeOrigin is where a file came from that needed no chunks.
 func wholeOrigin(e *recipe.Entry) Origin {

@@ -140,6 +140,7 @@ func (t *transfer) rehearseSearch(ctx context.Context, feed *nodeFeed, search Se
 	}
 	cancel(errRehearsed)
 	alone.found = s.stop()
+	alone.tellUnsearched()
 	p.Search.Ops = alone.diskOps()
 	p.Sources["disk"] = Expectation{Bytes: alone.stats.bySource()["disk"].Bytes, Seconds: took}
 	return alone, err

@@ -353,7 +353,11 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		if err != nil {
 			return err
 		}
-		defer func() { cancel(errEnded); t.found = s.stop() }()
+		defer func() {
+			cancel(errEnded)
+			t.found = s.stop()
+			t.tellUnsearched()
+		}()
 		t.loop.search = s
 		p.place, p.mail.recall, p.mail.known = s.local(), s.recall, t.win.learned
 	}

@@ -40,7 +40,6 @@ type searcher struct {
 	zoom   *zoomer
 	place  []string // in which the entries' paths begin
 	shared int      // how many names of it all places of the search have in common
-	note   func(format string, args ...any)
 	wg     sync.WaitGroup
 	claims claims
 
@@ -71,7 +70,11 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 		IndexRoots: roots, Held: &t.held,
 	})
 	for _, r := range scope.Refused() {
-		t.cfg.detail("not searched: %s: %v", r.Path, r.Err)
+		say := t.cfg.detail
+		if slices.Contains(cfg.Roots, r.Path) {
+			say = t.cfg.log // the user named it
+		}
+		say("not searched: %s: %v", r.Path, r.Err)
 	}
 	disk, err := diskscan.New(diskscan.Config{
 		Scope: scope, Index: index, Profile: t.root.Profile, Hash: t.root.Hash, Remember: maxRemembered, Follows: t.win.follows,
@@ -80,7 +83,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 		scope.Close()
 		return nil, err
 	}
-	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, place: place}
+	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, place: place}
 	s.zoom = newZoomer(s, t.root.Hash)
 	starts := scope.Starts()
 	paths := [][]string{place}

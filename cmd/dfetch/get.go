@@ -88,7 +88,7 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.search.NoPressure, "no-pressure", false, "search the disk even where that makes the transfer slower (to compare with)")
 	fl.StringVar(&f.order, "disk-order", "cpc", "search in this ORDER: cpc, bfs or allstats (to compare with)")
 	fl.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would come from where, and how long that takes, and change nothing")
-	fl.StringArrayVar(&f.explain, "explain", nil, "say where the bytes of the file PATH came from and why, or of all files below it (repeat; . is all)")
+	fl.StringArrayVar(&f.explain, "explain", nil, "say where the bytes of the file PATH of DEST came from and why, or of all files below it (repeat; . is all)")
 	fl.BoolVar(&f.checksum, "checksum", false, "read the files at DEST instead of trusting size and time")
 	fl.StringVar(&f.fsync, "fsync", "end", "force data to the disk at WHEN: none, end (before files get their names, in batches) or file (each one)")
 	fl.BoolVar(&f.delete, "delete", false, "remove what is in DEST and not in the recipe")
