@@ -345,7 +345,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 	defer wg.Wait()
 	defer func() { cancel(errEnded); t.tree.EndPlanning() }()
 	p := &planner{
-		root: t.root, nodes: feed, walkAll: t.walk, tree: t.tree, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats,
+		root: t.root, nodes: feed, walkAll: t.walkListed, tree: t.tree, win: t.win, mail: planMail{post: t.loop.mail.post}, stats: t.stats,
 		checksum: t.cfg.Checksum, explain: &t.explain, buf: make([]byte, max(t.root.Profile.Max, 64<<10)),
 	}
 	if !t.cfg.Search.Off {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -243,4 +245,28 @@ func (s *Selection) retarget(e *recipe.Entry) bool {
 		e.Target = rest
 	}
 	return !s.protects(e.Target, false)
+}
+
+// walkListed is walk, and leaves out what the selection lists and the recipe has not.
+func (t *transfer) walkListed(ctx context.Context, nodes recipe.Nodes, fn func(recipe.Item) error) error {
+	only := t.cfg.Select.Only
+	if only == nil {
+		return t.walk(ctx, nodes, fn)
+	}
+	met := map[string]bool{}
+	err := t.walk(ctx, nodes, func(it recipe.Item) error {
+		if only[it.Path] {
+			met[it.Path] = true
+		}
+		return fn(it)
+	})
+	for _, p := range slices.Sorted(maps.Keys(only)) {
+		if err != nil || !only[p] || met[p] || p == "" {
+			continue
+		}
+		if _, found := recipe.Lookup(ctx, nodes, t.whole, path.Join(t.cfg.Select.Path, p)); errors.Is(found, fs.ErrNotExist) {
+			t.leaveOut(p, ErrNoPath)
+		}
+	}
+	return err
 }

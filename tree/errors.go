@@ -67,14 +67,14 @@ func (e *SpaceError) Error() string {
 // Is makes errors.Is(err, ErrNoSpace) true.
 func (e *SpaceError) Is(target error) bool { return target == ErrNoSpace }
 
-// MaxDeleteError says how many deletes were left undone.
+// MaxDeleteError says how many deletes were left undone, at least: what lies in directories that stay is not counted.
 type MaxDeleteError struct {
 	Limit   int
 	Skipped uint64
 }
 
 func (e *MaxDeleteError) Error() string {
-	return fmt.Sprintf("%v: %d allowed, %d left undone", ErrMaxDelete, max(e.Limit, 0), e.Skipped)
+	return fmt.Sprintf("%v: %d allowed, %d or more left undone", ErrMaxDelete, max(e.Limit, 0), e.Skipped)
 }
 
 // Is makes errors.Is(err, ErrMaxDelete) true.
@@ -89,6 +89,9 @@ type Failure struct {
 // String quotes a path that would not look like itself, so that no name can pass for a message.
 func (f Failure) String() string {
 	path := f.Path
+	if path == "" {
+		path = "." // the destination itself
+	}
 	if q := strconv.Quote(path); q != `"`+path+`"` {
 		path = q
 	}

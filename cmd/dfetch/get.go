@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"dfetch/costmodel"
 	"dfetch/fetch"
@@ -20,29 +21,30 @@ import (
 
 // getFlags are the flags of dfetch get.
 type getFlags struct {
-	from      []string
-	dryRun    bool
-	checksum  bool
-	fsync     string
-	delete    bool
-	maxDelete int
-	maxSize   sizeFlag
-	bwlimit   rateFlag
-	tokenFile string
-	trace     string
-	filesFrom string
-	search    fetch.SearchConfig
-	indexMax  sizeFlag
-	order     string
-	explain   []string
-	trust     []string
-	rules     []fetch.Rule
-	report    string
-	json      bool
-	reported  bool // the report has been written
-	quiet     bool
-	verbose   bool
-	progress  bool
+	from       []string
+	dryRun     bool
+	checksum   bool
+	fsync      string
+	delete     bool
+	maxDelete  int
+	maxSize    sizeFlag
+	bwlimit    rateFlag
+	tokenFile  string
+	trace      string
+	filesFrom  string
+	search     fetch.SearchConfig
+	indexMax   sizeFlag
+	order      string
+	explain    []string
+	trust      []string
+	rules      []fetch.Rule
+	report     string
+	reportFile *os.File // of report, once it is open
+	json       bool
+	reported   bool // the report has been written
+	quiet      bool
+	verbose    bool
+	progress   bool
 }
 
 func newGetCmd() *cobra.Command {
@@ -64,11 +66,15 @@ the same command goes on from what was verified.`,
 		Args: wantArgs(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := get(cmd, &f, args)
-			if err != nil && !f.reported && f.report != "" {
+			if f.reportFile == nil {
+				return err
+			}
+			defer f.reportFile.Close()
+			if err != nil && !f.reported {
 				r := &fetch.Report{
 					Version: fetch.ReportVersion, Exit: codeOf(err), Error: err.Error(), Sources: map[string]fetch.SourceReport{},
 				}
-				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.report)))
+				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.reportFile)))
 			}
 			return err
 		},
@@ -213,6 +219,10 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 	if args[len(args)-1] == "" {
 		return usagef("DEST is empty")
 	}
+	err := f.openReport()
+	if err != nil {
+		return err
+	}
 	cfg, err := f.config(cmd)
 	if err != nil {
 		return err
@@ -239,11 +249,17 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 	}
 	cfg.Recipe, cfg.Local, cfg.Dest = o.id, o.file, args[len(args)-1]
 	cfg.Select.Path = o.path
-	if sender {
+	switch {
+	case sender:
 		cfg.Endpoints = o.endpoints
+	case o.file == nil:
+		return usagef("--from %s: the recipe comes from a sender too, unless a .dfr file is named beside the address", strings.Join(f.from, ","))
 	}
 	if len(o.endpoints) == 0 && o.file == nil {
 		return withCode(exitMissing, errors.New("the address names no source; an address that \"dfetch serve\" prints does"))
+	}
+	if f.dryRun && f.trace != "" {
+		return usagef("-n makes no --trace")
 	}
 	if f.dryRun {
 		return dryRun(cmd, f, cfg)
@@ -266,7 +282,7 @@ func runGet(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 	report, err := fetch.Run(cmd.Context(), cfg)
 	v.bar.clear()
 	report.Exit = codeOf(err)
-	err = errors.Join(err, v.end(report, f.report))
+	err = errors.Join(err, v.end(report))
 	if err != nil {
 		err = withCode(codeOf(err), explain(err, cmd.Context()))
 	}
@@ -370,7 +386,7 @@ func (v *view) progress(s fetch.Snapshot) {
 }
 
 // end shows the report and writes it where --report wants it.
-func (v *view) end(r *fetch.Report, path string) error {
+func (v *view) end(r *fetch.Report) error {
 	switch {
 	case v.f.json:
 		if err := json.NewEncoder(v.out).Encode(r); err != nil {
@@ -382,18 +398,31 @@ func (v *view) end(r *fetch.Report, path string) error {
 	if !v.f.json {
 		explainFiles(v.out, r.Explained, r.Unexplained)
 	}
-	if path == "" {
+	if v.f.reportFile == nil {
 		return nil
 	}
 	v.f.reported = true
-	return writeReport(r, path)
+	return writeReport(r, v.f.reportFile)
 }
 
-// writeReport writes a report to a file.
-func writeReport(r *fetch.Report, path string) error {
+// openReport opens the file of --report, so that one that can't be written is noticed before anything is done. What it holds stays
+// until there is a report.
+func (f *getFlags) openReport() (err error) {
+	if f.report != "" {
+		f.reportFile, err = os.OpenFile(f.report, os.O_WRONLY|os.O_CREATE, 0o666)
+	}
+	return err
+}
+
+// writeReport writes a report to a file in place of what that held.
+func writeReport(r any, to *os.File) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o666)
+	if err := to.Truncate(0); err != nil && !errors.Is(err, unix.EINVAL) { // a pipe holds nothing
+		return err
+	}
+	_, err = to.Write(append(text, '\n'))
+	return err
 }

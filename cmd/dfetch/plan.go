@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +21,19 @@ func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 		return err
 	}
 	w := cmd.OutOrStdout()
-	if f.json {
+	if f.reportFile != nil {
+		f.reported = true
+		if err := writeReport(plan, f.reportFile); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.json:
 		return json.NewEncoder(w).Encode(plan)
+	case f.quiet:
+		return nil
+	case f.checksum:
+		say(cmd.ErrOrStderr(), "-n goes by size and time; a run with --checksum reads the files")
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nlands at %s\n", recipe.Address{Hash: recipe.BLAKE3, ID: cfg.Recipe}, printable(plan.Dest))
@@ -36,8 +48,8 @@ func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 // planSources says what each source is expected to bring.
 func planSources(w io.Writer, p *fetch.Plan) {
 	fmt.Fprintf(w, "  dest    %10s  %8s  %d files are right already\n", formatSize(int64(p.Sources["dest"].Bytes)), "", p.Files-p.MissingFiles)
-	if s, d := p.Search, p.Sources["disk"]; s != nil {
-		fmt.Fprintf(w, "  disk    %10s  %8s  %s\n", formatSize(int64(d.Bytes)), inSeconds(d.Seconds), searchText(s))
+	if d := p.Sources["disk"]; p.Search != nil {
+		fmt.Fprintf(w, "  disk    %10s  %8s  %s\n", formatSize(int64(d.Bytes)), inSeconds(d.Seconds), searchText(p))
 	}
 	if s, ok := p.Sources["sender"]; ok {
 		text := fmt.Sprintf("of %d missing files, %d chunks", p.MissingFiles, p.MissingChunks)
@@ -47,7 +59,7 @@ func planSources(w io.Writer, p *fetch.Plan) {
 		fmt.Fprintf(w, "  sender  %10s  %8s  %s\n", formatSize(int64(s.Bytes)), inSeconds(s.Seconds), text)
 	}
 	if p.Search != nil {
-		for _, root := range p.Search.Roots {
+		for _, root := range slices.Compact(slices.Clone(p.Search.Roots)) { // a file's own directory stands there twice
 			fmt.Fprintf(w, "searched: %s\n", printable(root))
 		}
 	}
@@ -61,12 +73,13 @@ func inSeconds(s float64) string {
 	return time.Duration(s * float64(time.Second)).Round(10 * time.Millisecond).String()
 }
 
-func searchText(s *fetch.SearchPlan) string {
+func searchText(p *fetch.Plan) string {
+	s := p.Search
 	looked := fmt.Sprintf("%d directories listed, %d pieces of files hashed", s.Ops.Stat, s.Ops.Hash)
 	switch {
 	case s.Refused:
 		return looked + "; the network is faster"
-	case !s.Ended:
+	case !s.Ended && p.Sources["sender"].Bytes > 0:
 		return looked + " so far; a run would search on"
 	}
 	return looked
