@@ -37,7 +37,7 @@ func largePlanner(files int) (*Planner, time.Time) {
 		p.AddFile(dir, n, int64(1000+i%99991*10), int64(i))
 	}
 	now := time.Unix(0, 0)
-	for p.sweep.dirs+p.sweep.files > 0 {
+	for p.sweep.waits() {
 		now = now.Add(sweepPause)
 		p.Next(now)
 	}

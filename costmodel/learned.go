@@ -4,7 +4,8 @@ import "math"
 
 // Constants of learning how good the guesses are.
 const (
-	learnClasses = 16  // of guesses: each is half of the one before
+	learnOctaves = 16  // classes of guesses: each is half of the one before
+	learnClasses = 17  // and one of guesses of twins
 	guessWeight  = 1   // files that a guess counts as
 	maxTries     = 16  // files that are remembered
 	learnStep    = 1.2 // times by which a guess must change for the queues to be put in order anew
@@ -12,7 +13,8 @@ const (
 
 // learned corrects the guessed probabilities by what files of about the same guess turned out to hold.
 // The formulas order candidates well but say little of how many of them are good: in a copy of the tree
-// that was moved all are, in an unlike one none.
+// that was moved all are, in an unlike one none. Twins, which have the size of the wanted file and a name like its, are a class of
+// their own wherever they lie: what else lies as far away and is as likely by the formulas says nothing of them.
 type learned [learnClasses]learnClass
 
 // learnClass is what was seen of one class of guesses, and how much of it is in use: what is in use
@@ -24,11 +26,43 @@ type learnClass struct {
 
 func classOf(p float64) int {
 	if !(p > 0) {
-		return learnClasses - 1
+		return learnOctaves - 1
+	}
+	if isTwin(p) {
+		return learnOctaves
 	}
 	exp := int(math.Float64bits(p)>>52) - 1022 // p is less than 2 to this power, and at least half of it
-	return min(max(0, -exp), learnClasses-1)
+	return min(max(0, -exp), learnOctaves-1)
 }
+
+// span is between which guesses those of a class lie.
+func span(class int) (least, most float64) {
+	if class == learnOctaves {
+		return 0, 1
+	}
+	most = math.Ldexp(1, -class)
+	return most / 2, most
+}
+
+// minTwin is the size of the smallest twin: many small files have one size.
+const minTwin = 4 << 10
+
+// twins says whether a file is a wanted file's twin.
+func twins(source, file int64, name float64) bool {
+	return source == file && file >= minTwin && name >= affixName
+}
+
+// guessOf is a probability as it is kept: its last bit says whether it is of a twin.
+func guessOf(p float64, twin bool) float32 {
+	bits := math.Float32bits(float32(p)) &^ 1
+	if twin {
+		bits |= 1
+	}
+	return math.Float32frombits(bits)
+}
+
+// isTwin says whether a guess is of a twin.
+func isTwin(guess float64) bool { return math.Float32bits(float32(guess))&1 == 1 }
 
 // mean is that of a guess and the shares that were found instead.
 func mean(p, hits, tries float64) float64 { return (guessWeight*p + hits) / (guessWeight + tries) }
@@ -53,13 +87,19 @@ func (l *learned) saw(p, share float64) (risen bool) {
 	}
 	c.hits += share
 	c.tries++
-	if now, used := mean(p, c.hits, c.tries), mean(p, c.usedHits, c.usedTries); now < learnStep*used && used < learnStep*now {
+	least, most := span(class)
+	if !c.differs(p) && !c.differs(least) {
 		return false
 	}
-	most := math.Ldexp(1, -class)
-	risen = c.raises(most) || c.raises(most/2)
+	risen = c.raises(most) || c.raises(least)
 	c.usedHits, c.usedTries = c.hits, c.tries
 	return risen
+}
+
+// differs says whether what was seen makes so much more or less of a guess than what is in use that the queues must know.
+func (c *learnClass) differs(p float64) bool {
+	now, used := mean(p, c.hits, c.tries), mean(p, c.usedHits, c.usedTries)
+	return now > learnStep*used || used > learnStep*now
 }
 
 // raises says whether what was seen makes more of a guess than what is in use. The difference is linear in
@@ -99,7 +139,7 @@ const raiseStep = 1024
 // raise goes over the files that wait after guesses have risen, the newest first: what has become worth more does not
 // come to a lane's top by itself. What has become worth less does, and is put off there.
 type raise struct {
-	classes uint16 // of the guesses that have risen, one bit each
+	classes uint32 // of the guesses that have risen, one bit each
 	next    uint32 // the file before it comes next
 	left    int    // files to look at
 }
@@ -124,7 +164,7 @@ func (r *raise) step(p *Planner) {
 }
 
 // guessed says whether a file has a guess of one of the classes.
-func (p *Planner) guessed(f *file, classes uint16) bool {
+func (p *Planner) guessed(f *file, classes uint32) bool {
 	for i := range int(f.pairs) {
 		if _, prob := p.pair(f, i); classes>>classOf(float64(prob))&1 != 0 {
 			return true

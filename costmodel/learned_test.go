@@ -53,20 +53,52 @@ func TestGuessesAreLearned(t *testing.T) {
 // the contrary.
 func TestLearnedClasses(t *testing.T) {
 	var l learned
+	low, high := float64(guessOf(0.1, false)), float64(guessOf(0.6, false))
 	for range 100 {
-		l.saw(0.1, 1)
+		l.saw(low, 1)
 	}
-	if got := l.correct(0.1); got < 0.8 {
+	if got := l.correct(low); got < 0.8 {
 		t.Errorf("0.1 that always holds: %v", got)
 	}
-	if got := l.correct(0.6); got != 0.6 {
+	if got := l.correct(high); got != high {
 		t.Errorf("0.6 of which nothing is known: %v", got)
 	}
 	for range 100 {
-		l.saw(0.1, 0)
+		l.saw(low, 0)
 	}
-	if got := l.correct(0.1); got > 0.05 {
+	if got := l.correct(low); got > 0.05 {
 		t.Errorf("0.1 that no longer holds: %v", got)
+	}
+}
+
+// TestTwinsAreLearnedApart: files that have the size of a wanted one, and a name like its, are believed by what other such
+// files held, wherever they lie, and not by what unlike files held that lie as far away.
+func TestTwinsAreLearnedApart(t *testing.T) {
+	p := NewPlanner(Config{}, NewCosts())
+	root, _ := p.AddRoot([]string{"a", "b"}, 0)
+	s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"srv", "new"}, "tool-1.1.bin"), Size: 1 << 20, MTime: 1})
+	p.Want(p.Group(s), 64, 1<<20)
+	twin, _ := p.AddFile(root, "tool-1.0.bin", 1<<20, 9)
+	other, _ := p.AddFile(root, "tool-1.0.bin", 1<<20+1, 9)
+	chance := func(f FileID) float64 {
+		_, prob := p.pair(p.files.at(uint32(f)), 0)
+		return p.learned.correct(float64(prob))
+	}
+	first, unlike := chance(twin), chance(other)
+	for range 10 {
+		p.learned.saw(unlike, 0)
+	}
+	if got := chance(twin); got != first {
+		t.Errorf("a twin has %v after files that are none failed, had %v", got, first)
+	}
+	for range 3 {
+		p.learned.saw(float64(guessOf(0.9, true)), 1)
+	}
+	if got := chance(twin); got < 0.6 {
+		t.Errorf("a twin has %v after other twins had all", got)
+	}
+	if got := chance(other); got > unlike {
+		t.Errorf("what is no twin has %v after twins had all, had %v", got, unlike)
 	}
 }
 

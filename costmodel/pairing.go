@@ -163,7 +163,7 @@ func (p *Planner) matchSource(f *file, id uint32, name float64) {
 	left := maxLinks
 	for at := s.links; at != 0 && left > 0; left-- {
 		l := p.groups.links.at(at - 1)
-		p.addPair(f, l.group, float32(prob))
+		p.addPair(f, l.group, guessOf(prob, twins(s.size, f.size, name)))
 		at = l.next
 	}
 }

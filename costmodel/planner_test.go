@@ -271,6 +271,46 @@ func TestLateSources(t *testing.T) {
 	}
 }
 
+// TestSweepReachesWhatWasThere: what is found while the comparison goes round takes no turn from what was there before it began.
+func TestSweepReachesWhatWasThere(t *testing.T) {
+	p := NewPlanner(Config{}, unitCosts())
+	d, _ := p.AddRoot([]string{"d"}, 0)
+	more := func(n int) {
+		for range n {
+			p.AddFile(d, fmt.Sprint("f", p.files.n), int64(1<<20+p.files.n), 1)
+		}
+	}
+	now := start
+	want := func(name string) {
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, name), Size: 1 << 20, MTime: 1})
+		p.Want(p.Group(s), 64, 1<<20)
+	}
+	more(3 * sweepStep)
+	want("a")
+	for range 2 {
+		p.Next(now)
+		now = now.Add(sweepPause)
+	}
+	want("b") // compared with a part of them already
+	before := p.files.n
+	reached := map[uint32]bool{}
+	for p.sweep.waits() {
+		more(sweepStep)
+		from := p.sweep.files.next
+		p.Next(now)
+		now = now.Add(sweepPause)
+		for i := range uint32(sweepStep) {
+			reached[(from+i)%uint32(before)] = true
+		}
+		if p.sweep.files.next > uint32(before) {
+			t.Fatalf("file %d is compared, which was found since", p.sweep.files.next)
+		}
+	}
+	if len(reached) != before {
+		t.Errorf("%d of %d files had their turn", len(reached), before)
+	}
+}
+
 // With many files the comparison goes round in steps, and every file gets its turn.
 func TestSweepReachesAll(t *testing.T) {
 	p := NewPlanner(Config{}, unitCosts())
@@ -282,10 +322,10 @@ func TestSweepReachesAll(t *testing.T) {
 	s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, "a"), Size: 1 << 20, MTime: 1})
 	p.Want(p.Group(s), 64, 1<<20)
 	p.Next(start)
-	if left := p.sweep.files; left != n-sweepStep {
+	if left := p.sweep.files.left; left != n-sweepStep {
 		t.Errorf("%d files left after a step of %d", left, sweepStep)
 	}
-	if p.Next(start.Add(sweepPause - 1)); p.sweep.files != n-sweepStep {
+	if p.Next(start.Add(sweepPause - 1)); p.sweep.files.left != n-sweepStep {
 		t.Error("the next step came too early")
 	}
 	for i := range 6 {

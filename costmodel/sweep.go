@@ -9,30 +9,48 @@ const sweepStep = 256
 const sweepPause = 50 * time.Millisecond
 
 // sweep compares the disk's known files and directories again with what is wanted, after more of it
-// has become known. It goes round in small steps.
+// has become known. It goes round in small steps. What is found later is compared when it is found.
 type sweep struct {
-	dir, file   uint32 // next
-	dirs, files int    // still to look at
+	dirs, files round
 	at          time.Time
 }
 
-func (s *sweep) restart(p *Planner) { s.dirs, s.files = p.dirs.n, p.files.n }
+// round goes once over what there was when it began, from where the one before it was.
+type round struct {
+	next uint32
+	of   int // how many there were
+	left int // still to look at
+}
+
+func (r *round) begin(n int) { r.of, r.left = n, n }
+
+// step calls review for some.
+func (r *round) step(review func(id uint32)) {
+	for range min(r.left, sweepStep) {
+		if int(r.next) >= r.of {
+			r.next = 0
+		}
+		review(r.next)
+		r.next++
+		r.left--
+	}
+}
+
+func (s *sweep) restart(p *Planner) {
+	s.dirs.begin(p.dirs.n)
+	s.files.begin(p.files.n)
+}
+
+// waits says whether something is still to be looked at.
+func (s *sweep) waits() bool { return s.dirs.left > 0 || s.files.left > 0 }
 
 func (s *sweep) step(p *Planner, now time.Time) {
-	if s.dirs == 0 && s.files == 0 || !s.at.IsZero() && now.Before(s.at) {
+	if !s.waits() || !s.at.IsZero() && now.Before(s.at) {
 		return
 	}
 	s.at = now.Add(sweepPause)
-	for range min(s.dirs, sweepStep) {
-		p.reviewDir(s.dir)
-		s.dir = (s.dir + 1) % uint32(p.dirs.n)
-		s.dirs--
-	}
-	for range min(s.files, sweepStep) {
-		p.reviewFile(s.file)
-		s.file = (s.file + 1) % uint32(p.files.n)
-		s.files--
-	}
+	s.dirs.step(p.reviewDir)
+	s.files.step(p.reviewFile)
 }
 
 func (p *Planner) reviewDir(id uint32) {
@@ -67,7 +85,7 @@ func (p *Planner) compare(f *file) {
 // be compared with what has been wanted since they were seen, or a run or sweep will be late because of which nothing is listed and
 // hashed. False if neither is so.
 func (p *Planner) Again() (time.Time, bool) {
-	at, more := p.sweep.at, p.sweep.dirs > 0 || p.sweep.files > 0
+	at, more := p.sweep.at, p.sweep.waits()
 	if !p.awaited() {
 		return at, more
 	}

@@ -248,7 +248,9 @@ func (d *Disk) abandon(o *operation, done <-chan error, cause error) error {
 	case err := <-done:
 		return err
 	default:
-		d.count.abandoned.Add(1)
+		if errors.Is(cause, ErrStalled) {
+			d.count.abandoned.Add(1)
+		}
 		return cause
 	}
 }
