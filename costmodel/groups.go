@@ -18,6 +18,7 @@ type source struct {
 	dir   uint32 // node of sourceDirs
 	links uint32 // first of its groups: link + 1
 	solo  uint32 // group of the chunks that occur in no other file: group + 1
+	also  uint32 // the same file at its other place: source + 1
 	size  int64
 	mtime int64
 }
@@ -106,6 +107,9 @@ func (g *groups) ofOne(s SourceID) uint32 {
 	if src.solo == 0 {
 		src.solo = g.list.add(group{first: uint32(s), open: 1}) + 1
 		g.join(src.solo-1, s)
+		if src.also != 0 {
+			g.join(src.solo-1, SourceID(src.also-1))
+		}
 	}
 	return src.solo - 1
 }
@@ -129,6 +133,9 @@ func (g *groups) want(id GroupID, chunks int, bytes int64) {
 	g.bytes += bytes
 	src := g.sources.at(gr.first)
 	g.dirs.want(src.dir, float64(chunks))
+	if src.also != 0 {
+		g.dirs.want(g.sources.at(src.also-1).dir, float64(chunks))
+	}
 	g.sizes[bucket(src.size)] += float64(chunks)
 	if name := NewName(g.names.get(src.name)); name.ext != "" {
 		g.types[hashString(name.ext)] += float64(chunks)

@@ -123,6 +123,18 @@ func (p *Planner) AddSource(f SourceFile) (SourceID, bool) {
 	return p.groups.addSource(&f), true
 }
 
+// AddPlace tells of another place where a wanted file may have stood, as what is a part of a tree also has its place in the whole
+// tree. It counts for groups that are made later, of this file alone. False if there are too many.
+func (p *Planner) AddPlace(id SourceID, dirs []string) bool {
+	if p.groups.sources.n >= p.cfg.MaxSources {
+		return false
+	}
+	src := p.groups.sources.at(uint32(id))
+	other := p.groups.addSource(&SourceFile{Path: NewPath(dirs, p.groups.names.get(src.name)), Size: src.size, MTime: src.mtime})
+	p.groups.sources.at(uint32(id)).also = uint32(other) + 1
+	return true
+}
+
 // Group returns the group of the chunks that occur in exactly these source files, of which there is
 // at least one. Of many files the first few count. Equal sets, in whatever order, have one group.
 func (p *Planner) Group(srcs ...SourceID) GroupID { return p.groups.of(srcs) }

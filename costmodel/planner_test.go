@@ -550,3 +550,42 @@ func TestNextAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for a plan", n)
 	}
 }
+
+// TestPartOfATree: what has a place in a whole tree is looked for in copies of that, too, and found before what is as unlike it as
+// a directory with another name.
+func TestPartOfATree(t *testing.T) {
+	order := func(tree []string) (found int) {
+		p := NewPlanner(Config{}, NewCosts())
+		root, _ := p.AddRoot([]string{"old"}, 0)
+		s, _ := p.AddSource(SourceFile{Path: NewPath([]string{"new", "here"}, "server.go"), Size: 1 << 17, MTime: 9})
+		if tree != nil && !p.AddPlace(s, tree) {
+			t.Fatal("no room")
+		}
+		g := p.Group(s)
+		p.Want(g, 8, 1<<17)
+		if p.Group(s) != g {
+			t.Error("the file has another group now")
+		}
+		right := DirID(0)
+		for _, name := range []string{"crypto", "fmt", "net", "os", "unicode"} {
+			d, _ := p.AddDir(root, name, 0)
+			if name == "net" {
+				right = d
+			}
+		}
+		for ; ; found++ {
+			op, ok := p.Next(start)
+			if !ok {
+				t.Fatal("nothing to do")
+			}
+			if op.Kind == OpStat && op.ID == uint32(right) {
+				return found
+			}
+			p.Start(op)
+			p.Done(op, Result{Seconds: op.Cost, Units: 1})
+		}
+	}
+	if n := order([]string{"net", "http"}); n > 1 {
+		t.Errorf("%d operations before the directory that begins like the file's place in its tree", n)
+	}
+}

@@ -128,6 +128,7 @@ type Event struct {
 type WantedFile struct {
 	Dirs   []string `json:"dirs"`
 	Name   string   `json:"name"`
+	Tree   []string `json:"tree,omitempty"` // the directories that it has in its tree, if it is fetched without those above it
 	Size   int64    `json:"size"`
 	MTime  int64    `json:"mtime"`
 	Chunks int64    `json:"chunks,omitempty"` // how many it has; 0: not known

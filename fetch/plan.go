@@ -51,6 +51,7 @@ type planner struct {
 	stats   *counters
 	// place: the path of the destination, for the search; nil without one.
 	place []string
+	above []string // of a part of a tree: the directories that it lies in there
 	files uint32 // told to the core
 
 	explain *explainer
@@ -190,10 +191,14 @@ func (p *planner) announce(j *job) {
 	}
 	p.flush()
 	names := components("/" + j.file.path)
-	p.mail.add(Event{Kind: EvFile, File: &WantedFile{
-		Dirs: append(slices.Clip(p.place), names[:len(names)-1]...), Name: names[len(names)-1], Size: j.entry.Size, MTime: j.entry.MTime,
-		Chunks: int64(j.entry.Chunks()),
-	}})
+	dirs, name := names[:len(names)-1], names[len(names)-1]
+	f := &WantedFile{
+		Dirs: append(slices.Clip(p.place), dirs...), Name: name, Size: j.entry.Size, MTime: j.entry.MTime, Chunks: int64(j.entry.Chunks()),
+	}
+	if len(p.above) > 0 {
+		f.Tree = append(slices.Clip(p.above), dirs...)
+	}
+	p.mail.add(Event{Kind: EvFile, File: f})
 	p.files++
 }
 

@@ -160,6 +160,7 @@ func (t *transfer) rehearseLoop(ctx context.Context, feed *nodeFeed, dest string
 	}}
 	if t.loop.search != nil {
 		r.p.place, r.p.mail.recall, r.p.mail.known = t.loop.search.local(), t.loop.search.recall, t.win.learned
+		r.p.above = t.above()
 	}
 	planned := make(chan error, 1)
 	go func() { planned <- r.plan(inner) }()

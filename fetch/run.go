@@ -360,6 +360,7 @@ func (t *transfer) load(ctx context.Context, feed *nodeFeed, dest string) error 
 		}()
 		t.loop.search = s
 		p.place, p.mail.recall, p.mail.known = s.local(), s.recall, t.win.learned
+		p.above = t.above()
 	}
 	wg.Go(func() {
 		if err := t.plan(inner, p); err != nil {
@@ -385,6 +386,15 @@ func (t *transfer) place(dest string) []string {
 		abs = filepath.Dir(abs)
 	}
 	return append([]string{}, components(abs)...)
+}
+
+// above are the directories that a part of a tree lies in there: what it is made of may lie in a copy of the whole tree.
+func (t *transfer) above() []string {
+	part := "/" + t.cfg.Select.Path
+	if t.root.Top.Type != recipe.TypeDir {
+		part = filepath.Dir(part)
+	}
+	return components(part)
 }
 
 func (t *transfer) plan(ctx context.Context, p *planner) error {
