@@ -27,7 +27,7 @@ var rooms = map[string][]string{
 	".":                  {},
 	"cmd/dfetch":         {everything},
 	"recipe":             {},
-	"costmodel":          {"recipe"},
+	"costmodel":          {},
 	"backpressure":       {},
 	"diskscan":           {"recipe", "diskscan/lsm"},
 	"diskscan/lsm":       {},
