@@ -85,7 +85,7 @@ the same command goes on from what was verified.`,
 
 func (f *getFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&f.from, "from", nil, "use these SOURCES alone, of dest, disk and sender (default: all that there are)")
+	fl.StringSliceVar(&f.from, "from", nil, "use these SOURCES alone, of dest, disk and sender (default: all that there are; what is right at DEST always counts)")
 	fl.StringArrayVar(&f.search.Roots, "search", nil, "look for content in this DIR as well (repeat)")
 	fl.Var(&f.indexMax, "index-max", "how large the index may grow in this run (default: as was said to \"dfetch index\")")
 	fl.BoolVar(&f.search.Off, "no-search", false, "don't look for content elsewhere on this machine")
@@ -100,7 +100,7 @@ func (f *getFlags) add(cmd *cobra.Command) {
 	fl.BoolVar(&f.delete, "delete", false, "remove what is in DEST and not in the recipe")
 	fl.IntVar(&f.maxDelete, "max-delete", 0, "with --delete: remove at most N entries (default: no limit)")
 	fl.Var(&f.maxSize, "max-size", "refuse recipes of more content than this")
-	fl.Var(&f.bwlimit, "bwlimit", "ask for at most this much a second; a plain number is KiB")
+	fl.Var(&f.bwlimit, "bwlimit", "ask for at most this much a second; a plain number is KiB, 0 no limit")
 	fl.StringVar(&f.tokenFile, "token-file", "", "read the access token from FILE")
 	fl.Var(&ruleFlag{&f.rules, true}, "include", "fetch what matches this pattern, whatever a later --exclude says (repeat; the first that matches counts)")
 	fl.Var(&ruleFlag{&f.rules, false}, "exclude", "leave out what matches this pattern, as rsync's patterns match (repeat)")

@@ -85,6 +85,12 @@ func newIndexAddCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add DIR...",
 		Short: "Index directories, and remember them",
+		Long: `add reads what lies in directories and below, notes its chunks, and remembers the directories for "update".
+They are remembered without symlinks; one may lie in another. Mounts below them are not entered.
+
+It says how many files there are, how many of them the index knew as they are, how many it read, and how many
+versions of files it dropped. Files that changed within the last two seconds are left for the next update.
+When the index is full (--index-max), the rest is not noted, and the exit code is 23.`,
 		Args:  wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
@@ -113,6 +119,8 @@ func newIndexUpdateCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update [DIR...]",
 		Short: "Bring the index up to date, for all directories or some",
+		Long: `update lists what "add" remembered, or directories in it, reads the files that are new or changed, and drops those
+that are gone. It says what "add" says.`,
 		Args:  wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
@@ -261,6 +269,8 @@ func newIndexStatsCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "stats",
 		Short: "Tell how large the index is",
+		Long: `stats counts the directories that were added, the versions of files and the chunks that the index knows, and the
+bytes that it takes and may take. "get" adds files of its own.`,
 		Args:  wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if noIndex() {
