@@ -52,7 +52,7 @@ type planner struct {
 	// place: the path of the destination, for the search; nil without one.
 	place []string
 	above []string // of a part of a tree: the directories that it lies in there
-	files uint32 // told to the core
+	files uint32   // told to the core
 
 	explain *explainer
 

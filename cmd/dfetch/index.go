@@ -91,7 +91,7 @@ They are remembered without symlinks; one may lie in another. Mounts below them 
 It says how many files there are, how many of them the index knew as they are, how many it read, and how many
 versions of files it dropped. Files that changed within the last two seconds are left for the next update.
 When the index is full (--index-max), the rest is not noted, and the exit code is 23.`,
-		Args:  wantArgs(1, -1),
+		Args: wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
 				dirs, err := realDirs(args)
@@ -121,7 +121,7 @@ func newIndexUpdateCmd() *cobra.Command {
 		Short: "Bring the index up to date, for all directories or some",
 		Long: `update lists what "add" remembered, or directories in it, reads the files that are new or changed, and drops those
 that are gone. It says what "add" says.`,
-		Args:  wantArgs(0, -1),
+		Args: wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
 				dirs, err := updatable(cmd.Context(), x, args)
@@ -271,7 +271,7 @@ func newIndexStatsCmd() *cobra.Command {
 		Short: "Tell how large the index is",
 		Long: `stats counts the directories that were added, the versions of files and the chunks that the index knows, and the
 bytes that it takes and may take. "get" adds files of its own.`,
-		Args:  wantArgs(0, 0),
+		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if noIndex() {
 				printStats(cmd.OutOrStdout(), diskscan.IndexStats{})
