@@ -4,8 +4,9 @@ import "math"
 
 // Constants of learning how good the guesses are.
 const (
-	learnOctaves = 16  // classes of guesses: each is half of the one before
-	learnClasses = 17  // and one of guesses of twins
+	learnOctaves = 16           // classes of guesses: each is half of the one before
+	twinClass    = learnOctaves // that of guesses of twins, which have another one too
+	learnClasses = learnOctaves + 1
 	guessWeight  = 1   // files that a guess counts as
 	maxTries     = 16  // files that are remembered
 	learnStep    = 1.2 // times by which a guess must change for the queues to be put in order anew
@@ -13,8 +14,8 @@ const (
 
 // learned corrects the guessed probabilities by what files of about the same guess turned out to hold.
 // The formulas order candidates well but say little of how many of them are good: in a copy of the tree
-// that was moved all are, in an unlike one none. Twins, which have the size of the wanted file and a name like its, are a class of
-// their own wherever they lie: what else lies as far away and is as likely by the formulas says nothing of them.
+// that was moved all are, in an unlike one none. Twins, which have the size of the wanted file and a name like its, are a class
+// besides, wherever they lie: they are worth what other twins held, even if all else that lies as far away held nothing.
 type learned [learnClasses]learnClass
 
 // learnClass is what was seen of one class of guesses, and how much of it is in use: what is in use
@@ -28,16 +29,13 @@ func classOf(p float64) int {
 	if !(p > 0) {
 		return learnOctaves - 1
 	}
-	if isTwin(p) {
-		return learnOctaves
-	}
 	exp := int(math.Float64bits(p)>>52) - 1022 // p is less than 2 to this power, and at least half of it
 	return min(max(0, -exp), learnOctaves-1)
 }
 
 // span is between which guesses those of a class lie.
 func span(class int) (least, most float64) {
-	if class == learnOctaves {
+	if class == twinClass {
 		return 0, 1
 	}
 	most = math.Ldexp(1, -class)
@@ -69,18 +67,38 @@ func mean(p, hits, tries float64) float64 { return (guessWeight*p + hits) / (gue
 
 // correct is a guess after what was learned.
 func (l *learned) correct(p float64) float64 {
-	c := &l[classOf(p)]
+	guess := l[classOf(p)].correct(p)
+	if isTwin(p) {
+		guess = max(guess, l[twinClass].correct(p))
+	}
+	return guess
+}
+
+func (c *learnClass) correct(p float64) float64 {
 	if c.usedTries == 0 {
 		return p
 	}
 	return mean(p, c.usedHits, c.usedTries)
 }
 
-// saw takes in which share of what a file could have brought it did bring. It says whether some guess of
-// its class is corrected to more than before from now on.
-func (l *learned) saw(p, share float64) (risen bool) {
+// classes is a set of classes, one bit each.
+type classes uint32
+
+// saw takes in which share of what a file could have brought it did bring. It gives the classes of which some guess is
+// corrected to more than before from now on.
+func (l *learned) saw(p, share float64) (risen classes) {
 	class := classOf(p)
-	c := &l[class]
+	if l[class].saw(class, p, share) {
+		risen |= 1 << class
+	}
+	if isTwin(p) && l[twinClass].saw(twinClass, p, share) {
+		risen |= 1 << twinClass
+	}
+	return risen
+}
+
+// saw is learned.saw for one class.
+func (c *learnClass) saw(class int, p, share float64) (risen bool) {
 	if c.tries >= maxTries {
 		c.hits *= (maxTries - 1) / c.tries
 		c.tries = maxTries - 1
@@ -127,8 +145,8 @@ func (p *Planner) learn(op Op, r Result) {
 	if could := had + missed; could >= 1 {
 		guess := float64(best)
 		p.luck.saw(had/could, p.learned.correct(guess))
-		if p.learned.saw(guess, had/could) {
-			p.raise.begin(classOf(guess), p.files.n)
+		if risen := p.learned.saw(guess, had/could); risen != 0 {
+			p.raise.begin(risen, p.files.n)
 		}
 	}
 }
@@ -139,13 +157,13 @@ const raiseStep = 1024
 // raise goes over the files that wait after guesses have risen, the newest first: what has become worth more does not
 // come to a lane's top by itself. What has become worth less does, and is put off there.
 type raise struct {
-	classes uint32 // of the guesses that have risen, one bit each
-	next    uint32 // the file before it comes next
-	left    int    // files to look at
+	classes classes // of the guesses that have risen
+	next    uint32  // the file before it comes next
+	left    int     // files to look at
 }
 
-func (r *raise) begin(class, files int) {
-	r.classes |= 1 << class
+func (r *raise) begin(risen classes, files int) {
+	r.classes |= risen
 	r.next, r.left = uint32(files), files
 }
 
@@ -164,9 +182,10 @@ func (r *raise) step(p *Planner) {
 }
 
 // guessed says whether a file has a guess of one of the classes.
-func (p *Planner) guessed(f *file, classes uint32) bool {
+func (p *Planner) guessed(f *file, of classes) bool {
 	for i := range int(f.pairs) {
-		if _, prob := p.pair(f, i); classes>>classOf(float64(prob))&1 != 0 {
+		_, prob := p.pair(f, i)
+		if guess := float64(prob); of>>classOf(guess)&1 != 0 || of>>twinClass&1 != 0 && isTwin(guess) {
 			return true
 		}
 	}

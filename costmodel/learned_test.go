@@ -98,7 +98,7 @@ func TestTwinsAreLearnedApart(t *testing.T) {
 		t.Errorf("a twin has %v after other twins had all", got)
 	}
 	if got := chance(other); got > unlike {
-		t.Errorf("what is no twin has %v after twins had all, had %v", got, unlike)
+		t.Errorf("what is no twin has %v after twins elsewhere had all, had %v", got, unlike)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestRisenGuessesReachAll(t *testing.T) {
 		before[i] = p.files.at(uint32(i)).key
 	}
 	p.learned[class] = learnClass{hits: 9, tries: 9, usedHits: 9, usedTries: 9}
-	p.raise.begin(class, p.files.n)
+	p.raise.begin(1<<class, p.files.n)
 	raised := 0
 	for steps := 1; p.raise.left > 0; steps++ {
 		p.raise.step(p)
