@@ -49,6 +49,7 @@ type Disk struct {
 	writeback int64        // bytes that the kernel is writing
 	inflight  int64
 	searching int
+	late      int // searching operations besides that do not count
 	held      [works]hold
 	others    others
 }
@@ -108,8 +109,19 @@ func (d *Disk) SearchEnded(now time.Time, took time.Duration) {
 	d.others.searchEnded(now, took)
 }
 
+// SearchLate tells that one that is under way takes so long that others need not wait for it: perhaps its disk does not answer.
+func (d *Disk) SearchLate() {
+	d.searching = max(0, d.searching-1)
+	d.late++
+}
+
+// LateEnded tells that one of which SearchLate was told has ended.
+func (d *Disk) LateEnded() { d.late = max(0, d.late-1) }
+
 // Sample takes in what the kernel says about the disk.
-func (d *Disk) Sample(now time.Time, s DiskSample) { d.others.sample(now, s, d.cfg.Stall, d.searching) }
+func (d *Disk) Sample(now time.Time, s DiskSample) {
+	d.others.sample(now, s, d.cfg.Stall, d.searching+d.late)
+}
 
 // Backlog is the bytes received and not written.
 func (d *Disk) Backlog() int64 { return d.writer.Received - d.writer.Written }

@@ -389,3 +389,25 @@ func BenchmarkAllow(b *testing.B) {
 		d.Allow(start, Search)
 	}
 }
+
+// What is late does not count against the depth; that the search itself waits for it is no reason to yield to others.
+func TestLateSearchDoesNotCount(t *testing.T) {
+	d, now := NewDisk(DiskConfig{Depth: 1}), time.Unix(1000, 0)
+	d.SearchStarted()
+	if v := d.Allow(now, Search); v.Allow || v.Reason != ReasonDepth {
+		t.Fatalf("beside one that is under way: %+v", v)
+	}
+	d.SearchLate()
+	for i := range 5 {
+		now = now.Add(200 * time.Millisecond)
+		d.Sample(now, DiskSample{Stall: time.Duration(i) * 200 * time.Millisecond})
+	}
+	if v := d.Allow(now, Search); !v.Allow {
+		t.Errorf("beside a late one: %+v", v)
+	}
+	d.LateEnded()
+	d.SearchStarted()
+	if v := d.Allow(now, Search); v.Allow {
+		t.Error("the next one does not count")
+	}
+}

@@ -19,7 +19,7 @@ func (p *Planner) Later(id GroupID) (prob, seconds float64) {
 		return 0, 0
 	}
 	f := p.files.at(g.home - 1)
-	if f.state != queued && f.state != running {
+	if f.state != queued && f.state != running || p.quiet(p.dirs.at(f.dir).dev) {
 		return 0, 0
 	}
 	return min(1, f.posterior(p.learned.correct(float64(g.prob)))*f.unseen()), p.hashCost(f)

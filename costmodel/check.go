@@ -25,7 +25,7 @@ type check struct {
 // and the best read's that can follow. It goes first while the reads would be through before it is, so that they need not
 // wait for it.
 func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
-	if dev != 0 || p.check.ids == 0 || p.checking() {
+	if dev != 0 || p.check.ids == 0 || p.checking() || p.indexShut() {
 		return Op{}, 0, false
 	}
 	n := min(p.check.ids, p.checkLen())
@@ -43,6 +43,9 @@ func (p *Planner) checkOp(dev Device) (Op, float64, bool) {
 // readsWaiting is how many seconds the runs take that are not being read yet.
 func (p *Planner) readsWaiting() (seconds float64) {
 	for d := range p.devices {
+		if p.quiet(Device(d)) {
+			continue
+		}
 		l := &p.queues[d][OpRead]
 		read := p.costs.Read(Device(d))
 		seconds += read.PerOp*float64(l.live) + read.PerUnit*l.units

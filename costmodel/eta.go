@@ -44,6 +44,9 @@ func (p *Planner) Plan() {
 	pl.number++
 	finish := 0.0
 	for _, op := range p.running {
+		if p.quiet(op.Dev) {
+			continue
+		}
 		p.toEnd(&op)
 		finish += op.Cost
 		p.eachPair(op, func(g uint32, prob float64) { p.deliver(g, prob, finish) })
@@ -99,6 +102,9 @@ func (p *Planner) collect() {
 	pl := &p.plan
 	pl.ops, pl.passed, pl.order.items, pl.tops = pl.ops[:0], pl.passed[:0], pl.order.items[:0], pl.tops[:0]
 	for d := range p.devices {
+		if p.quiet(Device(d)) {
+			continue
+		}
 		for k := range opKinds {
 			p.collectTop(Device(d), k)
 		}
@@ -152,11 +158,19 @@ func (t *laneTop) before(other *laneTop) bool {
 }
 
 // scanRest is the time until all that is known of the disk has been looked at; infinite if nothing
-// is left to look at. planned is what the planned operations take.
+// is left to look at. Devices that do not answer do not count. planned is what the planned operations take.
 func (p *Planner) scanRest(planned float64) float64 {
-	rest, left := 0.0, len(p.running)
+	rest, left := 0.0, 0
+	for _, op := range p.running {
+		if !p.quiet(op.Dev) {
+			left++
+		}
+	}
 	for d := range p.devices {
 		dev := Device(d)
+		if p.quiet(dev) {
+			continue
+		}
 		read := p.costs.Read(dev)
 		for k := range opKinds {
 			l := &p.queues[d][k]

@@ -24,6 +24,7 @@ type Planner struct {
 	devices int // whose lanes have been used: 0 … devices-1
 	steady  [maxDevices]steady
 	priced  [maxDevices]prices
+	silent  [maxDevices + 1]silence
 	running []Op
 	now     time.Time // of the last call of Next
 	check   check
@@ -263,6 +264,7 @@ func (p *Planner) Done(op Op, r Result) {
 	if !p.drop(op) {
 		return
 	}
+	p.answered(op)
 	p.observe(op, r)
 	switch op.Kind {
 	case OpStat:
@@ -307,8 +309,9 @@ func (p *Planner) NextStat() (Op, bool) { return p.bestOf(OpStat, OpStat+1, fals
 func (p *Planner) bestOf(from, to OpKind, awaited bool) (Op, bool) {
 	var best choice
 	for d := range p.devices {
+		shut := p.shut(Device(d))
 		for k := from; k < to; k++ {
-			if awaited && (k == OpHash || k == OpStat) {
+			if awaited && (k == OpHash || k == OpStat) || shut && k != OpCheck {
 				continue
 			}
 			if c := p.head(Device(d), k); c.found && (!best.found || c.rank < best.rank) {

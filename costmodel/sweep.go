@@ -83,14 +83,21 @@ func (p *Planner) compare(f *file) {
 
 // Again says when Next may know more than now, though nothing happens until then: files and directories wait to
 // be compared with what has been wanted since they were seen, or a run or sweep will be late because of which nothing is listed and
-// hashed. False if neither is so.
-func (p *Planner) Again() (time.Time, bool) {
-	at, more := p.sweep.at, p.sweep.waits()
-	if !p.awaited() {
-		return at, more
+// hashed, or a device that did not answer is to be tried again. False if none is so.
+func (p *Planner) Again() (at time.Time, more bool) {
+	sooner := func(t time.Time) {
+		if !more || t.Before(at) {
+			at, more = t, true
+		}
 	}
-	if late := p.firstLate(); !more || late.Before(at) {
-		at = late
+	if p.sweep.waits() {
+		sooner(p.sweep.at)
 	}
-	return at, true
+	if p.awaited() {
+		sooner(p.firstLate())
+	}
+	if try, ok := p.nextTry(); ok {
+		sooner(try)
+	}
+	return at, more
 }

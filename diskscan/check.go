@@ -28,7 +28,8 @@ type Sweep struct {
 	Hits    int   // ids for which a run has a chunk
 	Bytes   int64 // of these
 	Stale   int   // ids whose file has changed or is gone
-	Outside int   // ids whose file lies outside the scope
+	Outside int   // ids whose file lies outside the scope, or on a disk that does not answer
+	Silent  []Dir // in which disks were found not to answer
 	Cost    time.Duration
 }
 
@@ -252,18 +253,17 @@ func sortedFiles(h hits) []fileID {
 
 // confirm turns the hits in files that are what they were into runs.
 func (d *Disk) confirm(ctx context.Context, h hits, s *Sweep) error {
-	stuck := map[uint64]bool{}
 	for _, id := range sortedFiles(h) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		d.confirmHits(ctx, id, h[id], stuck, s)
+		d.confirmHits(ctx, id, h[id], s)
 	}
 	return nil
 }
 
-// confirmHits turns the hits in one version of a file into runs, unless its device is one of those that did not answer.
-func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, stuck map[uint64]bool, s *Sweep) {
+// confirmHits turns the hits in one version of a file into runs, unless its device does not answer.
+func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, s *Sweep) {
 	row, ok := d.index.file(id)
 	if !ok {
 		s.Stale += len(chunks)
@@ -271,7 +271,7 @@ func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, stuck
 		return
 	}
 	f, ok := d.scope.locate(row.path)
-	if !ok || stuck[d.scope.Device(f.Dir)] {
+	if !ok || d.devices.get(d.scope.Device(f.Dir)).hangs() {
 		s.Outside += len(chunks)
 		return
 	}
@@ -284,8 +284,10 @@ func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, stuck
 	case isGone(err):
 		s.Stale += len(chunks)
 		d.index.forget(id)
+	case errors.Is(err, ErrStalled):
+		s.Outside += len(chunks)
+		s.Silent = append(s.Silent, f.Dir)
 	default:
-		stuck[d.scope.Device(f.Dir)] = errors.Is(err, ErrStalled)
 		d.countError(ctx, err)
 	}
 }

@@ -112,7 +112,10 @@ func New(cfg Config) (*Disk, error) {
 	return d, nil
 }
 
-// Close ends all operations and waits for their goroutines, no longer than the stall time. It may be called twice.
+// closing is how long Close waits at most: a disk that gives nothing for so long may not answer at all.
+const closing = 2 * time.Second
+
+// Close ends all operations and waits for their goroutines, but not long, and not for those that have stalled already. With an error some are left, which use the scope and the index still. It may be called twice.
 func (d *Disk) Close() error {
 	d.starts.Lock()
 	d.close(ErrClosed)
@@ -122,14 +125,16 @@ func (d *Disk) Close() error {
 		d.running.Wait()
 		close(ended)
 	}()
-	timer := time.NewTimer(d.cfg.Stall)
+	timer := time.NewTimer(min(closing, d.cfg.Stall))
 	defer timer.Stop()
 	select {
 	case <-ended:
-		return nil
 	case <-timer.C:
-		return fmt.Errorf("disk search: %d operations did not end: %w", d.count.running.Load(), ErrStalled)
 	}
+	if left := d.count.running.Load(); left > 0 {
+		return fmt.Errorf("disk search: %d operations did not end: %w", left, ErrStalled)
+	}
+	return nil
 }
 
 // operation is what the goroutine that works and the one that waits for it share.
@@ -182,20 +187,27 @@ func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error)
 		return err
 	}
 	o := &operation{ctx: ctx}
-	done := make(chan error, 1)
+	ended := sync.OnceFunc(d.running.Done)
+	done, over := make(chan error, 1), make(chan struct{})
 	if !d.mayStart() {
 		cancel(nil)
 		release()
 		return ErrClosed
 	}
 	go func() {
-		defer d.running.Done()
+		defer ended()
 		defer d.count.running.Add(-1)
 		defer cancel(nil)
 		defer release()
+		defer close(over)
 		done <- work(o)
 	}()
-	return d.await(o, done, cancel)
+	err = d.await(o, done, cancel)
+	if errors.Is(err, ErrStalled) {
+		d.devices.get(dev).hangsUntil(over)
+		ended() // Close need not wait for it
+	}
+	return err
 }
 
 // growStack has the stack of a goroutine that is to hash grow at one go, while there is little on it to move.
@@ -273,7 +285,20 @@ type device struct {
 	share atomic.Int64 // slots that one operation takes
 	lines lines        // one after the other, for streams
 	cost  atomic.Pointer[DeviceCost]
+	hung  atomic.Int32 // operations that have stalled and not come back
 }
+
+// hangsUntil notes an operation that has stalled, until it is over after all.
+func (d *device) hangsUntil(over <-chan struct{}) {
+	d.hung.Add(1)
+	go func() {
+		<-over
+		d.hung.Add(-1)
+	}()
+}
+
+// hangs says whether the device does not answer.
+func (d *device) hangs() bool { return d.hung.Load() > 0 }
 
 func (ds *devices) get(dev uint64) *device {
 	ds.mu.Lock()

@@ -49,6 +49,7 @@ func TestHangingOperation(t *testing.T) {
 			t.Errorf("closed with %v", err)
 		}
 		close(hang)
+		synctest.Wait()
 		if err := d.Close(); err != nil {
 			t.Errorf("closed at last with %v", err)
 		}
@@ -302,4 +303,44 @@ func TestFailuresAreCounted(t *testing.T) {
 	if d.countError(ctx, unix.EIO); d.Stats() != (Stats{}) {
 		t.Errorf("counted although the caller ended it: %+v", d.Stats())
 	}
+}
+
+// Close does not wait for what has stalled, nor long for what may.
+func TestCloseBesideHangingOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		for _, stalled := range []bool{true, false} {
+			d := bare(t, Config{})
+			go d.run(t.Context(), 1, func(*operation) error { <-hang; return nil })
+			if synctest.Wait(); stalled {
+				time.Sleep(time.Minute)
+			}
+			start := time.Now()
+			if err := d.Close(); !errors.Is(err, ErrStalled) {
+				t.Errorf("closed with %v", err)
+			}
+			if waited := time.Since(start); stalled && waited > 0 || waited > closing {
+				t.Errorf("waited %v; stalled: %v", waited, stalled)
+			}
+		}
+		close(hang)
+	})
+}
+
+// A device hangs until the operations that have stalled come back.
+func TestDeviceHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, hang := bare(t, Config{}), make(chan struct{})
+		if err := d.run(t.Context(), 1, func(*operation) error { <-hang; return nil }); !errors.Is(err, ErrStalled) {
+			t.Error(err)
+		}
+		if !d.devices.get(1).hangs() || d.devices.get(2).hangs() {
+			t.Error("it is not known which device hangs")
+		}
+		close(hang)
+		synctest.Wait()
+		if d.devices.get(1).hangs() {
+			t.Error("it still hangs")
+		}
+	})
 }

@@ -16,7 +16,7 @@
 //
 // Operations run on goroutines of their own, a few a device. An operation that does not come back, on a
 // mount that hangs, keeps its slot of that device, and its processors count as taken: its caller goes on when its
-// context ends or the stall time is over.
+// context ends or the stall time is over. Meanwhile Check passes over what lies on that device.
 //
 // Bytes that are handed over were hashed in the buffer that is handed over. So a file that changes under the
 // reader, an index that is stale, damaged or forged, and a disk that lies cost time and nothing more.

@@ -236,6 +236,22 @@ func TestIndexObeysTheScope(t *testing.T) {
 	}
 }
 
+// What lies on a disk that does not answer is passed over without asking it.
+func TestCheckPassesOverSilentDisks(t *testing.T) {
+	dir := t.TempDir()
+	content := noise("x", 50_000)
+	write(t, filepath.Join(dir, "f"), content)
+	x, scope := openIndex(t, IndexConfig{}), ScopeConfig{Roots: []string{dir}}
+	fill(t, x, scope, Config{})
+	d := open(t, scope, Config{Index: x})
+	over := make(chan struct{})
+	defer close(over)
+	d.devices.get(d.scope.Device(Dir{})).hangsUntil(over)
+	if s := check(t, d, idsOf(refsOf(t, content))); s.Hits != 0 || s.Outside == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // pad adds so many bytes that are of no use.
 func pad(t *testing.T, x *Index, bytes int) {
 	t.Helper()

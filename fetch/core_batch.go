@@ -23,9 +23,9 @@ const (
 
 // start gives an operation to the shell.
 func (s *search) start(now time.Time, c *Core, op costmodel.Op) bool {
-	idle := len(s.running) == 0
+	idle := s.active() == 0
 	s.batch++
-	if !s.startInBatch(c, op) {
+	if !s.startInBatch(now, c, op) {
 		return false
 	}
 	s.disk.SearchStarted()
@@ -37,7 +37,7 @@ func (s *search) start(now time.Time, c *Core, op costmodel.Op) bool {
 }
 
 // startInBatch gives an operation to the shell as a part of the newest batch, unless too many are running.
-func (s *search) startInBatch(c *Core, op costmodel.Op) bool {
+func (s *search) startInBatch(now time.Time, c *Core, op costmodel.Op) bool {
 	if !s.planner.Start(op) {
 		return false
 	}
@@ -52,7 +52,7 @@ func (s *search) startInBatch(c *Core, op costmodel.Op) bool {
 	case costmodel.OpRead:
 		a.Kind, a.ID = ActRead, s.runs[op.ID]
 	}
-	s.running = append(s.running, running{op: op, id: a.ID, batch: s.batch})
+	s.running = append(s.running, running{op: op, id: a.ID, batch: s.batch, since: now})
 	c.actions = append(c.actions, a)
 	return true
 }
@@ -76,7 +76,7 @@ func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate floa
 		if !c.cfg.NoPressure && !worth.Allow(now, s.offer(now, c, op, rate)).Allow {
 			return
 		}
-		if !s.startInBatch(c, op) {
+		if !s.startInBatch(now, c, op) {
 			return
 		}
 		bytes, cost = bytes+op.Len, cost+op.Cost
@@ -88,9 +88,13 @@ func (s *search) fillBatch(now time.Time, c *Core, first costmodel.Op, rate floa
 func (s *search) batchEnded(now time.Time, r running, took time.Duration) {
 	took += r.before
 	i := slices.IndexFunc(s.running, func(o running) bool { return o.batch == r.batch })
-	if i < 0 {
+	switch {
+	case i >= 0:
+		s.running[i].before += took
+		s.wentOn(now, r.batch)
+	case r.late:
+		s.disk.LateEnded()
+	default:
 		s.disk.SearchEnded(now, took)
-		return
 	}
-	s.running[i].before += took
 }

@@ -21,12 +21,13 @@ type search struct {
 	runs    []uint32 // the same of each costmodel.RunID
 	index   bool
 	running []running
-	batch   uint32   // number of the newest batch
-	order   []uint32 // groups, those that the disk will bring last first; nil: as they were planned
-	pos     int      // order[:pos] has been asked for
-	refused bool     // the network does better at present
-	reason  string   // of that
-	waiting bool     // an operation is worth doing, now or later
+	full    []costmodel.Device // with late operations; nothing more is begun there
+	batch   uint32             // number of the newest batch
+	order   []uint32           // groups, those that the disk will bring last first; nil: as they were planned
+	pos     int                // order[:pos] has been asked for
+	refused bool               // the network does better at present
+	reason  string             // of that
+	waiting bool               // an operation is worth doing, now or later
 
 	byID          []uint32  // groups by costmodel.GroupID
 	promises      []promise // runs to be read
@@ -64,6 +65,8 @@ type running struct {
 	id     uint32        // the shell's number of the directory or file
 	batch  uint32        // operations of one number count as one
 	before time.Duration // what those of its batch took that have ended
+	since  time.Time     // when it began, or went on
+	late   bool          // see search.watch
 }
 
 func newSearch(cfg CoreConfig, disk *backpressure.Disk) *search {
@@ -97,15 +100,7 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 	case EvStated:
 		s.stated(now, &ev)
 	case EvHashed:
-		c.cpu.Hashed(ev.Spent, ev.Units)
-		s.crowd.ended(ev, c.inflight > 0)
-		if ev.Late > 0 {
-			s.passed(ev.Group, ev.First)
-		}
-		if r, ok := s.take(costmodel.OpHash, ev.ID); ok {
-			c.compareWhole(r.op, ev)
-			s.end(now, r, ev)
-		}
+		c.hashed(now, ev)
 	case EvRecalled:
 		c.addRuns(now, ev)
 	case EvNear:
@@ -116,13 +111,36 @@ func (c *Core) searchStep(now time.Time, ev Event) {
 		c.addRuns(now, ev)
 		s.ended(now, costmodel.OpCheck, ev)
 	case EvRead:
-		c.cpu.Hashed(ev.Spent, ev.Units)
-		s.crowd.ended(ev, c.inflight > 0)
+		c.worked(ev)
 		if r, ok := s.take(costmodel.OpRead, ev.ID); ok {
 			s.end(now, r, ev)
 			c.release(r.op.ID)
 		}
 	}
+}
+
+// hashed takes in the end of a slice of a file.
+func (c *Core) hashed(now time.Time, ev Event) {
+	s := c.search
+	c.worked(ev)
+	if ev.Late > 0 {
+		s.passed(ev.Group, ev.First)
+	}
+	if r, ok := s.take(costmodel.OpHash, ev.ID); ok {
+		if !ev.Stalled {
+			c.compareWhole(r.op, ev)
+		}
+		s.end(now, r, ev)
+	}
+}
+
+// worked takes in what reading and hashing took.
+func (c *Core) worked(ev Event) {
+	if ev.Stalled {
+		return // it tells nothing of what a byte takes
+	}
+	c.cpu.Hashed(ev.Spent, ev.Units)
+	c.search.crowd.ended(ev, c.inflight > 0)
 }
 
 func (s *search) addGroup(ev Event) {
@@ -240,10 +258,12 @@ func (s *search) stated(now time.Time, ev *Event) {
 	if s.barren++; s.planner.PlacedGroups() > placed {
 		s.barren = 0
 	}
-	if !ev.More {
-		s.running = slices.Delete(s.running, i, i+1)
-		s.end(now, r, *ev)
+	if ev.More {
+		s.running[i].since = now
+		return
 	}
+	s.running = slices.Delete(s.running, i, i+1)
+	s.end(now, r, *ev)
 }
 
 // addRuns takes in stretches of files that hold wanted chunks.
@@ -272,8 +292,18 @@ func (s *search) ended(now time.Time, kind costmodel.OpKind, ev Event) {
 
 // end takes in the end of an operation that is no longer among those under way.
 func (s *search) end(now time.Time, r running, ev Event) {
+	if r.late {
+		s.planner.OnTime(r.op)
+	}
+	if ev.Stalled {
+		s.batchEnded(now, r, 0)
+		s.planner.Abandoned(now, r.op, ev.Failed)
+		return
+	}
 	s.progress = now
-	s.abreast.ended(now, ev.Seconds, len(s.running))
+	if !r.late {
+		s.abreast.ended(now, ev.Seconds, s.active())
+	}
 	if r.op.Kind != costmodel.OpCheck { // sweeps are not in the plan, and others with what they should take
 		s.hold.ended += min(ev.Seconds, r.op.Cost)
 	}
@@ -322,13 +352,15 @@ func (c *Core) searchNext(now time.Time) time.Time {
 	if rate > 0 {
 		s.planner.SetNetwork(1 / rate)
 	}
+	late := s.watch(now)
 	for {
+		s.markFull(c.cfg.SearchDepth)
 		op, again, ok := s.next(now, c, rate)
 		if !ok {
-			return again
+			return earlier(again, late)
 		}
 		if !s.start(now, c, op) {
-			return time.Time{} // the end of one that is running wakes the core
+			return late // the end of one that is running wakes the core
 		}
 		s.fillBatch(now, c, op, rate)
 	}
@@ -381,7 +413,7 @@ func (s *search) offer(now time.Time, c *Core, op costmodel.Op, rate float64) ba
 
 // nextAnyhow is next without back-pressure.
 func (s *search) nextAnyhow(now time.Time, depth int) (costmodel.Op, time.Time, bool) {
-	if len(s.running) >= depth {
+	if s.active() >= depth {
 		return costmodel.Op{}, time.Time{}, false
 	}
 	return s.best(now)

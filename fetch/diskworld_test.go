@@ -33,7 +33,11 @@ type simDir struct {
 	name  string
 	dirs  []int
 	files []simFile
+	hangs bool // listing it takes as long as the shell waits
 }
+
+// simStall is how long the shell waits for a disk that does not answer.
+const simStall = 20 * time.Second
 
 // simFile is a file of the disk: holds maps its chunks, in order, to wanted ordinals (-1: of no use).
 type simFile struct {
@@ -50,6 +54,9 @@ type simFile struct {
 func (d *simDisk) time() float64 {
 	var t float64
 	for _, dir := range d.dirs {
+		if dir.hangs {
+			continue
+		}
 		t += d.statCost * (1 + float64(len(dir.files))/100)
 		for _, f := range dir.files {
 			t += float64(f.size) / d.rate
@@ -85,6 +92,13 @@ func (w *world) disk(seconds float64, do func()) {
 
 func (w *world) stat(id uint32) {
 	dir := w.d.dirs[w.d.numbers[id]]
+	if dir.hangs {
+		w.hung++
+		w.after(simStall, func() {
+			w.core.Step(w.now, Event{Kind: EvStated, ID: id, Seconds: simStall.Seconds(), Failed: true, Stalled: true})
+		})
+		return
+	}
 	seconds := w.d.statCost * (1 + float64(len(dir.files))/100)
 	w.disk(seconds, func() {
 		ev := Event{Kind: EvStated, ID: id, FirstFile: uint32(len(w.d.files)), FirstDir: uint32(len(w.d.numbers)), Seconds: seconds, Units: int64(len(dir.files) + len(dir.dirs))}
@@ -156,6 +170,19 @@ func (w *world) addDisk(d *simDisk) {
 	d.numbers = []uint32{0}
 	w.d = d
 	w.core.Step(w.now, Event{Kind: EvRoot, ID: 0, Root: []string{"home"}})
+}
+
+// addHung gives a world another disk, at the very place of what is wanted, that hangs once its top was listed: so many
+// directories there can't be.
+func (w *world) addHung(dirs int) {
+	top := simDir{name: "new"}
+	for i := range dirs {
+		top.dirs = append(top.dirs, len(w.d.dirs))
+		w.d.dirs = append(w.d.dirs, simDir{name: fmt.Sprintf("part%d", i), hangs: true})
+	}
+	w.d.numbers = append(w.d.numbers, uint32(len(w.d.dirs)))
+	w.d.dirs = append(w.d.dirs, top)
+	w.core.Step(w.now, Event{Kind: EvRoot, ID: uint32(len(w.d.numbers) - 1), Root: []string{"home", "new"}, Device: 1})
 }
 
 // addFile plans a file of so many chunks, of which the disk holds an old version with those for which

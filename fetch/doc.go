@@ -20,7 +20,7 @@
 //     What the disk will very likely bring soon is not asked for meanwhile (core_hold.go), nor what a disk
 //     will bring that had nearly all so far (core_trust.go, core_pace.go), and a long file that the disk goes through is asked for
 //     from its end (core_behind.go). Small files are hashed in batches
-//     (core_batch.go). A chunk that is
+//     (core_batch.go). A disk that does not answer does not hold up the others (core_silent.go). A chunk that is
 //     missing between found ones is compared at fine grain with what lies there, and only the rest of
 //     it is asked for (core_zoom.go, near.go, zoom.go).
 //  5. Verified chunks are written to their places by a worker, and the loop is told.

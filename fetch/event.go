@@ -117,6 +117,8 @@ type Event struct {
 	Spent     float64     `json:"spent,omitempty"` // EvHashed, EvRead: seconds of the processor, with what was written; about, for EvRead
 	Cached    bool        `json:"cached,omitempty"`
 	Failed    bool        `json:"failed,omitempty"` // it can't be read any further
+	// Stalled: the disk does not answer. With Failed the operation was abandoned; else it was not begun, as the one before it was.
+	Stalled bool `json:"stalled,omitempty"`
 
 	Disk      *backpressure.DiskSample   `json:"disk,omitempty"`
 	Writeback int64                      `json:"wb,omitempty"` // with Disk: bytes that the kernel is writing

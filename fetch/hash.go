@@ -27,8 +27,11 @@ func batchOf(actions []Action) []Action {
 func (s *searcher) hash(batch []Action) {
 	s.wg.Go(func() {
 		h := &hashing{s: s, out: outbox{mail: s.loop.mail}, whole: len(batch) == 1}
-		for _, a := range batch {
-			h.file(a.ID, a.Count)
+		for i, a := range batch {
+			if !h.file(a.ID, a.Count) {
+				h.leave(batch[i+1:])
+				break
+			}
 		}
 		h.out.tell()
 	})
@@ -49,8 +52,15 @@ func (h *hashing) note(evs ...Event) {
 	}
 }
 
-// file reads the next slice of a file, of about n bytes.
-func (h *hashing) file(id uint32, n int64) {
+// leave tells of files that they were not begun, as the disk does not answer.
+func (h *hashing) leave(rest []Action) {
+	for _, a := range rest {
+		h.note(Event{Kind: EvHashed, ID: a.ID, Stalled: true})
+	}
+}
+
+// file reads the next slice of a file, of about n bytes. It says whether the disk answers.
+func (h *hashing) file(id uint32, n int64) bool {
 	s := h.s
 	s.mu.Lock()
 	file, p := s.files[id], s.begun[id]
@@ -75,10 +85,11 @@ func (h *hashing) file(id uint32, n int64) {
 	}
 	done := Event{
 		Kind: EvHashed, ID: id, Seconds: res.Cost.Seconds(), Units: res.Bytes - res.Holes, Found: res.Found + chunksOf(res.Late), Spent: res.CPU.Seconds(),
-		Cached: res.Cold*2 < res.Bytes, Failed: ended,
+		Cached: res.Cold*2 < res.Bytes, Failed: ended, Stalled: s.unheard(file.Dir, err),
 	}
 	late.tell(&done)
 	h.note(append(tr.events, done)...)
+	return !done.Stalled
 }
 
 // cameTo notes how far a file has been hashed. One that is not hashed again is forgotten.

@@ -104,7 +104,8 @@ func (s *searcher) read(id uint32) {
 			ev.Spent += res.CPU.Seconds()
 			ev.Failed = ev.Failed || err != nil
 			cold += res.Cold
-			if errors.Is(err, context.Canceled) {
+			ev.Stalled = s.unheard(r.File.Dir, err)
+			if ev.Stalled || errors.Is(err, context.Canceled) {
 				break
 			}
 		}

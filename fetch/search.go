@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,8 @@ type searcher struct {
 	zoom   *zoomer
 	place  []string // in which the entries' paths begin
 	shared int      // how many names of it all places of the search have in common
+	note   func(format string, args ...any)
+	log    func(format string, args ...any)
 	wg     sync.WaitGroup
 	claims claims
 
@@ -48,6 +51,7 @@ type searcher struct {
 	files   []diskscan.File
 	begun   map[uint32]progress // of the files that have been hashed in part
 	devices []uint64
+	silent  []uint8          // devices that did not answer
 	runs    [][]diskscan.Run // that are read together; nil: they have been
 	checked int              // slots of the window that the index was asked about
 }
@@ -83,7 +87,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 		scope.Close()
 		return nil, err
 	}
-	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, place: place}
+	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, log: t.cfg.log, place: place}
 	s.zoom = newZoomer(s, t.root.Hash)
 	starts := scope.Starts()
 	paths := [][]string{place}
@@ -131,11 +135,15 @@ func (s *searcher) device(d diskscan.Dir) uint8 {
 	return uint8(min(len(s.devices)-1, 255))
 }
 
-// stop waits until no operation is under way; the context that startSearch got must have ended.
+// stop waits until no operation is under way, but not for a disk that does not answer; the context that startSearch got must have ended.
 func (s *searcher) stop() diskscan.Stats {
-	s.disk.Close()
+	err := s.disk.Close()
 	s.wg.Wait()
-	s.scope.Close()
+	if err == nil {
+		s.scope.Close()
+	} else {
+		s.note("%v", err) // they may use the scope as long as the program lives
+	}
 	stats := s.disk.Stats()
 	s.index.release()
 	return stats
@@ -181,13 +189,31 @@ func (s *searcher) stat(id uint32) {
 			from = res.Next
 			ev := s.listed(id, res)
 			ev.Seconds, ev.Units = seconds, units
-			ev.Failed, ev.More = err != nil, err == nil && from != 0
+			ev.Failed, ev.More, ev.Stalled = err != nil, err == nil && from != 0, s.unheard(dir, err)
 			s.loop.mail.post(ev)
 			if !ev.More {
 				return
 			}
 		}
 	})
+}
+
+// unheard says whether an operation in a directory ended because its disk does not answer, and tells a person so once of each disk.
+func (s *searcher) unheard(dir diskscan.Dir, err error) bool {
+	if !errors.Is(err, diskscan.ErrStalled) {
+		return false
+	}
+	s.mu.Lock()
+	device := s.device(dir)
+	said := slices.Contains(s.silent, device)
+	if !said {
+		s.silent = append(s.silent, device)
+	}
+	s.mu.Unlock()
+	if !said {
+		s.log("search: %s does not answer; going on without its disk", s.scope.Path(dir))
+	}
+	return true
 }
 
 // listed numbers what a listing showed.
@@ -229,6 +255,10 @@ func (s *searcher) check(n int) {
 		sweep, err := s.disk.Check(s.ctx, ids)
 		ev := s.numberRuns(EvChecked, sweep.Runs)
 		ev.Seconds, ev.Units, ev.Found, ev.Failed = sweep.Cost.Seconds(), int64(len(ids)), sweep.Hits, err != nil
+		ev.Stalled = errors.Is(err, diskscan.ErrStalled)
+		for _, dir := range sweep.Silent {
+			s.unheard(dir, diskscan.ErrStalled)
+		}
 		s.loop.mail.post(ev)
 	})
 }

@@ -21,6 +21,7 @@ type world struct {
 	actions []Action
 	seq     int
 	d       *simDisk  // nil without one
+	hung    int       // operations on a disk that hangs
 	writer  simWriter // takes what arrives
 	planned int       // decisions of which planning was a part
 	unseen  int       // of them, those that mayPlan had not foreseen
