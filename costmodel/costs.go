@@ -116,12 +116,20 @@ func NewCosts() *Costs {
 	return c
 }
 
-// Calibrate sets the rates of STAT (per entry) and of reading and hashing (per byte) of a device, for
-// instance after a trial read.
-func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
+// Measured sets what is read from a device to the cost of a trial read: so many seconds for a small one at a distant place, and so
+// many for each byte of a long one. Listing a directory takes such a small read too, and hashing a byte takes as long as if it were
+// in memory at least. What operations have taught already stays.
+func (c *Costs) Measured(dev Device, seek, perByte float64) {
 	d := &c.devices[dev.index()]
-	d.stat[res&1], d.read[res&1] = stat, read
-	d.seen[0][res&1], d.seen[1][res&1] = manyMeasurements, manyMeasurements
+	if !(seek > 0) || !(perByte > 0) || math.IsInf(seek+perByte, 0) {
+		return
+	}
+	if d.seen[0][Cold] < manyMeasurements {
+		d.stat[Cold].PerOp = min(max(seek, d.stat[Cached].PerOp), maxPerOp)
+	}
+	if d.seen[1][Cold] < manyMeasurements {
+		d.read[Cold] = Rate{PerOp: min(max(seek, d.read[Cached].PerOp), maxPerOp), PerUnit: min(max(perByte, d.read[Cached].PerUnit), maxPerUnit)}
+	}
 	d.news++
 }
 

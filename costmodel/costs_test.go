@@ -62,6 +62,36 @@ func TestCostsIgnoreNonsense(t *testing.T) {
 	}
 }
 
+// Calibrate sets what STATs, and reading and hashing, cost for good.
+func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
+	d := &c.devices[dev.index()]
+	d.stat[res&1], d.read[res&1] = stat, read
+	d.seen[0][res&1], d.seen[1][res&1] = manyMeasurements, manyMeasurements
+	d.news++
+}
+
+// A trial read replaces the guess about a device, and nothing that operations have taught.
+func TestCostsAfterTrialRead(t *testing.T) {
+	c := NewCosts()
+	c.Measured(1, 8e-3, 1e-8)
+	if r, s := c.Read(1), c.Stat(1); r != (Rate{8e-3, 1e-8}) || s < 8e-3 || c.Read(0) == r {
+		t.Errorf("read %+v, stat %v", r, s)
+	}
+	c.Measured(1, 50e-6, 1e-12)
+	if r := c.Read(1); r.PerUnit < 1e-10 {
+		t.Errorf("hashing costs nothing: %+v", r)
+	}
+	for range manyMeasurements {
+		c.ObserveRead(1, Cold, 8<<20, 0.1)
+	}
+	taught := c.Read(1)
+	c.Measured(1, 8e-3, 1e-6)
+	c.Measured(1, math.NaN(), math.Inf(1))
+	if got := c.Read(1); got != taught {
+		t.Errorf("%+v after operations that taught %+v", got, taught)
+	}
+}
+
 func FuzzCosts(f *testing.F) {
 	f.Add(int64(4096), 0.01)
 	f.Add(int64(-1), -1.0)

@@ -231,6 +231,9 @@ const maxHits = 64
 // AddCheck adds ids to look up in the index.
 func (p *Planner) AddCheck(ids int64) { p.check.ids += ids }
 
+// Measured tells what a trial read from a device cost; see Costs.Measured.
+func (p *Planner) Measured(dev Device, seek, perByte float64) { p.costs.Measured(dev, seek, perByte) }
+
 // SetNetwork tells what a byte from the network costs at the present rate, in seconds; 0 if unknown.
 func (p *Planner) SetNetwork(secondsPerByte float64) { p.network = secondsPerByte }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,30 +17,42 @@ type DeviceCost struct {
 	Depth   int           // operations that the device serves at once with gain
 }
 
+// MinProbeFile is the size of the smallest file by which Calibrate measures a device.
+const MinProbeFile = 16 << 20
+
 // What a calibration reads, and how long at most.
 const (
 	probes       = 8
+	abreast      = 4 // reads at once
 	probeBytes   = 4 << 10
 	streamBytes  = 1 << 20
-	probeTime    = 40 * time.Millisecond
-	minProbeFile = 16 << 20
-	rotatingSeek = 3 * time.Millisecond // no slower solid disk, no faster rotating one
+	probeTime    = 25 * time.Millisecond
+	rotatingSeek = 3 * time.Millisecond // no faster rotating disk
 	quickSeek    = 300 * time.Microsecond
+	alonePause   = 200 * time.Millisecond // until the other operations of the device have ended
 )
 
-// Calibrate measures the device of a file of 16 MiB or more by a few reads of it that bypass the page cache,
-// in some tens of milliseconds at most, and sets how many operations run at once there. It says false if the
-// file or its file system is not fit for that; then nothing changes.
+// Calibrate measures the device of a file of MinProbeFile or more by a few reads of it that bypass the page cache,
+// in some tens of milliseconds at most and while no other operation reads from it, and sets how many operations run at once
+// there. A device is measured once. It says false if it was, if the file's first bytes lie in the page cache, or if the file or its file
+// system is not fit for that; then nothing changes.
 func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
 	dev := d.scope.Device(f.Dir)
+	at := d.devices.get(dev)
+	if at.tried.Load() || f.Size < MinProbeFile {
+		return DeviceCost{}, false
+	}
 	var cost DeviceCost
-	err := d.run(ctx, dev, func(o *operation) error {
+	err := d.runIn(ctx, dev, slots{share: deviceSlots, patience: alonePause}, func(o *operation) error {
 		var st unix.Stat_t
 		fd, err := d.scope.openFile(f, &st)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
+		if st.Size < MinProbeFile || coldUpTo(cold(fd, 0, MinProbeFile), MinProbeFile) < MinProbeFile/2 || at.tried.Swap(true) {
+			return nil
+		}
 		got, err := measure(o, fd, st.Size)
 		if err != nil {
 			return err
@@ -49,7 +62,6 @@ func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
 	if err != nil || cost.Depth == 0 {
 		return DeviceCost{}, false
 	}
-	at := d.devices.get(dev)
 	at.cost.Store(&cost)
 	at.share.Store(int64(deviceSlots / cost.Depth))
 	return cost, true
@@ -63,16 +75,8 @@ func (d *Disk) DeviceCost(dir Dir) (DeviceCost, bool) {
 	return DeviceCost{}, false
 }
 
-// Depth is how many operations run at once on the device of a directory.
-func (d *Disk) Depth(dir Dir) int {
-	return int(deviceSlots / d.devices.get(d.scope.Device(dir)).share.Load())
-}
-
 // measure reads a few places of an open file.
 func measure(o *operation, fd int, size int64) (DeviceCost, error) {
-	if size < minProbeFile {
-		return DeviceCost{}, nil
-	}
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
 	if err != nil {
 		return DeviceCost{}, err
@@ -85,13 +89,34 @@ func measure(o *operation, fd int, size int64) (DeviceCost, error) {
 	if err != nil {
 		return DeviceCost{}, err
 	}
+	four := seek
+	if seek >= rotatingSeek {
+		if four, err = measureAbreast(fd, size); err != nil {
+			return DeviceCost{}, err
+		}
+	}
 	begin := time.Now()
 	if _, err := preadFull(fd, buf, size/3&^(streamBytes-1)); err != nil {
 		return DeviceCost{}, err
 	}
 	stream := time.Since(begin)
 	stream = max(stream-seek, stream/2) // one seek is part of it
-	return DeviceCost{Seek: seek, PerByte: stream.Seconds() / streamBytes, Depth: depthFor(seek)}, o.step()
+	return DeviceCost{Seek: seek, PerByte: stream.Seconds() / streamBytes, Depth: depthFor(seek, four)}, o.step()
+}
+
+// measureAbreast is the time of a few small reads all over the file that begin together.
+func measureAbreast(fd int, size int64) (time.Duration, error) {
+	var all errgroup.Group
+	begin := time.Now()
+	for i := range int64(abreast) {
+		all.Go(func() error {
+			off := (size/abreast*i + size/(2*abreast)) &^ (probeBytes - 1)
+			_, err := preadFull(fd, aligned(probeBytes), off)
+			return err
+		})
+	}
+	err := all.Wait()
+	return time.Since(begin), err
 }
 
 // measureSeeks is the median time of small reads all over the file.
@@ -117,10 +142,11 @@ func measureSeeks(o *operation, fd int, size int64, buf []byte) (time.Duration, 
 	return times[len(times)/2], nil
 }
 
-// depthFor is how many readers a device with this seek time is given: a rotating one is best left to one.
-func depthFor(seek time.Duration) int {
+// depthFor is how many readers a device is given that takes so long for one small read, and for a few at once. A rotating one is
+// best left to one: it has one head. What is as slow and serves them at once is far away, or busy.
+func depthFor(seek, abreast time.Duration) int {
 	switch {
-	case seek >= rotatingSeek:
+	case seek >= rotatingSeek && abreast >= 2*seek:
 		return 1
 	case seek > quickSeek:
 		return 4

@@ -178,10 +178,21 @@ func (o *operation) leave() {
 // run carries out work in a slot of a device. It returns when work does, ctx ends, or work stalls; in the
 // two last cases the goroutine goes on alone, and keeps its slot until it is done.
 func (d *Disk) run(ctx context.Context, dev uint64, work func(*operation) error) error {
+	return d.runIn(ctx, dev, slots{d.devices.get(dev).share.Load(), 2 * d.cfg.Stall}, work)
+}
+
+// slots are those that an operation takes of a device, and how long it waits for them.
+type slots struct {
+	share    int64
+	patience time.Duration
+}
+
+// runIn is run where work takes other slots.
+func (d *Disk) runIn(ctx context.Context, dev uint64, in slots, work func(*operation) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(d.closed, func() { cancel(ErrClosed) })
 	defer stop()
-	release, err := d.devices.acquire(ctx, dev, 2*d.cfg.Stall)
+	release, err := d.devices.acquire(ctx, dev, in)
 	if err != nil {
 		cancel(nil)
 		return err
@@ -285,6 +296,7 @@ type device struct {
 	share atomic.Int64 // slots that one operation takes
 	lines lines        // one after the other, for streams
 	cost  atomic.Pointer[DeviceCost]
+	tried atomic.Bool  // it was measured, or can't be
 	hung  atomic.Int32 // operations that have stalled and not come back
 }
 
@@ -321,16 +333,21 @@ func (ds *devices) get(dev uint64) *device {
 // defaultDepth is how many operations run at once on a device that was not measured.
 const defaultDepth = 4
 
-// acquire waits for a slot of a device. All slots may be taken by operations that never come back.
-func (ds *devices) acquire(ctx context.Context, dev uint64, patience time.Duration) (release func(), err error) {
+// hungPatience is how long an operation waits at most for slots of a device on which others hang: these may never give theirs back.
+const hungPatience = time.Second
+
+// acquire waits for slots of a device. All slots may be taken by operations that never come back.
+func (ds *devices) acquire(ctx context.Context, dev uint64, in slots) (release func(), err error) {
 	d := ds.get(dev)
-	share := d.share.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, ErrStalled)
+	if d.hangs() {
+		in.patience = min(in.patience, hungPatience)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, in.patience, ErrStalled)
 	defer cancel()
-	if err := d.slots.Acquire(ctx, share); err != nil {
+	if err := d.slots.Acquire(ctx, in.share); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	return func() { d.slots.Release(share) }, nil
+	return func() { d.slots.Release(in.share) }, nil
 }
 
 // buffers are the pieces of memory in which chunks are handed over.

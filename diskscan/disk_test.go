@@ -218,32 +218,50 @@ func TestBuffersAreBounded(t *testing.T) {
 }
 
 func TestDepthFor(t *testing.T) {
-	for seek, want := range map[time.Duration]int{50 * time.Microsecond: 16, time.Millisecond: 4, 8 * time.Millisecond: 1} {
-		if got := depthFor(seek); got != want {
-			t.Errorf("%v: %d, want %d", seek, got, want)
+	for _, tt := range []struct {
+		seek, abreast time.Duration
+		want          int
+	}{
+		{50 * time.Microsecond, 50 * time.Microsecond, 16},
+		{time.Millisecond, time.Millisecond, 4},
+		{8 * time.Millisecond, 25 * time.Millisecond, 1},
+		{8 * time.Millisecond, 10 * time.Millisecond, 4},
+	} {
+		if got := depthFor(tt.seek, tt.abreast); got != tt.want {
+			t.Errorf("%v, %v: %d, want %d", tt.seek, tt.abreast, got, tt.want)
 		}
 	}
 }
 
 func TestCalibrate(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/large", noise("x", minProbeFile))
+	write(t, dir+"/large", noise("x", MinProbeFile))
 	write(t, dir+"/small", noise("x", 1000))
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{})
+	large, at := fileAt("large"), d.devices.get(d.scope.Device(Dir{}))
+	large.Size = MinProbeFile
 	if _, ok := d.Calibrate(t.Context(), fileAt("small")); ok {
 		t.Error("a small file was measured")
 	}
-	if got := d.Depth(Dir{}); got != defaultDepth {
-		t.Errorf("depth %d before the measurement", got)
+	if _, ok := d.Calibrate(t.Context(), large); ok || at.tried.Load() {
+		t.Error("a file in the page cache was measured")
 	}
-	cost, ok := d.Calibrate(t.Context(), fileAt("large"))
+	f, fd := openSynced(t, dir+"/large")
+	defer f.Close()
+	if unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) != nil {
+		t.Fatal("the page cache takes no advice")
+	}
+	cost, ok := d.Calibrate(t.Context(), large)
 	if !ok {
 		t.Log("the file system of the test has no reads past its cache")
 		return
 	}
 	t.Logf("%+v", cost)
-	if known, ok := d.DeviceCost(Dir{}); !ok || known != cost || d.Depth(Dir{}) != cost.Depth {
-		t.Errorf("known %+v, depth %d", known, d.Depth(Dir{}))
+	if known, ok := d.DeviceCost(Dir{}); !ok || known != cost || at.share.Load() != int64(deviceSlots/cost.Depth) {
+		t.Errorf("known %+v, share %d", known, at.share.Load())
+	}
+	if _, ok := d.Calibrate(t.Context(), large); ok {
+		t.Error("it was measured twice")
 	}
 	if cost.Seek <= 0 || cost.PerByte <= 0 || cost.Depth < 1 || cost.Depth > deviceSlots {
 		t.Errorf("%+v", cost)
@@ -336,6 +354,11 @@ func TestDeviceHangs(t *testing.T) {
 		}
 		if !d.devices.get(1).hangs() || d.devices.get(2).hangs() {
 			t.Error("it is not known which device hangs")
+		}
+		start := time.Now()
+		err := d.runIn(t.Context(), 1, slots{deviceSlots, time.Hour}, func(*operation) error { return nil })
+		if waited := time.Since(start); !errors.Is(err, ErrStalled) || waited > hungPatience {
+			t.Errorf("%v after %v beside one that hangs", err, waited)
 		}
 		close(hang)
 		synctest.Wait()

@@ -14,7 +14,7 @@
 //  5. Read reads one run, hashes what it read and hands over what matches. Of the long runs of which the page cache has
 //     little, one at a time of each device is read, in order, while the kernel reads ahead (stream.go).
 //
-// Operations run on goroutines of their own, a few a device. An operation that does not come back, on a
+// Operations run on goroutines of their own, a few a device; Calibrate measures how many serve it best (device.go). An operation that does not come back, on a
 // mount that hangs, keeps its slot of that device, and its processors count as taken: its caller goes on when its
 // context ends or the stall time is over. Meanwhile Check passes over what lies on that device.
 //

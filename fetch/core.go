@@ -19,7 +19,7 @@ type CoreConfig struct {
 	MaxRate     float64       // bytes a second asked for, all sources together; 0 = no limit
 	Search      bool          // look for chunks on the disk
 	Index       bool          // the search has an index to ask
-	SearchDepth int           // disk operations at one time; 0 = 2
+	SearchDepth int           // disk operations at one time, all devices together; 0 = 2
 	NoPressure  bool          // search whatever the disk and the network do (to compare with)
 	DiskOrder   costmodel.Order
 	NetRate     float64 `json:",omitempty"` // bytes a second to weigh the disk against while no source is up; 0 = none

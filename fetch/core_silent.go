@@ -7,7 +7,7 @@ import (
 )
 
 // A disk that does not answer keeps an operation for as long as the shell waits for it. The others go on meanwhile: an operation
-// that takes far longer than it should counts against the depth on its own device alone. What is done about a device on which
+// that takes far longer than it should counts on its own device alone. What is done about a device on which
 // operations are abandoned is the planner's to say.
 
 // An operation is late when it takes so much longer than holdSlow times what it should: then nothing is left to a disk that is
@@ -54,14 +54,40 @@ func (s *search) wentOn(now time.Time, batch uint32) {
 	}
 }
 
-// markFull tells the planner the devices with late operations on which as many are under way as may be.
-func (s *search) markFull(depth int) {
+// unmeasured is how many operations run at once on a device that was not measured.
+const unmeasured = 2
+
+// measured takes in what reading from a device costs.
+func (s *search) measured(ev Event) {
+	dev := costmodel.Device(ev.Device)
+	if s.depths == nil {
+		s.depths = map[costmodel.Device]int{}
+	}
+	s.depths[dev] = max(1, ev.Speed.Depth)
+	s.planner.Measured(dev, ev.Speed.Seek, ev.Speed.PerByte)
+}
+
+// depth is how many operations may run at once on a device. All together have a limit besides.
+func (s *search) depth(dev costmodel.Device) int {
+	if n := s.depths[dev]; n > 0 {
+		return n
+	}
+	return unmeasured
+}
+
+// markFull tells the planner the devices on which as many operations are under way as may be.
+func (s *search) markFull() {
 	for _, dev := range s.full {
 		s.planner.SetFull(dev, false)
 	}
 	s.full = s.full[:0]
+	last := uint32(0)
 	for i := range s.running {
-		if r := &s.running[i]; r.late && r.op.Kind != costmodel.OpCheck && s.underWay(r.op.Dev) >= depth {
+		r := &s.running[i]
+		if r.batch == last || r.op.Kind == costmodel.OpCheck {
+			continue
+		}
+		if last = r.batch; s.underWay(r.op.Dev) >= s.depth(r.op.Dev) {
 			s.planner.SetFull(r.op.Dev, true)
 			s.full = append(s.full, r.op.Dev)
 		}

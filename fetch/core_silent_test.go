@@ -90,6 +90,56 @@ func TestHungDiskInSimulatedWorlds(t *testing.T) {
 	}
 }
 
+// TestOneReaderOnARotatingDisk: "one reader on a rotating disk, 4-16 on SSD", of a device that was measured; two before.
+func TestOneReaderOnARotatingDisk(t *testing.T) {
+	for _, tt := range []struct{ depth, limit, want int }{{0, 8, 2}, {1, 8, 1}, {4, 8, 4}, {16, 8, 8}, {4, 2, 2}} {
+		w := newWorld(1, CoreConfig{Search: true, SearchDepth: tt.limit}, nil)
+		w.addDisk(&simDisk{statCost: 1e-3, rate: 1e9})
+		if tt.depth > 0 {
+			w.core.Step(w.now, Event{Kind: EvDevice, Speed: &DeviceSpeed{Seek: 8e-3, PerByte: 1e-8, Depth: tt.depth}})
+		}
+		for range 30 {
+			w.addFile(10, func() bool { return true })
+		}
+		most := 0
+		w.runUntil(func() bool {
+			batches := map[uint32]bool{}
+			for _, r := range w.core.search.running {
+				batches[r.batch] = true
+			}
+			most = max(most, len(batches))
+			return w.core.Done()
+		})
+		if err := w.unsettled(); err != nil || most != tt.want {
+			t.Errorf("%+v: %d at once, %v", tt, most, err)
+		}
+	}
+}
+
+// TestRotatingDiskIsReadInOrder: files of a rotating disk are read one after the other once it was measured, which takes it
+// fewer seeks.
+func TestRotatingDiskIsReadInOrder(t *testing.T) {
+	var took [2]float64
+	for i := range took {
+		w := newWorld(1, CoreConfig{Search: true}, nil)
+		w.addDisk(&simDisk{statCost: 8e-3, rate: 1e8, seek: 8e-3})
+		for range 4 {
+			w.addFile(6000, func() bool { return true })
+		}
+		if i == 1 {
+			w.core.Step(w.now, Event{Kind: EvDevice, Speed: &DeviceSpeed{Seek: 8e-3, PerByte: 1e-8, Depth: 1}})
+		}
+		took[i] = w.runPlanned(time.Hour, w.lens).Seconds()
+		if err := w.unsettled(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%.2f s by two readers, %.2f s by one", took[0], took[1])
+	if took[1] > 0.95*took[0] {
+		t.Errorf("%.2f s by two readers, %.2f s by one", took[0], took[1])
+	}
+}
+
 // runUntil carries actions out until something is so, an hour at most.
 func (w *world) runUntil(so func() bool) {
 	w.core.Step(w.now, Event{Kind: EvPlanDone})

@@ -18,6 +18,9 @@ type simDisk struct {
 	next     map[uint32]int64 // how far a file has been hashed
 	starts   []simOp
 	cached   bool // all files are in memory
+
+	seek float64 // seconds, unless an operation goes on in the file of the one before it
+	head uint32  // that file's number
 }
 
 // simOp is when the disk began with an operation, and how long it took.
@@ -48,6 +51,15 @@ type simFile struct {
 	chunk int64 // bytes a chunk
 	// number is that of the wanted file whose version it is.
 	number uint32
+}
+
+// moveTo is what it takes to get to a file.
+func (d *simDisk) moveTo(file uint32) float64 {
+	if d.head == file {
+		return 0
+	}
+	d.head = file
+	return d.seek
 }
 
 // time is what looking at everything takes.
@@ -120,7 +132,7 @@ func (w *world) hash(id uint32, count int64) {
 	count = min(count, int64(w.d.rate*simSliceTime))
 	n := min(f.size-from, max(f.chunk, count/f.chunk*f.chunk))
 	w.d.next[id] = from + n
-	seconds := float64(n) / w.d.rate
+	seconds := float64(n)/w.d.rate + w.d.moveTo(id)
 	w.disk(seconds, func() {
 		found, late := 0, lateChunks{}
 		for c := from / f.chunk; c < (from+n)/f.chunk && int(c) < len(f.holds); c++ {

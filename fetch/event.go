@@ -45,6 +45,8 @@ const (
 	EvFile EventKind = "file"
 	// EvRoot: a directory of the disk, numbered ID, that the search may start from. Root is its path.
 	EvRoot EventKind = "root"
+	// EvDevice: reading from Device was measured, which gave Speed.
+	EvDevice EventKind = "device"
 	// EvStated: directory ID was listed, with Files numbered from FirstFile and Dirs from FirstDir. More:
 	// it goes on.
 	EvStated EventKind = "stated"
@@ -120,10 +122,19 @@ type Event struct {
 	// Stalled: the disk does not answer. With Failed the operation was abandoned; else it was not begun, as the one before it was.
 	Stalled bool `json:"stalled,omitempty"`
 
+	Speed *DeviceSpeed `json:"speed,omitempty"` // EvDevice
+
 	Disk      *backpressure.DiskSample   `json:"disk,omitempty"`
 	Writeback int64                      `json:"wb,omitempty"` // with Disk: bytes that the kernel is writing
 	CPU       *backpressure.CPUSample    `json:"cpu,omitempty"`
 	Writer    *backpressure.WriterSample `json:"w,omitempty"` // EvMachine, EvArrived
+}
+
+// DeviceSpeed is what reading from a device costs, past the page cache.
+type DeviceSpeed struct {
+	Seek    float64 `json:"seek"`  // seconds, for a small read at a distant place
+	PerByte float64 `json:"byte"`  // seconds, in a long read
+	Depth   int     `json:"depth"` // operations that it serves at once with gain
 }
 
 // WantedFile is a file that is needed, with the place that it will have on this machine.

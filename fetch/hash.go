@@ -66,6 +66,9 @@ func (h *hashing) file(id uint32, n int64) bool {
 	file, p := s.files[id], s.begun[id]
 	s.mu.Unlock()
 	p.early = p.early || !s.loop.stats.planDone.Load()
+	if p.next.Offset == 0 {
+		h.measure(file)
+	}
 	tr := newTrail(s.loop.win, s.disk.Remembers, file, p.spot)
 	p.next.Slice = n
 	var late lateChunks
@@ -90,6 +93,19 @@ func (h *hashing) file(id uint32, n int64) bool {
 	late.tell(&done)
 	h.note(append(tr.events, done)...)
 	return !done.Stalled
+}
+
+// measure has the file's device measured, if that was not done before and the file is fit for it.
+func (h *hashing) measure(file diskscan.File) {
+	cost, ok := h.s.disk.Calibrate(h.s.ctx, file)
+	if !ok {
+		return
+	}
+	h.s.mu.Lock()
+	dev := h.s.device(file.Dir)
+	h.s.mu.Unlock()
+	h.note(Event{Kind: EvDevice, Device: dev, Speed: &DeviceSpeed{Seek: cost.Seek.Seconds(), PerByte: cost.PerByte, Depth: cost.Depth}})
+	h.s.note("search: the disk of %s takes %v for a seek and %.0f MB/s; %d operations at once", h.s.scope.FilePath(file), cost.Seek, 1e-6/cost.PerByte, cost.Depth)
 }
 
 // cameTo notes how far a file has been hashed. One that is not hashed again is forgotten.

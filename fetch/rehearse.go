@@ -119,7 +119,7 @@ func (t *transfer) rehearseSearch(ctx context.Context, feed *nodeFeed, search Se
 	alone.index = beginIndex(&cfg.Search, t.root)
 	defer alone.index.close()
 	alone.rec = newRecorder(CoreConfig{
-		Search: true, Index: search.hasIndex(), NoPressure: search.NoPressure, DiskOrder: search.Order, NetRate: p.Rate,
+		Search: true, SearchDepth: searchDepth(), Index: search.hasIndex(), NoPressure: search.NoPressure, DiskOrder: search.Order, NetRate: p.Rate,
 	}, nil, alone.start)
 	alone.loop.rec, alone.loop.yields = alone.rec, true
 	alone.loop.noMoreSources(errRehearsed)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 func newTransfer(cfg Config) *transfer {
 	t := &transfer{cfg: cfg, start: time.Now(), stats: newCounters(), lost: map[Why]int{}, left: map[string]error{}}
 	t.rec = newRecorder(CoreConfig{
-		MaxRate: cfg.MaxRate, Search: !cfg.Search.Off, Index: cfg.Search.hasIndex(), NoPressure: cfg.Search.NoPressure, DiskOrder: cfg.Search.Order,
+		MaxRate: cfg.MaxRate, SearchDepth: searchDepth(), Search: !cfg.Search.Off, Index: cfg.Search.hasIndex(), NoPressure: cfg.Search.NoPressure, DiskOrder: cfg.Search.Order,
 	}, cfg.Trace, t.start)
 	t.win = newWindow(maxWindow)
 	t.loop = newLoop(t.rec, t.win, t.stats)
@@ -130,6 +131,10 @@ func newTransfer(cfg Config) *transfer {
 	t.dial = newDialers(&t.cfg, t.loop, t.intake)
 	return t
 }
+
+// searchDepth is how many disk operations run at once, all devices together: hashing takes a processor, and more operations than
+// there are processors gain next to nothing. Not more than any device serves.
+func searchDepth() int { return min(max(2, runtime.GOMAXPROCS(0)), 16) }
 
 func (t *transfer) run(ctx context.Context) error {
 	return t.withNodes(ctx, t.fill)

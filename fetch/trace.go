@@ -203,6 +203,8 @@ func checkEvent(core *Core, ev Event) error {
 		return fmt.Errorf("%s from source %d, which never came up", ev.Kind, ev.Source)
 	case ev.Kind == EvFile && ev.File == nil:
 		return errors.New("a file event without its file")
+	case ev.Kind == EvDevice && ev.Speed == nil:
+		return errors.New("a device event without its speed")
 	case ev.Kind == EvPlanned && len(core.chunks) > 0 && ev.First <= core.chunks[len(core.chunks)-1].ordinal:
 		return fmt.Errorf("chunk %d is planned after chunk %d", ev.First, core.chunks[len(core.chunks)-1].ordinal)
 	}
