@@ -84,13 +84,15 @@ const maxJump = 4
 // maxRatio bounds how far one STAT may move the weight of STATs.
 const maxRatio = 50
 
-// deviceCosts are the rates of one device, by residency.
+// deviceCosts are the rates of one device. The kernel tells of a file's bytes whether they are in memory, and nothing of the kind of
+// directories, so a STAT has one rate.
 type deviceCosts struct {
-	stat [2]Rate
-	read [2]Rate     // reading and hashing
-	cold [2]float64  // share of operations that went to the device: STATs, reads
-	seen [2][2]uint8 // measurements of stat and read, up to manyMeasurements
-	news uint64      // counts the changes; never 0
+	stat  Rate
+	read  [2]Rate  // reading and hashing, by residency
+	cold  float64  // share of reads that went to the device
+	stats uint8    // measurements of stat, up to manyMeasurements
+	reads [2]uint8 // and of read
+	news  uint64   // counts the changes; never 0
 }
 
 // Costs predicts the time of disk operations. It is fed with measurements; each moves the prediction
@@ -107,9 +109,9 @@ func NewCosts() *Costs {
 	c := &Costs{check: Rate{PerOp: 1e-3, PerUnit: 40e-6}}
 	for i := range c.devices {
 		c.devices[i] = deviceCosts{
-			stat: [2]Rate{{300e-6, 5e-6}, {20e-6, 2e-6}},
+			stat: Rate{300e-6, 5e-6},
 			read: [2]Rate{{300e-6, 1 / 400e6}, {20e-6, 1 / 800e6}},
-			cold: [2]float64{1, 1},
+			cold: 1,
 			news: 1,
 		}
 	}
@@ -124,32 +126,37 @@ func (c *Costs) Measured(dev Device, seek, perByte float64) {
 	if !(seek > 0) || !(perByte > 0) || math.IsInf(seek+perByte, 0) {
 		return
 	}
-	if d.seen[0][Cold] < manyMeasurements {
-		d.stat[Cold].PerOp = min(max(seek, d.stat[Cached].PerOp), maxPerOp)
+	if d.stats < manyMeasurements {
+		d.stat.PerOp = min(max(seek, d.read[Cached].PerOp), maxPerOp)
 	}
-	if d.seen[1][Cold] < manyMeasurements {
+	if d.reads[Cold] < manyMeasurements {
 		d.read[Cold] = Rate{PerOp: min(max(seek, d.read[Cached].PerOp), maxPerOp), PerUnit: min(max(perByte, d.read[Cached].PerUnit), maxPerUnit)}
 	}
 	d.news++
 }
 
 // ObserveStat takes in a finished STAT of a directory with so many entries.
-func (c *Costs) ObserveStat(dev Device, res Residency, entries int, seconds float64) {
+func (c *Costs) ObserveStat(dev Device, entries int, seconds float64) {
 	d := &c.devices[dev.index()]
-	d.stat[res&1].observe(float64(entries), seconds, d.weighNext(0, res))
-	d.sawResidency(0, res)
+	d.stat.observe(float64(entries), seconds, weighNext(&d.stats))
+	d.news++
 }
 
 // ObserveRead takes in a finished read and hash of so many bytes.
 func (c *Costs) ObserveRead(dev Device, res Residency, bytes int64, seconds float64) {
 	d := &c.devices[dev.index()]
-	r, w := &d.read[res&1], d.weighNext(1, res)
+	r, w := &d.read[res&1], weighNext(&d.reads[res&1])
 	if bytes < teaching {
 		r.observeOp(float64(bytes), seconds, w)
 	} else {
 		r.observe(float64(bytes), seconds, w)
 	}
-	d.sawResidency(1, res)
+	saw := 0.0
+	if res == Cold {
+		saw = 1
+	}
+	d.cold += alpha * (saw - d.cold)
+	d.news++
 }
 
 // ObserveCheck takes in a finished sweep of so many ids through the index.
@@ -158,28 +165,15 @@ func (c *Costs) ObserveCheck(ids int, seconds float64) {
 	c.checks = min(c.checks+1, manyMeasurements)
 }
 
-// weighNext is the weight of the next measurement, which it counts.
-func (d *deviceCosts) weighNext(what int, res Residency) float64 {
-	n := &d.seen[what][res&1]
+// weighNext is the weight of the measurement after n others, and counts it.
+func weighNext(n *uint8) float64 {
 	w := weight(*n)
 	*n = min(*n+1, manyMeasurements)
 	return w
 }
 
-func (d *deviceCosts) sawResidency(what int, res Residency) {
-	saw := 0.0
-	if res == Cold {
-		saw = 1
-	}
-	d.cold[what] += alpha * (saw - d.cold[what])
-	d.news++
-}
-
 // Stat is the expected time of a STAT of a directory of a usual size.
-func (c *Costs) Stat(dev Device) float64 {
-	d := &c.devices[dev.index()]
-	return blend(d.cold[0], d.stat[Cold], d.stat[Cached]).Seconds(usualEntries)
-}
+func (c *Costs) Stat(dev Device) float64 { return c.devices[dev.index()].stat.Seconds(usualEntries) }
 
 // usualEntries is how many entries a directory has that nothing is known of.
 const usualEntries = 12
@@ -187,7 +181,7 @@ const usualEntries = 12
 // Read is the expected cost of reading and hashing, weighted by how often reads met the cache.
 func (c *Costs) Read(dev Device) Rate {
 	d := &c.devices[dev.index()]
-	return blend(d.cold[1], d.read[Cold], d.read[Cached])
+	return blend(d.cold, d.read[Cold], d.read[Cached])
 }
 
 // Check is the expected time of a sweep of so many ids through the index.

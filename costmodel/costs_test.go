@@ -34,15 +34,19 @@ func TestCostsTellSeeksFromBytes(t *testing.T) {
 	}
 }
 
-// A disk of which most is in memory is expected to answer from memory.
+// A disk of which most is in memory is expected to answer from memory. Of directories it is not known where they were.
 func TestCostsFollowResidency(t *testing.T) {
 	c := NewCosts()
-	cold := c.Stat(0)
+	stat, read := c.Stat(0), c.Read(0).Seconds(20_000)
 	for range 30 {
-		c.ObserveStat(0, Cached, 10, 40e-6)
+		c.ObserveStat(0, 10, 40e-6)
+		c.ObserveRead(0, Cached, 20_000, 45e-6)
 	}
-	if got := c.Stat(0); got > cold/4 {
-		t.Errorf("%v after cached STATs, %v before", got, cold)
+	if got := c.Stat(0); got > stat/4 {
+		t.Errorf("%v after quick STATs, %v before", got, stat)
+	}
+	if got := c.Read(0).Seconds(20_000); got > read/4 {
+		t.Errorf("%v after cached reads, %v before", got, read)
 	}
 }
 
@@ -51,7 +55,7 @@ func TestCostsIgnoreNonsense(t *testing.T) {
 	c := NewCosts()
 	for _, s := range []float64{math.NaN(), math.Inf(1), -1} {
 		c.ObserveRead(0, Cold, 100, s)
-		c.ObserveStat(200, Cold, 100, s)
+		c.ObserveStat(200, 100, s)
 		c.ObserveCheck(5, s)
 	}
 	if *c == *NewCosts() {
@@ -65,8 +69,8 @@ func TestCostsIgnoreNonsense(t *testing.T) {
 // Calibrate sets what STATs, and reading and hashing, cost for good.
 func (c *Costs) Calibrate(dev Device, res Residency, stat, read Rate) {
 	d := &c.devices[dev.index()]
-	d.stat[res&1], d.read[res&1] = stat, read
-	d.seen[0][res&1], d.seen[1][res&1] = manyMeasurements, manyMeasurements
+	d.stat, d.read[res&1] = stat, read
+	d.stats, d.reads[res&1] = manyMeasurements, manyMeasurements
 	d.news++
 }
 

@@ -323,7 +323,7 @@ func (p *Planner) observe(op Op, r Result) {
 	}
 	switch op.Kind {
 	case OpStat:
-		p.costs.ObserveStat(op.Dev, r.Residency, int(r.Units), r.Seconds)
+		p.costs.ObserveStat(op.Dev, int(r.Units), r.Seconds)
 	case OpHash, OpRead:
 		if r.Units == 0 {
 			return // nothing but holes: it tells nothing of what reading costs

@@ -42,11 +42,11 @@ func (o Op) PerByte() float64 { return o.Cost / float64(max(1, o.Useful)) }
 // Result is how an operation ended.
 type Result struct {
 	Seconds   float64
-	Units     int64 // bytes read (holes are not), entries listed or ids looked up
-	Found     int   // wanted chunks found; OpCheck: ids found
-	Late      int   // OpHash: chunks found that have come another way
-	Residency Residency
-	Failed    bool // it can't be read any further; it is not tried again
+	Units     int64     // bytes read (holes are not), entries listed or ids looked up
+	Found     int       // wanted chunks found; OpCheck: ids found
+	Late      int       // OpHash: chunks found that have come another way
+	Residency Residency // of what was read; a STAT has none
+	Failed    bool      // it can't be read any further; it is not tried again
 }
 
 // Order is the order of disk operations.

@@ -14,7 +14,7 @@ func TestKeptPricesArePresent(t *testing.T) {
 		dev := Device(rnd.IntN(3))
 		switch rnd.IntN(6) {
 		case 0:
-			p.costs.ObserveStat(dev, residency(), rnd.IntN(500), rnd.Float64()*1e-2)
+			p.costs.ObserveStat(dev, rnd.IntN(500), rnd.Float64()*1e-2)
 		case 1:
 			p.costs.ObserveRead(dev, residency(), rnd.Int64N(8<<20), rnd.Float64()*1e-1)
 		case 2:
