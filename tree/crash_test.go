@@ -51,7 +51,7 @@ func crashWorld() world {
 
 func crashConfig(dest string, mode Fsync) Config {
 	cfg := crashWorld().config(dest)
-	cfg.Fsync, cfg.eager, cfg.Hold = mode, true, always
+	cfg.Fsync, cfg.eager, cfg.Hold, cfg.clone = mode, true, always, copyRange
 	cfg.Root.Mask = recipe.MaskPortable
 	return cfg
 }
@@ -129,7 +129,31 @@ func crashPut(f *File, off int, piece string, wrote func(string, Extent)) error 
 		}
 	}
 	wrote(f.Path(), e)
+	if off/crashPiece%2 == 1 {
+		return crashClone(f, e, piece)
+	}
 	return f.Write(e.Off, []byte(piece))
+}
+
+// crashClone is crashPut for a chunk whose blocks are shared.
+func crashClone(f *File, e Extent, piece string) error {
+	src, err := os.CreateTemp("", "dfetch-crash-")
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if _, err := src.WriteString(piece); err != nil {
+		return errors.Join(err, os.Remove(src.Name()))
+	}
+	if err := os.Remove(src.Name()); err != nil {
+		return err
+	}
+	c := f.Clone(int(src.Fd()), 0, e.Off, e.Len)
+	if c == nil {
+		return fmt.Errorf("%v of %s is not cloned", e, f.Path())
+	}
+	defer c.Close()
+	return c.HoldVerified(e.Off, e.Len)
 }
 
 func startChild(t *testing.T, dest string, mode Fsync, at int) *exec.Cmd {

@@ -24,6 +24,8 @@ type File struct {
 
 	handle // the staged file's descriptor, kept by Tree.fds
 
+	writing sync.RWMutex // held for reading from before bytes are written until they are accounted for; before mu
+
 	mu       sync.Mutex
 	staged   bool    // the staged file exists
 	ino      uint64  // its inode
@@ -35,7 +37,8 @@ type File struct {
 	pending  extents // verified, not in the journal yet
 	inLog    bool    // the journal knows the staged file
 	holes    extents
-	alloc    map[int64]struct{} // windows that are allocated
+	cloned   extents            // what Clone was asked for in this run, right or not
+	alloc    map[int64]struct{} // windows that are allocated, or that blocks are shared in
 	fresh    Extent             // written since the last early write-back, as one range
 	freshN   int64
 	ended    bool
@@ -134,6 +137,8 @@ func (f *File) Write(off int64, data []byte) error {
 	if err := f.t.sync.admit(); err != nil || f.over() {
 		return err
 	}
+	f.writing.RLock()
+	defer f.writing.RUnlock()
 	f.t.count.written.Add(uint64(len(data)))
 	if int64(len(data)) == f.size && f.startWhole() {
 		return f.settleComplete(f.writeWhole(data))

@@ -66,6 +66,8 @@ type Config struct {
 	eager bool
 	// mountOf replaces the look at what a directory is mounted on, in tests.
 	mountOf func(fd int) mountKey
+	// clone replaces cloneRange in tests.
+	clone func(dst, src int, from int64, to Extent) error
 	// walk replaces recipe.Walk in tests.
 	walk func(ctx context.Context, fn func(recipe.Item) error) error
 }
@@ -85,6 +87,7 @@ type Result struct {
 	RightFiles   uint64 // regular files that were right already
 	RightBytes   uint64 // their sizes
 	WrittenBytes uint64 // bytes given to Write, inline data included
+	ClonedBytes  uint64 // bytes whose blocks are shared with other files of this machine
 	ResumedBytes uint64 // bytes that an earlier run had staged
 	Deleted      uint64
 	Failed       []Failure // the first 1000
@@ -121,6 +124,7 @@ type Tree struct {
 	touched touchedDirs
 	holds   holds
 	mounts  mounts
+	clones  clones
 	unended atomic.Int64  // files that Plan gave out and that have not ended
 	late    atomic.Uint64 // entries that the final pass has to make
 	failed  failures
@@ -136,7 +140,7 @@ type Tree struct {
 }
 
 type counters struct {
-	files, dirs, symlinks, specials, rightFiles, rightBytes, written, resumed, deleted, skipped atomic.Uint64
+	files, dirs, symlinks, specials, rightFiles, rightBytes, written, cloned, resumed, deleted, skipped atomic.Uint64
 }
 
 // Open takes the destination for this process, makes it if it is missing, and reads what an earlier
@@ -199,6 +203,9 @@ func (c *Config) validate() error {
 	}
 	if c.mountOf == nil {
 		c.mountOf = mountOf
+	}
+	if c.clone == nil {
+		c.clone = cloneRange
 	}
 	if c.fault == nil {
 		c.fault = func(string) {}
@@ -411,7 +418,7 @@ func (t *Tree) result() Result {
 	return Result{
 		Files: c.files.Load(), Dirs: c.dirs.Load(), Symlinks: c.symlinks.Load(), Specials: c.specials.Load(),
 		RightFiles: c.rightFiles.Load(), RightBytes: c.rightBytes.Load(), WrittenBytes: c.written.Load(),
-		ResumedBytes: c.resumed.Load(), Deleted: c.deleted.Load(),
+		ClonedBytes: c.cloned.Load(), ResumedBytes: c.resumed.Load(), Deleted: c.deleted.Load(),
 		Failed: append([]Failure(nil), t.failed.first...), FailedCount: t.failed.count,
 	}
 }
