@@ -29,13 +29,18 @@ type ReadResult struct {
 // bytes match. Where the run lies on a disk and not in memory, the disk reads it at one go, gaps included.
 // A file that has changed since Check is Changed and no error; the index forgets it.
 func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResult, error) {
+	return d.ReadShared(ctx, r, want, sink, nil)
+}
+
+// ReadShared is Read for chunks that need not be written again if the file's blocks can be shared; nil: they can't.
+func (d *Disk) ReadShared(ctx context.Context, r Run, want Want, sink Sink, share Share) (ReadResult, error) {
 	start := time.Now()
 	var res ReadResult
 	err := d.run(ctx, d.scope.Device(r.File.Dir), func(o *operation) error {
 		growStack()
-		p := &pass{d: d, o: o, run: &r, want: want, rest: r.Chunks}
-		p.sink = func(f *Found) { p.meter.buffer(f.timed, func() { sink(f) }) }
-		err := p.read()
+		p := &pass{d: d, o: o, run: &r, want: want}
+		p.sink = p.timed(sink)
+		err := p.read(share)
 		p.res.Found, p.res.FoundBytes, p.res.CPU, p.res.Read = p.found.chunks, p.found.bytes, p.meter.total(), p.meter.bytes
 		return errors.Join(err, o.tell(func() { res = p.res }))
 	})
@@ -49,15 +54,16 @@ func (d *Disk) Read(ctx context.Context, r Run, want Want, sink Sink) (ReadResul
 	return res, err
 }
 
-// pass is one Read under way.
+// pass is one Read under way. It goes through the parts of a run one after the other.
 type pass struct {
-	d    *Disk
-	o    *operation
-	run  *Run
-	want Want
-	sink Sink
-	line *line // which the run is read in; nil: in any order
-	crew errgroup.Group
+	d     *Disk
+	o     *operation
+	run   *Run // the part
+	want  Want
+	sink  Sink
+	shift int64 // where the part is read, against its place in the file
+	line  *line // which the part is read in; nil: in any order
+	crew  errgroup.Group
 
 	meter meter
 
@@ -70,10 +76,11 @@ type pass struct {
 	res   ReadResult
 }
 
-func (p *pass) read() error {
+func (p *pass) read(share Share) error {
 	var fd int
 	var err error
-	p.meter.once(func() { fd, err = p.d.openAsIndexed(p.run.File, p.run.stamp) })
+	whole := p.run
+	p.meter.once(func() { fd, err = p.d.openAsIndexed(whole.File, whole.stamp) })
 	if isGone(err) {
 		p.stale()
 		return nil
@@ -85,15 +92,16 @@ func (p *pass) read() error {
 	if err := p.look(fd); err != nil {
 		return err
 	}
-	end := p.run.Offset + p.run.Len
-	spans, err := p.prepare(fd, end)
-	if err != nil {
-		return err
+	shared, err := p.ask(fd, share)
+	for _, s := range shared {
+		defer s.End()
 	}
-	err = p.readChunks(fd)
-	p.line.leave()
-	p.meter.once(func() { drop(fd, spans, end) })
-	if p.kept {
+	for _, part := range whole.parts(shared) {
+		if err == nil {
+			err = p.readPart(fd, part)
+		}
+	}
+	if p.run = whole; p.kept {
 		p.followKept(fd)
 	}
 	return err
@@ -128,19 +136,16 @@ func (p *pass) followKept(fd int) {
 }
 
 // prepare finds out what of the run is not cached, and how the disk is to read it.
-func (p *pass) prepare(fd int, end int64) (spans []span, err error) {
+func (p *pass) prepare(fd int, end int64) (spans []span, _ error) {
 	if !p.run.isStream() {
 		readQuietly(fd)
 		spans = cold(fd, p.run.Offset, end)
 	} else if spans = p.d.ahead.look(fd, p.run); p.run.within(spans) < p.run.Len/2 {
 		readQuietly(fd)
-	} else {
-		readInOrder(fd)
-		if p.line, err = p.d.devices.get(p.d.scope.Device(p.run.File.Dir)).enter(p.o, p.d.cfg.Stall); err != nil {
-			return nil, err
-		}
+	} else if err := p.queue(fd); err != nil {
+		return nil, err
 	}
-	p.res.Cold = p.run.within(spans)
+	p.res.Cold += p.run.within(spans)
 	p.d.cfg.Reader.Fetch(fd, p.run.Offset, end, p.line != nil)
 	return spans, nil
 }
@@ -335,7 +340,7 @@ func (p *pass) fillStretch(fd int, f *Found, chunks []Chunk) error {
 	last := chunks[len(chunks)-1]
 	at, off := len(f.Data), chunks[0].Offset
 	f.Data = f.Data[:at+int(last.Offset-off)+last.Len]
-	n, err := p.d.cfg.Reader.ReadAt(fd, f.Data[at:], off)
+	n, err := p.d.cfg.Reader.ReadAt(fd, f.Data[at:], off+p.shift)
 	clear(f.Data[at+n:])
 	p.meter.filled(n, f.timed)
 	if errors.Is(err, io.EOF) {
