@@ -143,10 +143,13 @@ func (e *explainer) brought(got []claimed, from func(path string) Origin) {
 }
 
 // fromDisk describes a file of this machine as an origin for a wanted one, whose absolute path is given.
-func fromDisk(f *diskscan.Found, found, wanted string) Origin {
+func fromDisk(f *diskscan.Found, shared bool, found, wanted string) Origin {
 	how := "hashed"
 	if f.Indexed {
 		how = "by the index, or hashed before"
+	}
+	if shared {
+		how += ", blocks shared"
 	}
 	return Origin{Source: "disk", Where: found, How: how + ": " + likeness(found, wanted)}
 }

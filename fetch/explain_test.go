@@ -130,7 +130,7 @@ func TestLikeness(t *testing.T) {
 	for found, want := range map[string]string{
 		"/a/b/c": "what stood there before", "/a/b/d": "in the same directory", "/x/c": "same name", "/x/y": "another name, elsewhere",
 	} {
-		if got := fromDisk(&diskscan.Found{}, found, "/a/b/c").How; got != "hashed: "+want {
+		if got := fromDisk(&diskscan.Found{}, false, found, "/a/b/c").How; got != "hashed: "+want {
 			t.Errorf("%s: %q, want %q", found, got, want)
 		}
 	}

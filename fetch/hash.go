@@ -73,7 +73,7 @@ func (h *hashing) file(id uint32, n int64) bool {
 	p.next.Slice = n
 	var late lateChunks
 	wants := func(c diskscan.Chunk) bool { return s.loop.win.wantsOr(c.ID, late.add) }
-	res, err := s.disk.Hash(s.ctx, file, p.next, wants, func(found *diskscan.Found) { h.note(s.take(found, tr.found)...) })
+	res, err := s.disk.Hash(s.ctx, file, p.next, wants, func(found *diskscan.Found) { h.note(s.take(found, nil, tr.found)...) })
 	recalled := s.numberRuns(EvRecalled, res.Late)
 	if res.Done && len(res.Late) == 0 {
 		tr.end(res.Size)
@@ -143,31 +143,43 @@ func (l *lateChunks) tell(ev *Event) {
 	ev.Late, ev.Group, ev.First = l.n, l.group, l.end
 }
 
-// take writes chunks that were found to their places and notes where they were. It returns what the loop is to be told of
-// them.
-func (s *searcher) take(f *diskscan.Found, note func(spot)) []Event {
+// take writes chunks that were found to their places, where they are not already, and notes where they were. It returns what the
+// loop is to be told of them.
+func (s *searcher) take(f *diskscan.Found, in *settled, note func(spot)) []Event {
 	defer f.Release()
-	return s.settle(f, note)
+	return s.settle(f, in, note)
 }
 
-// settle claims chunks that were found, and writes those that lie side by side together.
-func (s *searcher) settle(f *diskscan.Found, note func(spot)) []Event {
+// settle claims chunks that were found, and writes those that lie side by side together. in is where they were read already.
+func (s *searcher) settle(f *diskscan.Found, in *settled, note func(spot)) []Event {
 	var got []Range
 	from, data, size := 0, f.Data, 0 // a run of claimed chunks, and its bytes at the beginning of data
 	all := s.loop.win.claimFound(f.Chunks, s.claims.get(len(f.Chunks)))
 	defer s.claims.put(all)
-	for i, c := range all {
-		ch := f.Chunks[i]
+	there := false // the run lies at its place already
+	end := func(i int) {
+		if there {
+			s.bring(f, in, all[from:i], data[:size])
+		} else {
+			s.bring(f, nil, all[from:i], data[:size])
+		}
+		from, data, size = i, data[size:], 0
+	}
+	for i := range all {
+		c, ch := &all[i], &f.Chunks[i]
+		if is := in.has(c, ch); c.dup || is != there {
+			end(i)
+			there = is
+		}
 		if c.dup {
-			s.bring(f, all[from:i], data[:size])
-			from, data, size = i+1, data[size+ch.Len:], 0
+			from, data = i+1, data[ch.Len:]
 			continue
 		}
 		size += ch.Len
 		got = appendOrdinal(got, c.want.Ordinal)
 		note(spot{off: ch.Offset, end: ch.Offset + int64(ch.Len), ordinal: c.want.Ordinal, group: c.group})
 	}
-	s.bring(f, all[from:], data[:size])
+	end(len(all))
 	if got == nil {
 		return nil
 	}
@@ -199,17 +211,21 @@ func isWhole(f *diskscan.Found) bool {
 	return end == f.Version.Size
 }
 
-// bring writes claimed chunks of what was found.
-func (s *searcher) bring(f *diskscan.Found, run []claimed, data []byte) {
+// bring writes claimed chunks of what was found; in: they lie at their first places already.
+func (s *searcher) bring(f *diskscan.Found, in *settled, run []claimed, data []byte) {
 	if len(run) == 0 {
 		return
 	}
 	s.loop.deliverBy("disk", run, data, func(c claimed, data []byte) {
-		if !s.keeps(f, c, data) {
+		switch {
+		case s.keeps(f, c, data):
+		case in != nil:
+			s.loop.hold(in, c.off, int64(len(data)))
+		default:
 			s.loop.write(c, data)
 		}
 	})
 	s.loop.explain.brought(run, func(wanted string) Origin {
-		return fromDisk(f, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
+		return fromDisk(f, in != nil, s.scope.FilePath(f.File), "/"+strings.Join(s.place, "/")+"/"+wanted)
 	})
 }

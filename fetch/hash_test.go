@@ -37,7 +37,7 @@ func TestFoundNeighboursAreWrittenTogether(t *testing.T) {
 	}
 	w.claimID(recipe.ID{3}, 1)
 	var spots []uint64
-	evs := s.settle(&f, func(at spot) { spots = append(spots, at.ordinal) })
+	evs := s.settle(&f, nil, func(at spot) { spots = append(spots, at.ordinal) })
 	want := []write{{one, 0, "aabbb"}, {one, 6, "ddddee"}, {two, 0, "f"}}
 	if !slices.Equal(writes, want) {
 		t.Errorf("writes %v, want %v", writes, want)
@@ -72,7 +72,7 @@ func TestFailedWriteOfNeighbours(t *testing.T) {
 		}
 		l.rec.step(now, Event{Kind: EvPlanned, Lens: []uint32{2, 2, 2}})
 		l.rec.step(now, Event{Kind: EvPlanDone})
-		l.mail.post(s.settle(&f, func(spot) {})...)
+		l.mail.post(s.settle(&f, nil, func(spot) {})...)
 		if err := l.run(t.Context()); !errors.Is(err, full) || calls != 1 {
 			t.Fatalf("%v after %d writes", err, calls)
 		}

@@ -119,13 +119,17 @@ func (s *searcher) readRun(ctx context.Context, r diskscan.Run) (diskscan.ReadRe
 	out := outbox{mail: s.loop.mail}
 	var mu sync.Mutex                       // of spots: several goroutines read
 	spots := make([]spot, 0, len(r.Chunks)) // in any order
-	res, err := s.disk.Read(ctx, r, s.loop.win.wantsChunk, func(found *diskscan.Found) {
+	take := func(found *diskscan.Found, in *settled) {
 		here := make([]spot, 0, len(found.Chunks))
-		out.note(s.take(found, func(at spot) { here = append(here, at) })...)
+		out.note(s.take(found, in, func(at spot) { here = append(here, at) })...)
 		mu.Lock()
 		defer mu.Unlock()
 		spots = append(spots, here...)
-	})
+	}
+	share := func(fd int, chunks []diskscan.Chunk, cold func() int64) []diskscan.Shared {
+		return s.share(fd, chunks, cold, take)
+	}
+	res, err := s.disk.ReadShared(ctx, r, s.loop.win.wantsChunk, func(f *diskscan.Found) { take(f, nil) }, share)
 	slices.SortFunc(spots, func(a, b spot) int { return cmp.Compare(a.off, b.off) })
 	for _, at := range spots {
 		tr.found(at)

@@ -22,6 +22,7 @@ type Report struct {
 	Exit         int                     `json:"exit"`
 	Sources      map[string]SourceReport `json:"sources"`
 	DiskOps      DiskOps                 `json:"disk_ops"`
+	SharedBytes  uint64                  `json:"shared_bytes"`
 	ResumedBytes uint64                  `json:"resumed_bytes"`
 	Duplicate    uint64                  `json:"duplicate_bytes"`
 	Rejected     uint64                  `json:"rejected_chunks"`
@@ -67,7 +68,7 @@ func (t *transfer) report(err error) *Report {
 	elapsed := time.Since(t.start)
 	r := &Report{
 		Version: ReportVersion, Recipe: recipe.FormatID(recipe.BLAKE3, t.cfg.Recipe), ElapsedS: elapsed.Seconds(),
-		Sources: t.sourceReports(), ResumedBytes: t.result.ResumedBytes, Duplicate: t.stats.duplicate.Load(),
+		Sources: t.sourceReports(), SharedBytes: t.result.ClonedBytes, ResumedBytes: t.result.ResumedBytes, Duplicate: t.stats.duplicate.Load(),
 		Rejected: uint64(t.dial.traffic().rejected), RecipeBytes: uint64(t.nodeIn), LimitedBy: t.limitedBy(elapsed),
 		FilesRight: t.result.RightFiles, FilesWritten: t.result.Files, Deleted: t.result.Deleted, Failed: t.result.FailedCount,
 	}

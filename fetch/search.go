@@ -12,6 +12,7 @@ import (
 	"dfetch/costmodel"
 	"dfetch/diskscan"
 	"dfetch/recipe"
+	"dfetch/tree"
 )
 
 // SearchConfig says where on this machine chunks are looked for. The zero value is the destination and
@@ -45,6 +46,8 @@ type searcher struct {
 	log    func(format string, args ...any)
 	wg     sync.WaitGroup
 	claims claims
+	// unsynced: the transfer does not wait for what it writes. Then reading anew what is cached takes longer than writing it.
+	unsynced bool
 
 	mu      sync.Mutex
 	dirs    []diskscan.Dir
@@ -88,6 +91,7 @@ func (t *transfer) startSearch(ctx context.Context, dest string, place []string)
 		return nil, err
 	}
 	s := &searcher{begun: map[uint32]progress{}, ctx: ctx, disk: disk, scope: scope, index: t.index, loop: t.loop, held: &t.held, note: t.cfg.detail, log: t.cfg.log, place: place}
+	s.unsynced = t.cfg.Fsync == tree.FsyncNone
 	s.zoom = newZoomer(s, t.root.Hash)
 	starts := scope.Starts()
 	paths := [][]string{place}

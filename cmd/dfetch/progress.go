@@ -117,6 +117,9 @@ func summary(w io.Writer, r *fetch.Report) {
 		if s.WireBytes > 0 {
 			fmt.Fprintf(w, "  (%s over the network)", formatSize(int64(s.WireBytes)))
 		}
+		if kind == "disk" && r.SharedBytes > 0 {
+			fmt.Fprintf(w, "  (%s of it in shared blocks)", formatSize(int64(r.SharedBytes)))
+		}
 		if kind == "dest" && r.ResumedBytes > 0 {
 			fmt.Fprintf(w, "  (%s of it from an earlier run)", formatSize(int64(r.ResumedBytes)))
 		}
