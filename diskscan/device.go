@@ -30,6 +30,7 @@ const (
 	rotatingSeek = 3 * time.Millisecond // no faster rotating disk
 	quickSeek    = 300 * time.Microsecond
 	alonePause   = 200 * time.Millisecond // until the other operations of the device have ended
+	maxAttempts  = 4                      // in which they do not end in time, or so
 )
 
 // Calibrate measures the device of a file of MinProbeFile or more by a few reads of it that bypass the page cache,
@@ -39,7 +40,7 @@ const (
 func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
 	dev := d.scope.Device(f.Dir)
 	at := d.devices.get(dev)
-	if at.tried.Load() || f.Size < MinProbeFile {
+	if at.tried.Load() || f.Size < MinProbeFile || !d.mostlyCold(ctx, dev, f) || at.attempts.Add(1) > maxAttempts {
 		return DeviceCost{}, false
 	}
 	var cost DeviceCost
@@ -50,7 +51,7 @@ func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
 			return err
 		}
 		defer unix.Close(fd)
-		if st.Size < MinProbeFile || coldUpTo(cold(fd, 0, MinProbeFile), MinProbeFile) < MinProbeFile/2 || at.tried.Swap(true) {
+		if st.Size < MinProbeFile || at.tried.Swap(true) {
 			return nil
 		}
 		got, err := measure(o, fd, st.Size)
@@ -65,6 +66,22 @@ func (d *Disk) Calibrate(ctx context.Context, f File) (DeviceCost, bool) {
 	at.cost.Store(&cost)
 	at.share.Store(int64(deviceSlots / cost.Depth))
 	return cost, true
+}
+
+// mostlyCold says whether the first bytes of a file lie on the disk and not in memory. It waits for no other operation to end.
+func (d *Disk) mostlyCold(ctx context.Context, dev uint64, f File) bool {
+	mostly := false
+	err := d.run(ctx, dev, func(o *operation) error {
+		var st unix.Stat_t
+		fd, err := d.scope.openFile(f, &st)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		is := st.Size >= MinProbeFile && coldUpTo(cold(fd, 0, MinProbeFile), MinProbeFile) >= MinProbeFile/2
+		return o.tell(func() { mostly = is })
+	})
+	return err == nil && mostly
 }
 
 // DeviceCost is what Calibrate measured for the device of a directory, false if nothing.

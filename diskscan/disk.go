@@ -292,12 +292,13 @@ type devices struct {
 
 // device is one disk as the kernel numbers them.
 type device struct {
-	slots *semaphore.Weighted
-	share atomic.Int64 // slots that one operation takes
-	lines lines        // one after the other, for streams
-	cost  atomic.Pointer[DeviceCost]
-	tried atomic.Bool  // it was measured, or can't be
-	hung  atomic.Int32 // operations that have stalled and not come back
+	slots    *semaphore.Weighted
+	share    atomic.Int64 // slots that one operation takes
+	lines    lines        // one after the other, for streams
+	cost     atomic.Pointer[DeviceCost]
+	tried    atomic.Bool  // it was measured, or can't be
+	attempts atomic.Int32 // to measure it
+	hung     atomic.Int32 // operations that have stalled and not come back
 }
 
 // hangsUntil notes an operation that has stalled, until it is over after all.

@@ -218,7 +218,7 @@ func FuzzNodeCachePack(f *testing.F) {
 				}
 			}
 		}
-		if x := scanned(r, r.Size(), 1<<20); x.len() > 0 {
+		if x := scanned(r, r.Size(), 1<<20, func() bool { return false }); x.len() > 0 {
 			x.find([shortID]byte(id[:]))
 		}
 		end := int64(0)

@@ -18,8 +18,8 @@ import (
 type CacheConfig struct {
 	Hash     Hash  // of the ids asked for; zero is BLAKE3
 	MaxBytes int64 // of all packs together; zero is 4 GiB
-	MaxNodes int   // known of the packs at a time, 1.5 bytes each in memory; zero is 8 million
-	MaxNew   int   // that one open cache adds, about 80 bytes each in memory; zero is 1 million
+	MaxNodes int   // known of the packs at a time, 1.5 bytes each in memory, 25 in packs that were not closed; zero is 8 million
+	MaxNew   int   // that one open cache adds, about 80 bytes each in memory, and that are known of a pack that was not closed; zero is 1 million
 	MaxPacks int   // files kept, and open at a time; zero is 128
 }
 
@@ -156,7 +156,7 @@ func (c *NodeCache) load(list []packFile) {
 		}
 		index, ok := openPackIndex(f, p.size, left)
 		if !ok {
-			index = scanned(f, p.size, left)
+			index = scanned(f, p.size, min(left, c.cfg.MaxNew), c.stopping.Load)
 		}
 		left -= index.len()
 		c.packs = append(c.packs, pack{f, index})

@@ -159,12 +159,12 @@ func (x *packIndex) entry(i int) (e packEntry, err error) {
 	return packEntry{[shortID]byte(raw[:]), int64(binary.BigEndian.Uint64(raw[shortID:]))}, nil
 }
 
-// scanned is the index of a pack that has none, of at most so many records: it was not closed.
-func scanned(r io.ReaderAt, size int64, most int) packIndex {
+// scanned is the index of a pack that has none, of at most so many records and of those before stop says true: it was not closed.
+func scanned(r io.ReaderAt, size int64, most int, stop func() bool) packIndex {
 	var entries []packEntry
 	scanPack(r, size, func(h packHead, off int64) bool {
 		entries = append(entries, packEntry{[shortID]byte(h.id[:]), off})
-		return len(entries) < most
+		return len(entries) < most && !stop()
 	})
 	raw := appendPackIndex(nil, entries)
 	x, _ := openPackIndex(bytes.NewReader(raw), int64(len(raw)), most)

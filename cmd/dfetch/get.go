@@ -21,30 +21,29 @@ import (
 
 // getFlags are the flags of dfetch get.
 type getFlags struct {
-	from       []string
-	dryRun     bool
-	checksum   bool
-	fsync      string
-	delete     bool
-	maxDelete  int
-	maxSize    sizeFlag
-	bwlimit    rateFlag
-	tokenFile  string
-	trace      string
-	filesFrom  string
-	search     fetch.SearchConfig
-	indexMax   sizeFlag
-	order      string
-	explain    []string
-	trust      []string
-	rules      []fetch.Rule
-	report     string
-	reportFile *os.File // of report, once it is open
-	json       bool
-	reported   bool // the report has been written
-	quiet      bool
-	verbose    bool
-	progress   bool
+	from      []string
+	dryRun    bool
+	checksum  bool
+	fsync     string
+	delete    bool
+	maxDelete int
+	maxSize   sizeFlag
+	bwlimit   rateFlag
+	tokenFile string
+	trace     string
+	filesFrom string
+	search    fetch.SearchConfig
+	indexMax  sizeFlag
+	order     string
+	explain   []string
+	trust     []string
+	rules     []fetch.Rule
+	report    string
+	json      bool
+	reported  bool // the report has been written
+	quiet     bool
+	verbose   bool
+	progress  bool
 }
 
 func newGetCmd() *cobra.Command {
@@ -66,15 +65,11 @@ the same command goes on from what was verified.`,
 		Args: wantArgs(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := get(cmd, &f, args)
-			if f.reportFile == nil {
-				return err
-			}
-			defer f.reportFile.Close()
-			if err != nil && !f.reported {
+			if err != nil && !f.reported && f.report != "" {
 				r := &fetch.Report{
 					Version: fetch.ReportVersion, Exit: codeOf(err), Error: err.Error(), Sources: map[string]fetch.SourceReport{},
 				}
-				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.reportFile)))
+				err = withCode(r.Exit, errors.Join(err, writeReport(r, f.report)))
 			}
 			return err
 		},
@@ -219,8 +214,8 @@ func get(cmd *cobra.Command, f *getFlags, args []string) error {
 	if args[len(args)-1] == "" {
 		return usagef("DEST is empty")
 	}
-	err := f.openReport()
-	if err != nil {
+	if err := f.checkReport(args[len(args)-1]); err != nil {
+		f.reported = true // as far as it can be
 		return err
 	}
 	cfg, err := f.config(cmd)
@@ -398,31 +393,40 @@ func (v *view) end(r *fetch.Report) error {
 	if !v.f.json {
 		explainFiles(v.out, r.Explained, r.Unexplained)
 	}
-	if v.f.reportFile == nil {
+	if v.f.report == "" {
 		return nil
 	}
 	v.f.reported = true
-	return writeReport(r, v.f.reportFile)
+	return writeReport(r, v.f.report)
 }
 
-// openReport opens the file of --report, so that one that can't be written is noticed before anything is done. What it holds stays
-// until there is a report.
-func (f *getFlags) openReport() (err error) {
-	if f.report != "" {
-		f.reportFile, err = os.OpenFile(f.report, os.O_WRONLY|os.O_CREATE, 0o666)
+// checkReport finds out whether --report can be written, before anything is done. Its directory may be one that the run makes in DEST.
+func (f *getFlags) checkReport(dest string) error {
+	if f.report == "" {
+		return nil
 	}
-	return err
+	path := f.report
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		path = filepath.Dir(path)
+	}
+	err := unix.Access(path, unix.W_OK)
+	if err == nil || err == unix.ENOENT && isIn(path, dest) {
+		return nil
+	}
+	return withCode(exitFileIO, fmt.Errorf("--report %s: %w", f.report, err))
 }
 
-// writeReport writes a report to a file in place of what that held.
-func writeReport(r any, to *os.File) error {
+// isIn says whether a path is a directory or lies below it, by their names.
+func isIn(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// writeReport writes a report to a file.
+func writeReport(r any, path string) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	if err := to.Truncate(0); err != nil && !errors.Is(err, unix.EINVAL) { // a pipe holds nothing
-		return err
-	}
-	_, err = to.Write(append(text, '\n'))
-	return err
+	return os.WriteFile(path, append(text, '\n'), 0o666)
 }

@@ -21,9 +21,9 @@ func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 		return err
 	}
 	w := cmd.OutOrStdout()
-	if f.reportFile != nil {
+	if f.report != "" {
 		f.reported = true
-		if err := writeReport(plan, f.reportFile); err != nil {
+		if err := writeReport(plan, f.report); err != nil {
 			return err
 		}
 	}
