@@ -35,9 +35,9 @@ type dialers struct {
 	cfg    *Config
 	loop   *loop
 	intake *sources.Intake
-	roots  chan []byte                  // raw roots that passed the check; one is kept
-	early  func() []sender.NodesRequest // sent with HELLO while no root is known; set before start
-	known  atomic.Bool                  // a root came
+	roots  chan []byte                                 // raw roots that passed the check; one is kept
+	early  func(context.Context) []sender.NodesRequest // sent with HELLO while no root is known; set before start
+	known  atomic.Bool                                 // a root came
 
 	mu     sync.Mutex
 	live   map[*sender.Client]struct{}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"dfetch/recipe"
 )
@@ -223,7 +224,8 @@ func TestEarlyNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer cache.close()
-		n := len(tr.earlyNodes(cache))
+		<-cache.Loaded()
+		n := len(tr.earlyNodes(t.Context(), cache))
 		if err := cache.Put(recipe.KindRoot, id, []byte("root")); err != nil {
 			t.Fatal(err)
 		}
@@ -239,4 +241,20 @@ func TestEarlyNodes(t *testing.T) {
 	if n := early(one); n != 2 {
 		t.Errorf("%d early requests, want directories and lists", n)
 	}
+}
+
+// TestSenderWaitsForTheCacheALittle: what is to be asked for early is not worth more time than it saves.
+func TestSenderWaitsForTheCacheALittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if loading := make(chan struct{}); inTime(t.Context(), loading) || time.Since(start) != earlyPatience {
+			t.Errorf("waited for %v", time.Since(start))
+		}
+		start = time.Now()
+		loaded := make(chan struct{})
+		time.AfterFunc(earlyPatience/2, func() { close(loaded) })
+		if !inTime(t.Context(), loaded) || time.Since(start) != earlyPatience/2 {
+			t.Errorf("waited for %v", time.Since(start))
+		}
+	})
 }

@@ -151,7 +151,7 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 	}
 	defer func() { cache.close() }()
 	first := cache // its loading goes on while a connection is made
-	t.dial.early = func() []sender.NodesRequest { return t.earlyNodes(first) }
+	t.dial.early = func(ctx context.Context) []sender.NodesRequest { return t.earlyNodes(ctx, first) }
 	t.dial.start(ctx)
 	raw, err := t.awaitRoot(ctx)
 	if err != nil {
@@ -183,14 +183,32 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 // errEnded is the cause of contexts that end with the transfer.
 var errEnded = errors.New("transfer has ended")
 
+// earlyPatience is how long a sender is kept waiting for what the cache has: the answer saves a round trip.
+const earlyPatience = 200 * time.Millisecond
+
 // earlyNodes is what to ask for before the root is known: the directories, and the chunk lists should the
-// recipe be of one file. Nothing, if the cache knows the recipe, or if more than one sender would send it.
-func (t *transfer) earlyNodes(cache *nodeCache) []sender.NodesRequest {
-	if t.cfg.Local != nil || len(t.cfg.Endpoints) != 1 || cache.Has(t.cfg.Recipe) {
+// recipe be of one file. Nothing, if the cache knows the recipe or takes long to say, or if more than one sender would send it.
+func (t *transfer) earlyNodes(ctx context.Context, cache *nodeCache) []sender.NodesRequest {
+	if t.cfg.Local != nil || len(t.cfg.Endpoints) != 1 {
+		return nil
+	}
+	if !inTime(ctx, cache.Loaded()) || cache.Has(t.cfg.Recipe) {
 		return nil
 	}
 	root := []nodeAsk{{recipe.KindRoot, t.cfg.Recipe}}
 	return []sender.NodesRequest{nodesRequest(root, allDirs), nodesRequest(root, allLists)}
+}
+
+// inTime says whether a channel is closed before a sender was kept waiting for too long.
+func inTime(ctx context.Context, done <-chan struct{}) bool {
+	ctx, cancel := context.WithTimeout(ctx, earlyPatience)
+	defer cancel()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // maxListStream is how many chunks a file has at most whose lists are streamed as a whole, 36 bytes a

@@ -218,10 +218,13 @@ func FuzzNodeCachePack(f *testing.F) {
 				}
 			}
 		}
-		if x := scanned(r, r.Size(), 1<<20, func() bool { return false }); x.len() > 0 {
-			x.find([shortID]byte(id[:]))
+		entries, end := scanned(r, r.Size(), 1<<20, func() bool { return false })
+		if end > max(r.Size(), int64(len(packMagic))) {
+			t.Fatalf("records end at %d of %d bytes", end, r.Size())
 		}
-		end := int64(0)
+		all := indexOf(entries)
+		all.find([shortID]byte(id[:]))
+		end = 0
 		scanPack(r, r.Size(), func(h packHead, off int64) bool {
 			if off < end || off+packHeadSize+int64(h.encLen) > r.Size() {
 				t.Fatalf("record at %d of %d bytes", off, r.Size())

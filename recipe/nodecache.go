@@ -12,14 +12,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // CacheConfig says how a NodeCache is kept. Negative numbers are as zero.
 type CacheConfig struct {
 	Hash     Hash  // of the ids asked for; zero is BLAKE3
 	MaxBytes int64 // of all packs together; zero is 4 GiB
-	MaxNodes int   // known of the packs at a time, 1.5 bytes each in memory, 25 in packs that were not closed; zero is 8 million
-	MaxNew   int   // that one open cache adds, about 80 bytes each in memory, and that are known of a pack that was not closed; zero is 1 million
+	MaxNodes int   // known of the packs at a time, 1.5 bytes each in memory, 26 in packs without an index; zero is 8 million
+	MaxNew   int   // that one open cache adds, about 80 bytes each in memory, and that are looked at in a pack that was not closed; zero is 1 million
 	MaxPacks int   // files kept, and open at a time; zero is 128
 }
 
@@ -49,7 +51,7 @@ func (c CacheConfig) withDefaults() CacheConfig {
 // it opened, and what it wrote itself. When a cache opens, the packs over the configured bounds are
 // deleted, the oldest first. Every node is checked against its id when it is read: a damaged or
 // torn pack costs a fetch and nothing else. Nothing is synced, so a crash may lose what was new. Close ends the pack with
-// an index of it, in which nodes are looked up where it lies; without one the cache has to read each node's head when it opens. The
+// an index of it, in which nodes are looked up where it lies; without one the cache reads each node's head when it opens, and appends it if the pack is no longer written to. The
 // packs are opened after OpenNodeCache has returned; whoever asks for a node before that is done waits.
 //
 // It may be used from several goroutines.
@@ -156,12 +158,28 @@ func (c *NodeCache) load(list []packFile) {
 		}
 		index, ok := openPackIndex(f, p.size, left)
 		if !ok {
-			index = scanned(f, p.size, min(left, c.cfg.MaxNew), c.stopping.Load)
+			index = c.scan(f, p, min(left, c.cfg.MaxNew))
 		}
 		left -= index.len()
 		c.packs = append(c.packs, pack{f, index})
 	}
 }
+
+// scan makes the index of a pack that has none, and of which at most so many records are looked at. If the pack's owner has gone, it
+// is appended, so that nobody has to do so again.
+func (c *NodeCache) scan(f *os.File, p packFile, most int) packIndex {
+	entries, end := scanned(f, p.size, most, c.stopping.Load)
+	if len(entries) < most && !c.stopping.Load() {
+		if x, ok := mendPack(p, entries, end); ok {
+			x.src = f
+			return x
+		}
+	}
+	return indexOf(entries)
+}
+
+// Loaded is closed when packs of before are known: until then whoever asks for a node waits.
+func (c *NodeCache) Loaded() <-chan struct{} { return c.loaded }
 
 // Node reads a node. The error is ErrNotFound if the cache does not hold it, or holds it damaged.
 func (c *NodeCache) Node(ctx context.Context, kind Kind, id ID) ([]byte, error) {
@@ -269,6 +287,7 @@ func (c *NodeCache) write(rec []byte) error {
 		if err != nil {
 			return err
 		}
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) // nobody mends what is still written to; without it a fetch is lost
 		c.own = f
 		rec = append([]byte(packMagic), rec...)
 	}

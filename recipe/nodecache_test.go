@@ -263,6 +263,46 @@ func TestNodeCacheClosesAtOnce(t *testing.T) {
 	}
 }
 
+// TestPackOfAKilledRun gets an index when it is opened, and keeps its age; one that is still written to stays as it is.
+func TestPackOfAKilledRun(t *testing.T) {
+	dir, ids, _ := packOfTwo(t)
+	path := onlyPack(t, dir)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn := append(bytes.Clone(whole[:len(whole)-twoIndexed]), whole[len(packMagic):][:packHeadSize+1]...)
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	if err := errors.Join(os.WriteFile(path, torn, 0o600), os.Chtimes(path, old, old)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c := openCache(t, dir, CacheConfig{})
+		for _, id := range ids {
+			if !c.Has(id) {
+				t.Error("a node is lost")
+			}
+		}
+		if _, inMemory := c.packs[0].index.src.(*bytes.Reader); inMemory {
+			t.Error("the index is held in memory")
+		}
+		_ = c.Close()
+	}
+	if got, _ := os.ReadFile(path); !bytes.Equal(got, whole) {
+		t.Errorf("the pack has %d bytes, want %d", len(got), len(whole))
+	}
+	if p := mustList(t, dir); len(p) != 1 || !p[0].mtime.Equal(old) {
+		t.Errorf("packs are %v, want one of %v", p, old)
+	}
+	writer := openCache(t, t.TempDir(), CacheConfig{})
+	id, _ := putNode(t, writer, 7, 300)
+	before := mustList(t, writer.dir)[0].size
+	reader := openCache(t, writer.dir, CacheConfig{})
+	if !reader.Has(id) || mustList(t, writer.dir)[0].size != before {
+		t.Error("a pack that is written to is not left alone, or not read")
+	}
+}
+
 // TestPackIndex finds all of many ids, also those that share a bucket and a mark, and no others.
 func TestPackIndex(t *testing.T) {
 	for _, n := range []int{1, 2, 2*bucketIDs - 1, 2 * bucketIDs, 1000, 5000} {

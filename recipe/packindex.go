@@ -6,7 +6,11 @@ import (
 	"io"
 	"math"
 	"math/bits"
+	"os"
 	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A pack that was closed ends with an index, so that whoever opens it reads little of it:
@@ -159,14 +163,47 @@ func (x *packIndex) entry(i int) (e packEntry, err error) {
 	return packEntry{[shortID]byte(raw[:]), int64(binary.BigEndian.Uint64(raw[shortID:]))}, nil
 }
 
-// scanned is the index of a pack that has none, of at most so many records and of those before stop says true: it was not closed.
-func scanned(r io.ReaderAt, size int64, most int, stop func() bool) packIndex {
-	var entries []packEntry
+// scanned are the records of a pack that has no index, at most so many and those before stop says true, and where they end: the pack
+// was not closed.
+func scanned(r io.ReaderAt, size int64, most int, stop func() bool) (entries []packEntry, end int64) {
+	end = int64(len(packMagic))
 	scanPack(r, size, func(h packHead, off int64) bool {
 		entries = append(entries, packEntry{[shortID]byte(h.id[:]), off})
+		end = off + packHeadSize + int64(h.encLen)
 		return len(entries) < most && !stop()
 	})
+	return entries, end
+}
+
+// indexOf is an index in memory.
+func indexOf(entries []packEntry) packIndex {
 	raw := appendPackIndex(nil, entries)
-	x, _ := openPackIndex(bytes.NewReader(raw), int64(len(raw)), most)
+	x, _ := openPackIndex(bytes.NewReader(raw), int64(len(raw)), len(entries))
 	return x
+}
+
+// mendPack puts an index behind the records of a pack, of which the last one ends there, in the place of what follows. It gives the
+// index, to be read from the pack; false if the pack is still written to, or can't be written.
+func mendPack(p packFile, entries []packEntry, end int64) (x packIndex, ok bool) {
+	if len(entries) == 0 {
+		return x, false
+	}
+	f, err := os.OpenFile(p.path, os.O_RDWR, 0)
+	if err != nil {
+		return x, false
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || st.Size() != p.size || unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return x, false
+	}
+	raw := appendPackIndex(nil, entries)
+	if f.Truncate(end) != nil {
+		return x, false
+	}
+	if _, err := f.WriteAt(raw, end); err != nil {
+		return x, false // what came of it is no index, so the records are gone through again
+	}
+	_ = os.Chtimes(p.path, time.Time{}, p.mtime) // it is as old as it was
+	return openPackIndex(f, end+int64(len(raw)), len(entries))
 }

@@ -26,10 +26,10 @@ type ClientConfig struct {
 	Intake *sources.Intake // hashes them; required. The client does not close it
 
 	// Early says which requests for nodes go out with HELLO: a round trip earlier than those of Nodes. Each Dial
-	// asks once, after the handshake; nil is for none. They may start at the root, which is not known then but by its
+	// asks once, after the handshake, within ConnectTimeout; nil is for none. They may start at the root, which is not known then but by its
 	// id. A call of Nodes with an equal request takes one over. Until then 64 KiB of its nodes and one more may
 	// lie at the client. At most wire.MaxNodeJobs.
-	Early func() []NodesRequest
+	Early func(context.Context) []NodesRequest
 
 	ConnectTimeout time.Duration // dial, handshake and HELLO; zero is 10 s
 	StallTimeout   time.Duration // without a useful byte while something is wanted; zero is 30 s
@@ -172,7 +172,7 @@ func (c *Client) greet(ctx context.Context) error {
 		return fmt.Errorf("handshake: %w", err)
 	}
 	c.under.Buffer()
-	early, err := c.nodes.appendEarly(c.hello())
+	early, err := c.nodes.appendEarly(ctx, c.hello())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -24,11 +25,11 @@ func checkEarly(early []NodesRequest) error {
 }
 
 // appendEarly asks for the early requests and appends them, numbered from 1 on.
-func (a *nodeAsks) appendEarly(p []byte) ([]byte, error) {
+func (a *nodeAsks) appendEarly(ctx context.Context, p []byte) ([]byte, error) {
 	if a.c.cfg.Early == nil {
 		return p, nil
 	}
-	reqs := a.c.cfg.Early()
+	reqs := a.c.cfg.Early(ctx)
 	if err := checkEarly(reqs); err != nil {
 		return nil, err
 	}

@@ -213,8 +213,8 @@ func tamperedRig(t *testing.T, w *world, delay time.Duration, rate float64, cfg 
 }
 
 // always gives the same early requests.
-func always(early []NodesRequest) func() []NodesRequest {
-	return func() []NodesRequest { return early }
+func always(early []NodesRequest) func(context.Context) []NodesRequest {
+	return func(context.Context) []NodesRequest { return early }
 }
 
 // earlyRig is a tamperedRig whose client has early requests.
