@@ -10,17 +10,18 @@ import (
 
 // reserve makes sure that the destination has room before the first byte is written. The whole
 // recipe's data is an upper bound; only where that does not fit is the tree surveyed for what is
-// right already.
+// right already, or staged.
 func (t *transfer) reserve(ctx context.Context, nodes recipe.Nodes) error {
 	err := t.tree.Reserve(int64(t.root.Counts.DataBytes))
 	if !errors.Is(err, tree.ErrNoSpace) {
 		return err
 	}
-	need, err := t.survey(ctx, nodes)
+	staged := int64(0)
+	need, err := t.survey(ctx, nodes, func(it recipe.Item, data int64) { staged += t.tree.StagedRoom(it.Number, data) })
 	if err != nil {
 		return err
 	}
-	return t.tree.Reserve(need.MissingData)
+	return t.tree.Reserve(max(0, need.MissingData-staged))
 }
 
 // Plan is what a transfer would do.
@@ -50,8 +51,9 @@ type Plan struct {
 // maxDeletes bounds the deletes that a plan names.
 const maxDeletes = 1000
 
-// survey compares the recipe with the destination by size and time, and changes nothing.
-func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error) {
+// survey compares the recipe with the destination by size and time, and changes nothing. missing is told of each file that is not
+// right, and of how much data it has.
+func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes, missing func(it recipe.Item, data int64)) (*Plan, error) {
 	dest, err := t.destination()
 	if err != nil {
 		return nil, err
@@ -62,9 +64,13 @@ func (t *transfer) survey(ctx context.Context, nodes recipe.Nodes) (*Plan, error
 	}
 	defer s.Close()
 	p := &Plan{Dest: dest, Recipe: recipe.FormatID(t.root.Hash, t.cfg.Recipe)}
-	err = t.walk(ctx, nodes, func(it recipe.Item) error {
-		if it.Entry.Type == recipe.TypeFile {
-			p.add(it.Entry, s.Right(it))
+	err = t.walkListed(ctx, nodes, func(it recipe.Item) error {
+		if it.Entry.Type != recipe.TypeFile {
+			return nil
+		}
+		before := p.MissingData
+		if p.add(it.Entry, s.Right(it)); p.MissingData > before {
+			missing(it, p.MissingData-before)
 		}
 		return nil
 	})
@@ -93,7 +99,8 @@ func (p *Plan) add(e *recipe.Entry, right bool) {
 }
 
 // DryRun says what Run would do. Nothing is changed at the destination. Some content comes over the network
-// to measure its rate, and this machine is searched for some seconds; what that brings is thrown away.
+// to measure its rate, and this machine is searched for some seconds; what that brings is thrown away. The error may say of entries
+// that they can't be had; the plan is of the others then.
 func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
 	search := cfg.Search
 	cfg.Search.Off = true // while the senders are measured
@@ -102,7 +109,7 @@ func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
 	var plan *Plan
 	err := t.withNodes(ctx, func(ctx context.Context, feed *nodeFeed) error {
 		var err error
-		if plan, err = t.survey(ctx, feed); err != nil {
+		if plan, err = t.survey(ctx, feed, func(recipe.Item, int64) {}); err != nil {
 			return err
 		}
 		if err := t.planDeletes(ctx, feed, plan); err != nil {
@@ -110,7 +117,10 @@ func DryRun(ctx context.Context, cfg Config) (*Plan, error) {
 		}
 		return t.rehearse(ctx, feed, search, plan)
 	})
-	return plan, err
+	if err != nil {
+		return nil, err
+	}
+	return plan, t.lostError()
 }
 
 // planDeletes lists what Config.Delete would remove.

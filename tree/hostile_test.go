@@ -2,6 +2,7 @@ package tree
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -171,9 +172,9 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestReserveCountsWhatIsStaged: what an earlier run staged takes no more room.
-func TestReserveCountsWhatIsStaged(t *testing.T) {
-	at := mountTmpfs(t, "size=1m")
+// TestStagedRoom: what an earlier run staged takes no more room, unless another name has it too.
+func TestStagedRoom(t *testing.T) {
+	at := t.TempDir()
 	w := world{file("a", strings.Repeat("0123456789", 70_000), 0o644)}
 	cfg := w.config(at)
 	tr, f := openOne(t, cfg, w)
@@ -184,11 +185,21 @@ func TestReserveCountsWhatIsStaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tr.Abort()
-	if err := tr.Reserve(700_000); err != nil {
-		t.Error(err)
+	if n := tr.StagedRoom(1, 700_000); n < 600_000 || n > 700_000 {
+		t.Errorf("%d bytes are staged, want 600000", n)
 	}
-	if err := tr.Reserve(1_200_000); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("got %v", err)
+	if n := tr.StagedRoom(1, 1000); n != 1000 {
+		t.Errorf("%d bytes of 1000 are staged", n)
+	}
+	if n := tr.StagedRoom(2, 700_000); n != 0 {
+		t.Errorf("%d bytes of an entry that is not there", n)
+	}
+	staged := filepath.Join(at, DirName, hex.EncodeToString(cfg.Recipe[:]), "1")
+	if err := os.Link(staged, filepath.Join(t.TempDir(), "copy")); err != nil {
+		t.Fatal(err)
+	}
+	if n := tr.StagedRoom(1, 700_000); n != 0 {
+		t.Errorf("%d bytes of a file that has another name", n)
 	}
 }
 

@@ -2,18 +2,21 @@ package tree
 
 import "golang.org/x/sys/unix"
 
-// stagedBytes is about how much room the staged files of earlier runs occupy that nothing has been done with yet.
-func (j *journal) stagedBytes() (sum int64) {
+// room is about how much an earlier run has allocated already of what an entry of so many bytes will occupy. An entry that was
+// planned has none.
+func (j *journal) room(number uint64, size int64) int64 {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	for number := range j.names {
-		var st unix.Stat_t
-		if statAt(j.stage.fd, stagedName(number), &st) == nil {
-			sum += st.Blocks * blockUnit
-		}
+	_, staged := j.names[number]
+	j.mu.Unlock()
+	var st unix.Stat_t
+	if !staged || statAt(j.stage.fd, stagedName(number), &st) != nil || !isReusable(&st) {
+		return 0
 	}
-	return sum
+	return min(st.Blocks*blockUnit, size)
 }
+
+// isReusable says whether a staged file of an earlier run may be written to.
+func isReusable(st *unix.Stat_t) bool { return st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink == 1 }
 
 // blockUnit is the unit of st_blocks.
 const blockUnit = 512
@@ -70,7 +73,7 @@ func (j *journal) reopen(f *File, dir int, state *stagedState) (int, error) {
 	if err := statAt(dir, name, &st); err != nil {
 		return -1, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+	if !isReusable(&st) {
 		return -1, unix.EINVAL
 	}
 	if st.Mode&0o600 != 0o600 {

@@ -277,7 +277,7 @@ func (t *Tree) openStaging() error {
 	return nil
 }
 
-// Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination, or taken by what earlier runs staged there.
+// Reserve fails with a *SpaceError unless bytes and 5 % more are free at the destination.
 func (t *Tree) Reserve(bytes int64) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -287,15 +287,15 @@ func (t *Tree) Reserve(bytes int64) error {
 	if err != nil {
 		return wrap("statfs", t.cfg.Dest, err)
 	}
-	need := bytes + bytes/20
-	if need <= free {
-		return nil
-	}
-	if need -= t.journal.stagedBytes(); need > free {
+	if need := bytes + bytes/20; need > free {
 		return &SpaceError{Path: t.cfg.Dest, Need: need, Free: free}
 	}
 	return nil
 }
+
+// StagedRoom is how many bytes earlier runs have allocated already of an entry with so much data, by its number in the recipe and
+// before it is planned.
+func (t *Tree) StagedRoom(number uint64, data int64) int64 { return t.journal.room(number, data) }
 
 // Flush commits every file that is complete now and, except under FsyncNone, puts a barrier.
 func (t *Tree) Flush(ctx context.Context) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,9 +18,14 @@ import (
 // dryRun prints what get would do.
 func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 	plan, err := fetch.DryRun(cmd.Context(), cfg)
-	if err != nil {
+	if plan == nil {
 		return err
 	}
+	return errors.Join(err, showPlan(cmd, f, cfg, plan))
+}
+
+// showPlan tells a plan in the ways that the flags ask for.
+func showPlan(cmd *cobra.Command, f *getFlags, cfg fetch.Config, plan *fetch.Plan) error {
 	w := cmd.OutOrStdout()
 	if f.report != "" {
 		f.reported = true
@@ -41,7 +47,7 @@ func dryRun(cmd *cobra.Command, f *getFlags, cfg fetch.Config) error {
 	fmt.Fprintf(&b, "space needed: %s\n", formatSize(plan.MissingData))
 	planDeletes(&b, plan)
 	explainFiles(&b, plan.Explained, plan.Unexplained)
-	_, err = io.WriteString(w, b.String())
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
