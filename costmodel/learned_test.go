@@ -102,6 +102,16 @@ func TestTwinsAreLearnedApart(t *testing.T) {
 	}
 }
 
+// TestLikelierOfATwin: of two guesses of one group the larger counts, and one of a twin makes it one of a twin.
+func TestLikelierOfATwin(t *testing.T) {
+	for _, twins := range [][2]bool{{false, false}, {true, false}, {false, true}} {
+		got := likelier(guessOf(0.25, twins[0]), guessOf(0.5, twins[1]))
+		if off := got - 0.5; off < -1e-6 || off > 1e-6 || isTwin(float64(got)) != (twins[0] || twins[1]) {
+			t.Errorf("%v: %v, twin %v", twins, got, isTwin(float64(got)))
+		}
+	}
+}
+
 // When guesses rise, all files that wait with such a one are raised, a bounded number at a time.
 func TestRisenGuessesReachAll(t *testing.T) {
 	p := farCopies(1)

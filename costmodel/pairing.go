@@ -189,7 +189,7 @@ func (p *Planner) addPair(f *file, g uint32, prob float32) {
 	worst := 0
 	for i := range int(ps.n) {
 		if ps.group[i] == g {
-			ps.p[i] = max(ps.p[i], prob)
+			ps.p[i] = likelier(ps.p[i], prob)
 			return
 		}
 		if weight(ps.group[i], ps.p[i]) < weight(ps.group[worst], ps.p[worst]) {
@@ -206,6 +206,11 @@ func (p *Planner) addPair(f *file, g uint32, prob float32) {
 		ps.p[worst], prob = prob, ps.p[worst]
 	}
 	f.rest += weight(g, prob)
+}
+
+// likelier is the larger of two guesses of one group, and of a twin if one of them is.
+func likelier(a, b float32) float32 {
+	return guessOf(float64(max(a, b)), isTwin(float64(a)) || isTwin(float64(b)))
 }
 
 // base is how many chunks are expected of a file from source files that it has no likeness with, but

@@ -125,9 +125,9 @@ func (p *Planner) AddSource(f SourceFile) (SourceID, bool) {
 }
 
 // AddPlace tells of another place where a wanted file may have stood, as what is a part of a tree also has its place in the whole
-// tree. It counts for groups that are made later, of this file alone. False if there are too many.
+// tree. It counts for groups that are made later, of this file alone. False if there are many files already: they need the room.
 func (p *Planner) AddPlace(id SourceID, dirs []string) bool {
-	if p.groups.sources.n >= p.cfg.MaxSources {
+	if p.groups.sources.n >= p.cfg.MaxSources/2 {
 		return false
 	}
 	src := p.groups.sources.at(uint32(id))

@@ -551,6 +551,25 @@ func TestNextAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestPlacesLeaveRoom: further places don't take the room of wanted files.
+func TestPlacesLeaveRoom(t *testing.T) {
+	const most = 8
+	p := NewPlanner(Config{MaxSources: most}, NewCosts())
+	places := 0
+	for i := range most - most/4 {
+		id, ok := p.AddSource(SourceFile{Path: NewPath([]string{"d"}, fmt.Sprint("f", i)), Size: 1})
+		if !ok {
+			t.Fatalf("no room for file %d beside %d places", i, places)
+		}
+		if p.AddPlace(id, []string{"tree"}) {
+			places++
+		}
+	}
+	if places != most/4 {
+		t.Errorf("%d places, want %d", places, most/4)
+	}
+}
+
 // TestPartOfATree: what has a place in a whole tree is looked for in copies of that, too, and found before what is as unlike it as
 // a directory with another name.
 func TestPartOfATree(t *testing.T) {

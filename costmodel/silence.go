@@ -99,18 +99,21 @@ func (p *Planner) quiet(dev Device) bool {
 	return s.late > 0 || s.stalls > 0
 }
 
-// nextTry is when a device that did not answer may be tried again. False if none has anything to do, or there is no hope for
-// any.
+// nextTry is when a device that did not answer, or the index, may be tried again. False if none has anything to do, or there is no
+// hope for any.
 func (p *Planner) nextTry() (at time.Time, ok bool) {
-	for d := range p.devices {
-		s := &p.silent[d]
-		if s.stalls == 0 || s.stalls > silentFor || !p.now.Before(s.until) || p.live(Device(d)) == 0 {
-			continue
+	consider := func(s *silence, waits bool) {
+		if !waits || s.stalls == 0 || s.stalls > silentFor || !p.now.Before(s.until) {
+			return
 		}
 		if !ok || s.until.Before(at) {
 			at, ok = s.until, true
 		}
 	}
+	for d := range p.devices {
+		consider(&p.silent[d], p.live(Device(d)) > 0)
+	}
+	consider(&p.silent[indexSilence], p.check.ids > 0)
 	return at, ok
 }
 

@@ -127,6 +127,9 @@ func TestSilentIndex(t *testing.T) {
 	if _, _, ok := p.checkOp(0); ok || p.shut(0) {
 		t.Error("the index is asked, or the disk is shut")
 	}
+	if at, ok := p.nextTry(); !ok || !at.Equal(now.Add(firstSilence)) {
+		t.Errorf("it is to be tried at %v, %v", at, ok)
+	}
 	p.now = now.Add(firstSilence)
 	if _, _, ok := p.checkOp(0); !ok {
 		t.Error("the index is not tried again")

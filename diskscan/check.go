@@ -28,7 +28,8 @@ type Sweep struct {
 	Hits    int   // ids for which a run has a chunk
 	Bytes   int64 // of these
 	Stale   int   // ids whose file has changed or is gone
-	Outside int   // ids whose file lies outside the scope, or on a disk that does not answer
+	Outside int   // ids whose file lies in none of the scope's roots, may not be read, or is on a disk that does not answer
+	Private int   // ids whose file would be read for a trusted recipe
 	Silent  []Dir // in which disks were found not to answer
 	Cost    time.Duration
 }
@@ -58,7 +59,7 @@ func (d *Disk) Check(ctx context.Context, ids []recipe.ID) (Sweep, error) {
 	}
 	s.Cost = time.Since(start)
 	d.count.stale.Add(int64(s.Stale))
-	d.count.elsewhere.Add(int64(s.Outside))
+	d.count.untrusted.Add(int64(s.Private))
 	if err != nil {
 		d.countError(ctx, err)
 	}
@@ -271,6 +272,10 @@ func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, s *Sw
 		return
 	}
 	f, ok := d.scope.locate(row.path)
+	if !ok && d.scope.isPrivate(row.path) {
+		s.Private += len(chunks)
+		return
+	}
 	if !ok || d.devices.get(d.scope.Device(f.Dir)).hangs() {
 		s.Outside += len(chunks)
 		return
@@ -279,8 +284,11 @@ func (d *Disk) confirmHits(ctx context.Context, id fileID, chunks []Chunk, s *Sw
 	switch {
 	case err == nil:
 		s.add(f, id, row.stamp, chunks, d.gap(f.Dir))
-	case errors.Is(err, ErrOutside), isDenied(err):
+	case errors.Is(err, ErrOutside):
+		s.Private += len(chunks)
+	case isDenied(err):
 		s.Outside += len(chunks)
+		d.countError(ctx, err)
 	case isGone(err):
 		s.Stale += len(chunks)
 		d.index.forget(id)

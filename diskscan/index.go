@@ -309,19 +309,18 @@ func (x *Index) forget(id fileID) {
 
 // IndexStats is how large an index is.
 type IndexStats struct {
-	Mode     IndexMode
-	Roots    int
-	Files    int64 // versions of files
-	Chunks   int64 // rows of chunks; sparse files have few
-	Bytes    int64 // that its rows take, old ones included
-	Max      int64 // bytes that they may take
-	Dropped  int64 // slices that were not noted because writing was too slow or the index is full
-	Failures int64 // writes that failed
+	Mode    IndexMode
+	Roots   int
+	Files   int64 // versions of files
+	Chunks  int64 // rows of chunks; sparse files have few
+	Bytes   int64 // that its rows take, old ones included
+	Max     int64 // bytes that they may take
+	Dropped int64 // slices that were not noted because writing was too slow or the index is full
 }
 
 // Stats counts the rows of the index, which takes a while for a large one.
 func (x *Index) Stats(ctx context.Context) (IndexStats, error) {
-	s := IndexStats{Mode: x.mode, Bytes: x.db.Size(), Max: x.cfg.Max, Dropped: x.dropped.Load(), Failures: x.failures.Load()}
+	s := IndexStats{Mode: x.mode, Bytes: x.db.Size(), Max: x.cfg.Max, Dropped: x.dropped.Load()}
 	roots, err := x.Roots(ctx)
 	if err != nil {
 		return s, err

@@ -102,6 +102,7 @@ func (s *Scope) addBeside(ctx context.Context, cfg *ScopeConfig, path string, ow
 		r.start, r.public, r.except = true, !cfg.Trusted, filepath.Base(path)
 		if err := r.admitItself(); err != nil {
 			s.refuse(r.path, err)
+			s.private = append(s.private, r.path)
 			return
 		}
 		s.roots = append(s.roots, r)

@@ -86,6 +86,7 @@ type Scope struct {
 	opener  opener
 	held    Held
 	maxDirs int
+	private []string // directories that would be roots for a trusted recipe
 
 	mu     sync.Mutex
 	seen   map[seenDir]struct{}
@@ -114,10 +115,15 @@ func OpenScope(ctx context.Context, cfg ScopeConfig) *Scope {
 	s.addAll(ctx, cfg.Timeout, cfg.Roots, root{start: true})
 	if cfg.Trusted {
 		s.addAll(ctx, cfg.Timeout, cfg.IndexRoots, root{})
+	} else {
+		s.private = append(s.private, cfg.IndexRoots...)
 	}
 	s.openUp()
 	return s
 }
+
+// isPrivate says whether a file would be read if the recipe was trusted, though it is not.
+func (s *Scope) isPrivate(path string) bool { return withinAny(path, s.private) }
 
 // Refused lists what was to be searched and can't be.
 func (s *Scope) Refused() []Refusal { return s.refused }
@@ -169,15 +175,18 @@ func (s *Scope) Close() {
 
 // skips says whether an entry of a directory is outside the scope by its name alone.
 func (r *root) skips(dir, name string) bool {
+	return r.leavesOut(dir, name) || r.public && isDotted(name)
+}
+
+// leavesOut is skips whoever is asked for.
+func (r *root) leavesOut(dir, name string) bool {
 	switch {
 	case name == stagingName:
 		return true
 	case dir == "" && name == r.except && name != "":
 		return true
-	case dir == "" && r.only != "" && name != r.only:
-		return true
 	}
-	return r.public && isDotted(name)
+	return dir == "" && r.only != "" && name != r.only
 }
 
 // isDotted says whether a name begins with a dot, by which programs hide their files.

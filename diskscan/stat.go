@@ -161,10 +161,10 @@ func (d *Disk) look(res *StatResult, r *root, dir Dir, fd int, e *dirent) {
 		kind = uint8(st.Mode & unix.S_IFMT >> 12)
 	}
 	switch {
-	case r.public && isDotted(e.name) && e.name != stagingName, kind == unix.DT_REG && r.public && st.Dev == r.dev && !r.allows(&st):
-		res.Private++
-	case r.skips(dir.Path, e.name):
+	case r.leavesOut(dir.Path, e.name):
 		res.Skipped++
+	case r.public && isDotted(e.name), kind == unix.DT_REG && r.public && st.Dev == r.dev && !r.allows(&st):
+		res.Private++
 	case kind == unix.DT_DIR && d.scope.startsAt(filepath.Join(r.path, dir.Path, e.name), r):
 		res.Skipped++
 	case kind == unix.DT_DIR && r.began > 0 && r.madeSince(bornOr(fd, e.name, 0)):

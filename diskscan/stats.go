@@ -22,7 +22,7 @@ type Stats struct {
 	FoundBytes int64 `json:"found_bytes"`
 	Stale      int64 `json:"stale"`     // index hits whose file had changed, or whose bytes were others
 	Changed    int64 `json:"changed"`   // files that changed while they were read
-	Elsewhere  int64 `json:"elsewhere"` // index hits in places that are not searched
+	Untrusted  int64 `json:"untrusted"` // index hits that are followed for trusted recipes alone
 	Private    int64 `json:"private"`   // entries that not every user may read, or with a leading dot, where that counts
 	Denied     int64 `json:"denied"`    // entries that may not be read
 	Skipped    int64 `json:"skipped"`   // entries outside the scope, neither directory nor file, or seen before
@@ -33,7 +33,7 @@ type Stats struct {
 
 type counters struct {
 	stat, entries, hash, hashBytes, check, checked, read, readBytes, found, foundBytes atomic.Int64
-	stale, changed, elsewhere, private, denied, skipped, errors, abandoned, running    atomic.Int64
+	stale, changed, untrusted, private, denied, skipped, errors, abandoned, running    atomic.Int64
 }
 
 // Stats returns the counts so far.
@@ -43,7 +43,7 @@ func (d *Disk) Stats() Stats {
 		Stat: c.stat.Load(), Entries: c.entries.Load(), Hash: c.hash.Load(), HashBytes: c.hashBytes.Load(),
 		CacheCheck: c.check.Load(), CheckedIDs: c.checked.Load(), CacheRead: c.read.Load(), ReadBytes: c.readBytes.Load(),
 		Found: c.found.Load(), FoundBytes: c.foundBytes.Load(), Stale: c.stale.Load(), Changed: c.changed.Load(),
-		Elsewhere: c.elsewhere.Load(), Private: c.private.Load(), Denied: c.denied.Load(), Skipped: c.skipped.Load(), Errors: c.errors.Load(),
+		Untrusted: c.untrusted.Load(), Private: c.private.Load(), Denied: c.denied.Load(), Skipped: c.skipped.Load(), Errors: c.errors.Load(),
 		Abandoned: c.abandoned.Load(), Running: c.running.Load(),
 	}
 }

@@ -127,7 +127,7 @@ func (s *search) addGroup(ev Event) {
 	src, ok := s.planner.AddSource(costmodel.SourceFile{Path: costmodel.NewPath(f.Dirs, f.Name), Size: f.Size, MTime: f.MTime})
 	g := group{known: ok}
 	if ok {
-		if len(f.Tree) > 0 {
+		if len(f.Tree) > 0 && !slices.Equal(f.Tree, f.Dirs) {
 			s.planner.AddPlace(src, f.Tree) // without it the search takes longer, and that is all
 		}
 		g.id = s.planner.Group(src)

@@ -57,7 +57,6 @@ type DiskOps struct {
 	Stale      uint64 `json:"stale"`     // chunks that were not where the index knew them
 	Changed    uint64 `json:"changed"`   // files that changed while they were read
 	Private    uint64 `json:"private"`   // entries beside the destination that not every user may read
-	Elsewhere  uint64 `json:"elsewhere"` // chunks that the index knows in places that are not searched
 	Denied     uint64 `json:"denied"`    // entries that may not be read
 	Errors     uint64 `json:"errors"`    // operations that failed otherwise
 	Abandoned  uint64 `json:"abandoned"` // operations on disks that did not answer
@@ -96,7 +95,7 @@ func (t *transfer) diskOps() DiskOps {
 	return DiskOps{
 		Stat: uint64(d.Stat), Hash: uint64(d.Hash), HashBytes: uint64(d.HashBytes),
 		CacheCheck: uint64(d.CacheCheck), CacheRead: uint64(d.CacheRead), Stale: uint64(d.Stale), Changed: uint64(d.Changed),
-		Private: uint64(d.Private), Elsewhere: uint64(d.Elsewhere), Denied: uint64(d.Denied), Errors: uint64(d.Errors), Abandoned: uint64(d.Abandoned),
+		Private: uint64(d.Private), Denied: uint64(d.Denied), Errors: uint64(d.Errors), Abandoned: uint64(d.Abandoned),
 	}
 }
 

@@ -5,19 +5,15 @@ import (
 	"strings"
 )
 
-// unsearched says what the search left out, each with how often; nothing if it left nothing out. The search has ended.
+// unsearched says what the search left out, each with how often; nothing if it left nothing out. The search has ended. Nothing of it
+// tells of the recipe's content: it is in the report, which others may see.
 func (t *transfer) unsearched() (out []string) {
 	d := t.found
-	known := "chunks where the index knows them, in places that are not searched"
-	if !t.cfg.Search.Trusted {
-		known = "chunks where the index knows them, in places that are read for trusted recipes alone (--trust-recipe)"
-	}
 	for _, left := range []struct {
 		n    int64
 		what string
 	}{
 		{d.Private, "entries beside the destination that not every user may read, or with a leading dot (--trust-recipe)"},
-		{d.Elsewhere, known},
 		{d.Denied, "entries that may not be read"},
 		{d.Errors, "entries that could not be read"},
 		{d.Abandoned, "operations on disks that did not answer"},
@@ -30,13 +26,13 @@ func (t *transfer) unsearched() (out []string) {
 	return out
 }
 
-// tellUnsearched tells what the search left out: of all in detail, and what the user can change with one option to everybody.
+// tellUnsearched tells what the search left out, and once what the user can change with one option.
 func (t *transfer) tellUnsearched() {
 	for _, text := range t.unsearched() {
 		t.cfg.detail("not searched: %s", text)
 	}
-	if n := t.found.Elsewhere; n > 0 && !t.cfg.Search.Trusted && !t.cfg.Verbose {
-		t.cfg.log("the index knows where %d chunks lie on this machine, but is asked for trusted recipes alone: see --trust-recipe", n)
+	if n := t.found.Untrusted; n > 0 {
+		t.cfg.log("the index knows where %d chunks lie that are read for trusted recipes alone: see --trust-recipe", n)
 	}
 }
 

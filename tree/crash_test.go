@@ -329,6 +329,30 @@ func TestSameBootTrustsAllRecords(t *testing.T) {
 	}
 }
 
+// startsAnew stages a part of a file, spoils something in the staging directory, and wants a second run to trust nothing of it and to
+// bring the file all the same.
+func startsAnew(t *testing.T, spoil func(staging string) error) {
+	t.Helper()
+	dest := t.TempDir()
+	w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
+	cfg := w.config(dest)
+	tr, f := openOne(t, cfg, w)
+	write(t, f, w, 0, 4000)
+	tr.Abort()
+	if err := spoil(filepath.Join(dest, DirName, hex.EncodeToString(cfg.Recipe[:]))); err != nil {
+		t.Fatal(err)
+	}
+	tr, f = openOne(t, cfg, w)
+	if len(f.Have()) > 0 {
+		t.Errorf("trusted: %v", f.Have())
+	}
+	write(t, f, w, 0, 10000)
+	if _, err := tr.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.check(t, dest)
+}
+
 func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "outside")
 	if err := os.WriteFile(outside, []byte("stays"), 0o600); err != nil {
@@ -348,24 +372,7 @@ func TestStagedFileThatChangedIsNotTrusted(t *testing.T) {
 		"fifo":      func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dest := t.TempDir()
-			w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
-			cfg := w.config(dest)
-			tr, f := openOne(t, cfg, w)
-			write(t, f, w, 0, 4000)
-			tr.Abort()
-			if err := spoil(filepath.Join(dest, DirName, hex.EncodeToString(cfg.Recipe[:]), "1")); err != nil {
-				t.Fatal(err)
-			}
-			tr, f = openOne(t, cfg, w)
-			if len(f.Have()) > 0 {
-				t.Errorf("trusted: %v", f.Have())
-			}
-			write(t, f, w, 0, 10000)
-			if _, err := tr.Finish(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			w.check(t, dest)
+			startsAnew(t, func(staging string) error { return spoil(filepath.Join(staging, "1")) })
 			if got, _ := os.ReadFile(outside); !strings.HasPrefix(string(got), "stays") {
 				t.Errorf("the file outside is %.20q", got)
 			}
@@ -381,25 +388,10 @@ func TestJournalOfAnotherType(t *testing.T) {
 		"directory": func(p string) error { return os.MkdirAll(p+"/a", 0o700) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dest := t.TempDir()
-			w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
-			cfg := w.config(dest)
-			tr, f := openOne(t, cfg, w)
-			write(t, f, w, 0, 4000)
-			tr.Abort()
-			p := filepath.Join(dest, DirName, hex.EncodeToString(cfg.Recipe[:]), journalName)
-			if err := errors.Join(os.Remove(p), spoil(p)); err != nil {
-				t.Fatal(err)
-			}
-			tr, f = openOne(t, cfg, w)
-			if len(f.Have()) > 0 {
-				t.Errorf("trusted: %v", f.Have())
-			}
-			write(t, f, w, 0, 10000)
-			if _, err := tr.Finish(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-			w.check(t, dest)
+			startsAnew(t, func(staging string) error {
+				p := filepath.Join(staging, journalName)
+				return errors.Join(os.Remove(p), spoil(p))
+			})
 		})
 	}
 }

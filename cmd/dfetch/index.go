@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -30,9 +29,9 @@ The index lies in $XDG_CACHE_HOME/dfetch/index. "dfetch get" asks it and adds to
 "dfetch index add" it knows directories before they are needed. What it says is always checked: a stale
 or damaged index costs time and nothing else, and it may be deleted at any time.
 
-What the index knows of places that a get does not search anyway (DEST, what lies beside it, --search) is read
-for trusted recipes alone: "dfetch get --trust-recipe" or --trust KEY. A recipe's author might else learn what
-this machine holds.`,
+A get reads what the index knows of the places that it searches anyway: DEST, what every user may read beside it,
+and --search. The other directories that were added are read for trusted recipes alone: "dfetch get
+--trust-recipe" or --trust KEY. A recipe's author might else learn what this machine holds.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: needCommand,
 	}
@@ -89,7 +88,7 @@ func newIndexAddCmd() *cobra.Command {
 They are remembered without symlinks; one may lie in another. Mounts below them are not entered.
 
 It says how many files there are, how many of them the index knew as they are, how many it read, and how many
-versions of files it dropped. Files that changed within the last two seconds are left for the next update.
+versions of files it dropped. Files with a time of the last two seconds, or of the future, are left for a later update.
 When the index is full (--index-max), the rest is not noted, and the exit code is 23.`,
 		Args: wantArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -123,6 +122,9 @@ func newIndexUpdateCmd() *cobra.Command {
 that are gone. It says what "add" says.`,
 		Args: wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && noIndex() {
+				return notIndexed(args[0])
+			}
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
 				dirs, err := updatable(cmd.Context(), x, args)
 				if err != nil {
@@ -155,7 +157,7 @@ func updatable(ctx context.Context, x *diskscan.Index, args []string) ([]string,
 	}
 	dirs, err := realDirs(args)
 	for _, dir := range dirs {
-		in := func(root string) bool { return dir == root || root == "/" || strings.HasPrefix(dir, root+"/") }
+		in := func(root string) bool { return isIn(dir, root) }
 		if !slices.ContainsFunc(roots, in) {
 			return nil, notIndexed(dir)
 		}
@@ -194,7 +196,7 @@ func updateIndex(cmd *cobra.Command, x *diskscan.Index, dirs []string) error {
 	fmt.Fprintf(cmd.OutOrStdout(), "%d files: %d as they were, %d read (%s), %d gone or changed\n",
 		st.Files, st.Known, st.Hashed, formatSize(st.Bytes), st.Dropped)
 	if st.Young > 0 {
-		say(cmd.ErrOrStderr(), "%d files changed a moment ago and are left for the next update", st.Young)
+		say(cmd.ErrOrStderr(), "%d files have a time of a moment ago, or of the future, and are left for a later update", st.Young)
 	}
 	if st.Left > 0 {
 		err = errors.Join(err, withCode(exitPartial, fmt.Errorf("%d files are not in the index, which is full: see --index-max", st.Left)))
