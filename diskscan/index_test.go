@@ -309,9 +309,16 @@ func TestFullIndexTakesNoMore(t *testing.T) {
 func TestFullIndexMakesRoom(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(dir, "old"), noise("x", 8<<20))
-	cfg := IndexConfig{Dir: home, Max: 10_000, Wait: true}
-	for _, want := range []int64{1, 0, 1} {
+	const small = 10_000
+	for i, want := range []int64{1, 0, 1} {
+		cfg := IndexConfig{Dir: home, Max: small, Wait: true}
+		if i == 0 {
+			cfg.Max = 1 << 20 // neither full nor sparse on the way
+		}
 		x := openIndex(t, cfg)
+		if full := x.full(); full != (i == 1) {
+			t.Errorf("at update %d: full is %t, %d bytes", i+1, full, x.db.Size())
+		}
 		st, err := Update(t.Context(), UpdateConfig{Index: x, Roots: []string{dir}})
 		if err != nil {
 			t.Fatal(err)
