@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"backpressure":       {},
 	"diskscan":           {"recipe", "diskscan/lsm"},
 	"diskscan/lsm":       {},
+	"diskscan/watch":     {"diskscan"},
 	"sources":            {"recipe"},
 	"sources/sourcetest": {"recipe", "sources"},
 	"sources/wire":       {"recipe"},
@@ -50,7 +51,7 @@ var rooms = map[string][]string{
 var testOnly = []string{"sources/sourcetest"}
 
 // pureFiles are the patterns of files that decide and do nothing else.
-var pureFiles = []string{"costmodel/*.go", "costmodel/*/*.go", "fetch/core*.go", "backpressure/core*.go"}
+var pureFiles = []string{"costmodel/*.go", "costmodel/*/*.go", "fetch/core*.go", "backpressure/core*.go", "diskscan/watch/queue.go"}
 
 // impureImports may not be imported by a pure file, nor may what lies below them.
 var impureImports = []string{"net", "os", "syscall", "golang.org/x/sys", "golang.org/x/net"}

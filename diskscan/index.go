@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,21 @@ func OpenIndex(cfg IndexConfig) *Index {
 
 // Mode is what the index was opened as.
 func (x *Index) Mode() IndexMode { return x.mode }
+
+// realDir is the index's directory without symlinks; "" if it has none.
+func (x *Index) realDir() string {
+	if x.cfg.Dir == "" {
+		return ""
+	}
+	dir, err := filepath.Abs(x.cfg.Dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return ""
+	}
+	return dir
+}
 
 // Note is why the index is not what was asked for, or was made anew; nil if all is well.
 func (x *Index) Note() error { return x.note }

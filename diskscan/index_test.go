@@ -338,7 +338,7 @@ func TestLockedIndex(t *testing.T) {
 	first := openIndex(t, IndexConfig{Dir: home})
 	addRoot(t, first, "/a")
 	second := openIndex(t, IndexConfig{Dir: home})
-	if second.Mode() != IndexReadOnly || !errors.Is(second.Note(), errLocked) {
+	if second.Mode() != IndexReadOnly || !errors.Is(second.Note(), ErrLocked) {
 		t.Errorf("second is %s: %v", second.Mode(), second.Note())
 	}
 	addRoot(t, second, "/b")

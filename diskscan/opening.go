@@ -16,7 +16,7 @@ func (x *Index) openDir() bool {
 	err := x.takeLock()
 	if err != nil {
 		x.note = fmt.Errorf("index %s: %w", x.cfg.Dir, err)
-		return (isReadOnly(err) || errors.Is(err, errLocked)) && x.openRows(true)
+		return (isReadOnly(err) || errors.Is(err, ErrLocked)) && x.openRows(true)
 	}
 	if x.openRows(false) {
 		return true
@@ -53,8 +53,8 @@ const (
 	formerDir = "badger"
 )
 
-// errLocked says that another process has the index open.
-var errLocked = errors.New("another dfetch has it open")
+// ErrLocked says that another process has the index open.
+var ErrLocked = errors.New("another dfetch has it open")
 
 func isReadOnly(err error) bool {
 	return errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)
@@ -72,7 +72,7 @@ func (x *Index) takeLock() error {
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		unix.Close(fd)
 		if err == unix.EWOULDBLOCK {
-			return errLocked
+			return ErrLocked
 		}
 		return err
 	}

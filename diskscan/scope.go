@@ -358,6 +358,17 @@ func (s *Scope) locate(abs string) (File, bool) {
 	return File{Dir: Dir{Root: best, Path: strings.TrimSuffix(dir, "/")}, Name: name}, name != ""
 }
 
+// locateDir finds the root that a directory is to be opened through: it is one, or lies below it.
+func (s *Scope) locateDir(abs string) (Dir, bool) {
+	for i := range s.roots {
+		if s.roots[i].path == abs {
+			return Dir{Root: i}, true
+		}
+	}
+	f, ok := s.locate(abs)
+	return Dir{Root: f.Dir.Root, Path: join(f.Dir.Path, f.Name)}, ok
+}
+
 // within says whether abs lies below the directory dir.
 func within(abs, dir string) bool {
 	if dir == "/" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +15,13 @@ import (
 type UpdateConfig struct {
 	Index *Index   // should have Wait set, or it may miss what it is too slow for
 	Roots []string // absolute paths
+	// Dirs are directories in the roots that are listed instead of these. Nothing is dropped then. nil: the roots are.
+	Dirs []string
+	// Enter is told of each directory before it is listed. One below those that the listing begins with is left out
+	// if it says no; nil: none is.
+	Enter func(path string) bool
+	// Hashers is how many files are read at once; zero or negative is the number of processors, and at least two.
+	Hashers int
 	// Progress is told of each file that was hashed, by several goroutines; nil for no one.
 	Progress func(path string, bytes int64)
 }
@@ -33,7 +41,8 @@ type UpdateStats struct {
 
 // Update lists directories, hashes the files there that the index does not know as they are, and drops what
 // it knows of files below the directories that are gone. Files that changed within the last two seconds are
-// not noted, and nothing is once the index is full; what can't be noted is not read. As many files are read at once as there are processors, two at least.
+// not noted, and nothing is once the index is full; what can't be noted is not read, nor is what the index
+// itself lies in.
 func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 	scope := OpenScope(ctx, ScopeConfig{Roots: cfg.Roots})
 	defer scope.Close()
@@ -41,7 +50,7 @@ func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 	if err != nil {
 		return UpdateStats{}, err
 	}
-	u := &update{cfg: cfg, d: d}
+	u := &update{cfg: cfg, d: d, own: cfg.Index.realDir()}
 	err = u.run(ctx)
 	st := UpdateStats{
 		Files: u.files.Load(), Known: u.known.Load(), Hashed: u.hashed.Load(), Bytes: u.bytes.Load(),
@@ -54,6 +63,7 @@ func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 type update struct {
 	cfg UpdateConfig
 	d   *Disk
+	own string // the index's own directory, which changes by being written to
 
 	files, known, young, left, hashed, bytes, dropped, failed atomic.Int64
 }
@@ -65,13 +75,17 @@ func (u *update) run(ctx context.Context) error {
 		defer close(work)
 		return u.walk(gctx, work)
 	})
-	for range max(2, processors()) {
+	hashers := u.cfg.Hashers
+	if hashers <= 0 {
+		hashers = max(2, processors())
+	}
+	for range hashers {
 		g.Go(func() error { return u.hashAll(gctx, work) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := u.cfg.Index.Sync(ctx); err != nil {
+	if err := u.cfg.Index.Sync(ctx); err != nil || u.cfg.Dirs != nil {
 		return err
 	}
 	return u.dropGone(ctx)
@@ -79,7 +93,10 @@ func (u *update) run(ctx context.Context) error {
 
 // walk lists the directories, depth first, and sends the files that are to be hashed.
 func (u *update) walk(ctx context.Context, work chan<- File) error {
-	todo := u.d.scope.Starts()
+	todo := u.starts()
+	for _, dir := range todo {
+		u.enters(dir)
+	}
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
@@ -87,9 +104,29 @@ func (u *update) walk(ctx context.Context, work chan<- File) error {
 		if err != nil {
 			return err
 		}
-		todo = append(todo, more...)
+		todo = append(todo, slices.DeleteFunc(more, func(below Dir) bool { return !u.enters(below) })...)
 	}
 	return nil
+}
+
+// starts are the directories that the listing begins with.
+func (u *update) starts() []Dir {
+	if u.cfg.Dirs == nil {
+		return u.d.scope.Starts()
+	}
+	var dirs []Dir
+	for _, path := range u.cfg.Dirs {
+		if dir, ok := u.d.scope.locateDir(path); ok {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// enters says whether a directory is to be listed.
+func (u *update) enters(dir Dir) bool {
+	path := u.d.scope.Path(dir)
+	return path != u.own && (u.cfg.Enter == nil || u.cfg.Enter(path))
 }
 
 // list goes through one directory; the error is that of the context.

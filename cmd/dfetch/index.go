@@ -115,15 +115,24 @@ When the index is full (--index-max), the rest is not noted, and the exit code i
 
 func newIndexUpdateCmd() *cobra.Command {
 	var size sizeFlag
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "update [DIR...]",
 		Short: "Bring the index up to date, for all directories or some",
 		Long: `update lists what "add" remembered, or directories in it, reads the files that are new or changed, and drops those
-that are gone. It says what "add" says.`,
+that are gone. It says what "add" says.
+
+With --watch it does not end: it reads what changes from then on, some seconds after it changed, and says so. A
+directory that changes all the time is read less and less often. The kernel does not tell of all changes (those
+by other machines, for example), so everything is listed again each hour. Between its updates the index is free for others.
+SIGINT or SIGTERM ends it, with exit code 0.`,
 		Args: wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && noIndex() {
 				return notIndexed(args[0])
+			}
+			if watch {
+				return watchIndex(cmd, size, args)
 			}
 			return withIndex(cmd.ErrOrStderr(), size, true, func(x *diskscan.Index) error {
 				dirs, err := updatable(cmd.Context(), x, args)
@@ -135,6 +144,7 @@ that are gone. It says what "add" says.`,
 		},
 	}
 	indexMaxFlag(cmd, &size)
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and read what changes")
 	return cmd
 }
 
@@ -188,26 +198,41 @@ func realDirs(args []string) ([]string, error) {
 // updateIndex indexes what is new in directories and tells what it did.
 func updateIndex(cmd *cobra.Command, x *diskscan.Index, dirs []string) error {
 	bar := newLine(cmd.ErrOrStderr(), false)
-	var files, bytes atomic.Int64
-	st, err := diskscan.Update(cmd.Context(), diskscan.UpdateConfig{Index: x, Roots: dirs, Progress: func(path string, size int64) {
-		bar.show("%d files read (%s): %s", files.Add(1), formatSize(bytes.Add(size)), printable(path))
-	}})
+	st, err := diskscan.Update(cmd.Context(), diskscan.UpdateConfig{Index: x, Roots: dirs, Progress: showsFiles(bar)})
 	bar.clear()
-	fmt.Fprintf(cmd.OutOrStdout(), "%d files: %d as they were, %d read (%s), %d gone or changed\n",
-		st.Files, st.Known, st.Hashed, formatSize(st.Bytes), st.Dropped)
+	printUpdate(cmd.OutOrStdout(), &st)
 	if st.Young > 0 {
 		say(cmd.ErrOrStderr(), "%d files have a time of a moment ago, or of the future, and are left for a later update", st.Young)
 	}
+	return errors.Join(err, updateProblems(&st))
+}
+
+// showsFiles makes what shows on a line how many files were read.
+func showsFiles(bar *line) func(path string, size int64) {
+	var files, bytes atomic.Int64
+	return func(path string, size int64) {
+		bar.show("%d files read (%s): %s", files.Add(1), formatSize(bytes.Add(size)), printable(path))
+	}
+}
+
+func printUpdate(w io.Writer, st *diskscan.UpdateStats) {
+	fmt.Fprintf(w, "%d files: %d as they were, %d read (%s), %d gone or changed\n",
+		st.Files, st.Known, st.Hashed, formatSize(st.Bytes), st.Dropped)
+}
+
+// updateProblems is what an update left out.
+func updateProblems(st *diskscan.UpdateStats) error {
+	var errs []error
 	if st.Left > 0 {
-		err = errors.Join(err, withCode(exitPartial, fmt.Errorf("%d files are not in the index, which is full: see --index-max", st.Left)))
+		errs = append(errs, withCode(exitPartial, fmt.Errorf("%d files are not in the index, which is full: see --index-max", st.Left)))
 	}
 	for _, r := range st.Refused {
-		err = errors.Join(err, withCode(exitFileIO, fmt.Errorf("%s: %w", r.Path, r.Err)))
+		errs = append(errs, withCode(exitFileIO, fmt.Errorf("%s: %w", r.Path, r.Err)))
 	}
 	if st.Errors > 0 {
-		err = errors.Join(err, withCode(exitPartial, fmt.Errorf("%d entries could not be read", st.Errors)))
+		errs = append(errs, withCode(exitPartial, fmt.Errorf("%d entries could not be read", st.Errors)))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 func newIndexRmCmd() *cobra.Command {

@@ -1,0 +1,19 @@
+// Package watch decides which directories of the index are read again, and when: it keeps an index up to date
+// while it runs, without listing all of it over and over.
+//
+//  1. All directories are listed, and each is given to the kernel (inotify) before that, so that nothing that
+//     changes in between is missed.
+//  2. A directory of which the kernel tells that entries changed is due once it has been quiet for a moment, or has been
+//     changing for long. One that changes again soon after it was read waits twice as long each time: a log is not
+//     hashed every few seconds (queue.go).
+//  3. What is due is updated, the longest due first, and the index is open for just that time, so that a transfer finds it free.
+//  4. What the kernel does not tell is found by listing everything: every hour, and sooner when it lost events. That
+//     takes at most a tenth of the time.
+//
+// What the kernel says orders what is read, and is not taken as truth: an update compares what it finds with the
+// index, and who uses the index checks what it says.
+//
+// It does not guarantee that a change is seen before the next listing of everything: file systems of other machines
+// tell nothing, nor do writes through a mapping or to a file that stays open, and the kernel watches so many
+// directories only (fs.inotify.max_user_watches).
+package watch
