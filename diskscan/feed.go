@@ -70,6 +70,9 @@ func (x *Index) begin(path string, s stamp) indexed {
 // isYoung says whether a file that was modified then may still be changing.
 func (x *Index) isYoung(mtime int64) bool { return x.now().UnixNano()-mtime < int64(settleTime) }
 
+// isFuture says whether a file seems to have been modified later than now.
+func (x *Index) isFuture(mtime int64) bool { return mtime > x.now().UnixNano() }
+
 // writeFile writes the row of a file and makes it the newest version of its inode. The version before is
 // dropped, with all of its chunks.
 func (x *Index) writeFile(b *lsm.Batch, id fileID, row *fileRow) {

@@ -100,6 +100,14 @@ func (x *Index) realDir() string {
 	return dir
 }
 
+// RowsDir is where the rows lie, which change with them; "" in memory.
+func (x *Index) RowsDir() string {
+	if dir := x.realDir(); dir != "" {
+		return filepath.Join(dir, rowsDir)
+	}
+	return ""
+}
+
 // Note is why the index is not what was asked for, or was made anew; nil if all is well.
 func (x *Index) Note() error { return x.note }
 

@@ -14,6 +14,9 @@ import (
 // stagingName is the directory that a transfer keeps unfinished files in. It is never searched.
 const stagingName = ".dfetch"
 
+// IsStaging says whether a directory of that name is never searched, as it holds unfinished files of a transfer.
+func IsStaging(name string) bool { return name == stagingName }
+
 // ScopeConfig says what may be searched. It is not modified after OpenScope.
 type ScopeConfig struct {
 	Dest     string   // the destination, which need not exist; empty: none
@@ -181,7 +184,7 @@ func (r *root) skips(dir, name string) bool {
 // leavesOut is skips whoever is asked for.
 func (r *root) leavesOut(dir, name string) bool {
 	switch {
-	case name == stagingName:
+	case IsStaging(name):
 		return true
 	case dir == "" && name == r.except && name != "":
 		return true
@@ -338,7 +341,8 @@ func (s *Scope) enter(r *root, st *unix.Stat_t) error {
 	return nil
 }
 
-// locate finds the root that a file is to be opened through, one without restrictions if there is one.
+// locate finds the root that a file is to be opened through, one without restrictions if there is one. What lies on a mount
+// below one root can be opened through one on that mount alone.
 func (s *Scope) locate(abs string) (File, bool) {
 	best := -1
 	for i := range s.roots {
@@ -346,7 +350,7 @@ func (s *Scope) locate(abs string) (File, bool) {
 		if !within(abs, r.path) || r.checkNames(strings.TrimPrefix(abs[len(r.path):], "/")) != nil {
 			continue
 		}
-		if best < 0 || s.roots[best].public && !r.public {
+		if best < 0 || s.roots[best].public && !r.public || s.roots[best].public == r.public && r.isMountIn(&s.roots[best]) {
 			best = i
 		}
 	}
@@ -357,6 +361,9 @@ func (s *Scope) locate(abs string) (File, bool) {
 	dir, name := filepath.Split(rel)
 	return File{Dir: Dir{Root: best, Path: strings.TrimSuffix(dir, "/")}, Name: name}, name != ""
 }
+
+// isMountIn says whether a root lies in another one, on another device.
+func (r *root) isMountIn(other *root) bool { return r.dev != other.dev && within(r.path, other.path) }
 
 // locateDir finds the root that a directory is to be opened through: it is one, or lies below it.
 func (s *Scope) locateDir(abs string) (Dir, bool) {

@@ -301,3 +301,22 @@ func TestClosedParent(t *testing.T) {
 		}
 	}
 }
+
+// What lies on a mount below one root is opened through the one on that mount.
+func TestLocateOnMounts(t *testing.T) {
+	s := &Scope{roots: []root{{path: "/a", dev: 1}, {path: "/a/m", dev: 2}, {path: "/a/same", dev: 1}}}
+	for path, want := range map[string]Dir{
+		"/a":        {Root: 0},
+		"/a/m":      {Root: 1},
+		"/a/b/c":    {Root: 0, Path: "b/c"},
+		"/a/m/b":    {Root: 1, Path: "b"},
+		"/a/same/b": {Root: 0, Path: "same/b"},
+	} {
+		if got, ok := s.locateDir(path); !ok || got != want {
+			t.Errorf("%s: %+v, %t, want %+v", path, got, ok, want)
+		}
+	}
+	if _, ok := s.locateDir("/b"); ok {
+		t.Error("a directory outside is located")
+	}
+}

@@ -20,6 +20,8 @@ type UpdateConfig struct {
 	// Enter is told of each directory before it is listed. One below those that the listing begins with is left out
 	// if it says no; nil: none is.
 	Enter func(path string) bool
+	// Young is told of each directory with files that changed a moment ago, and are left; nil for no one.
+	Young func(path string)
 	// Hashers is how many files are read at once; zero or negative is the number of processors, and at least two.
 	Hashers int
 	// Progress is told of each file that was hashed, by several goroutines; nil for no one.
@@ -111,22 +113,27 @@ func (u *update) walk(ctx context.Context, work chan<- File) error {
 
 // starts are the directories that the listing begins with.
 func (u *update) starts() []Dir {
-	if u.cfg.Dirs == nil {
-		return u.d.scope.Starts()
-	}
-	var dirs []Dir
-	for _, path := range u.cfg.Dirs {
-		if dir, ok := u.d.scope.locateDir(path); ok {
-			dirs = append(dirs, dir)
+	dirs := u.d.scope.Starts()
+	if u.cfg.Dirs != nil {
+		dirs = nil
+		for _, path := range u.cfg.Dirs {
+			if dir, ok := u.d.scope.locateDir(path); ok {
+				dirs = append(dirs, dir)
+			}
 		}
 	}
-	return dirs
+	return slices.DeleteFunc(dirs, u.isOwn)
 }
 
-// enters says whether a directory is to be listed.
+// enters says whether a directory that was found is to be listed.
 func (u *update) enters(dir Dir) bool {
+	return !u.isOwn(dir) && (u.cfg.Enter == nil || u.cfg.Enter(u.d.scope.Path(dir)))
+}
+
+// isOwn says whether a directory is the index's own, or lies in it.
+func (u *update) isOwn(dir Dir) bool {
 	path := u.d.scope.Path(dir)
-	return path != u.own && (u.cfg.Enter == nil || u.cfg.Enter(path))
+	return u.own != "" && (path == u.own || within(path, u.own))
 }
 
 // list goes through one directory; the error is that of the context.
@@ -162,6 +169,9 @@ func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi
 	switch {
 	case u.cfg.Index.isYoung(fi.MTime):
 		u.young.Add(1)
+		if u.cfg.Young != nil && !u.cfg.Index.isFuture(fi.MTime) {
+			u.cfg.Young(u.d.scope.Path(f.Dir))
+		}
 		return nil
 	case u.cfg.Index.full():
 		u.left.Add(1)

@@ -123,8 +123,9 @@ func newIndexUpdateCmd() *cobra.Command {
 that are gone. It says what "add" says.
 
 With --watch it does not end: it reads what changes from then on, some seconds after it changed, and says so. A
-directory that changes all the time is read less and less often. The kernel does not tell of all changes (those
-by other machines, for example), so everything is listed again each hour. Between its updates the index is free for others.
+directory that changes all the time is read less and less often, every ten minutes in the end. The kernel does not tell
+of all changes (those by other machines, for example), so everything is listed again each hour, and what is
+gone is dropped then. Between its updates the index is free for others. What goes wrong is said, and tried again.
 SIGINT or SIGTERM ends it, with exit code 0.`,
 		Args: wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {

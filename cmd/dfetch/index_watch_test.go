@@ -104,15 +104,21 @@ func TestIndexWatchFindsItLocked(t *testing.T) {
 	cfg := diskscan.IndexConfig{Dir: t.TempDir(), Wait: true}
 	first := diskscan.OpenIndex(cfg)
 	cmd := newRootCmd()
-	cmd.SetErr(io.Discard)
-	w := &indexWatch{cmd: cmd, bar: &line{}}
-	if _, err := w.open(cfg); !errors.Is(err, diskscan.ErrLocked) {
-		t.Errorf("opened: %v", err)
+	var stderr strings.Builder
+	cmd.SetErr(&stderr)
+	w := &indexWatch{cmd: cmd, bar: &line{}, cfg: cfg}
+	for range 2 {
+		if _, err := w.open(); !errors.Is(err, diskscan.ErrLocked) {
+			t.Errorf("opened: %v", err)
+		}
+	}
+	if said := stderr.String(); strings.Count(said, "waiting") != 1 {
+		t.Errorf("said %q, want once that it waits", said)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	x, err := w.open(cfg)
+	x, err := w.open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,14 @@
 // while it runs, without listing all of it over and over.
 //
 //  1. All directories are listed, and each is given to the kernel (inotify) before that, so that nothing that
-//     changes in between is missed.
+//     changes in between is missed. One that is made later is watched as soon as the kernel tells of it (notify.go).
 //  2. A directory of which the kernel tells that entries changed is due once it has been quiet for a moment, or has been
 //     changing for long. One that changes again soon after it was read waits twice as long each time: a log is not
-//     hashed every few seconds (queue.go).
-//  3. What is due is updated, the longest due first, and the index is open for just that time, so that a transfer finds it free.
-//  4. What the kernel does not tell is found by listing everything: every hour, and sooner when it lost events. That
-//     takes at most a tenth of the time.
+//     hashed every few seconds (queue.go). One whose files are too young to be noted is due again.
+//  3. What is due is updated, the longest due first, and the index is open for just that time, so that a transfer finds it
+//     free. A full index is not opened (watch.go).
+//  4. What the kernel does not tell is found by listing everything: every hour, and sooner when it lost events or a
+//     directory is to be watched no more. That takes at most a tenth of the time. What is gone is dropped then.
 //
 // What the kernel says orders what is read, and is not taken as truth: an update compares what it finds with the
 // index, and who uses the index checks what it says.

@@ -13,59 +13,81 @@ import (
 
 // watched are the events of a directory that matter: reading is none, and of a file that is written its end is one.
 const watched = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
-	unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK
+	unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK
 
 // hears is what a notifier tells of. Its methods are called by one goroutine.
 type hears interface {
 	Changed(dir string) // an entry of the directory
+	Made(dir string)    // the directory, which came to be there
+	Gone(dir string)    // the directory, from there
 	Lost()              // events: anything may have changed
 }
 
-// notifier has the kernel tell of changes in directories. The paths are those that they had when they were added,
-// and move with a directory that is moved only when it is added anew.
+// notifier has the kernel tell of changes in directories. The kernel knows them by what they are, whatever their paths
+// become, so a path is right only until the directory is moved: adding a path once more mends that.
 type notifier struct {
 	file *os.File
+	ask  func(dir string) (int32, error) // asks the kernel for a watch
 
 	mu    sync.Mutex
 	paths map[int32]string
-	ids   map[string]int32
-	full  error // why no more are watched
+	dirs  map[string]watchedDir
+	turn  uint32
+	full  error // why some directories are not watched
 }
+
+// watchedDir is a directory as it was added last.
+type watchedDir struct {
+	id   int32 // unwatched where the kernel took no more
+	turn uint32
+}
+
+// unwatched is the id of a directory that is known alone. The kernel's are positive.
+const unwatched = -1
+
+// errFull says that the kernel watches no more.
+var errFull = errors.New("changes of some directories are found by the listing of everything alone, since the kernel watches no more (fs.inotify.max_user_watches)")
 
 func newNotifier() (*notifier, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("inotify: %w", err)
 	}
-	return &notifier{file: os.NewFile(uintptr(fd), "inotify"), paths: map[int32]string{}, ids: map[string]int32{}}, nil
+	n := &notifier{file: os.NewFile(uintptr(fd), "inotify"), paths: map[int32]string{}, dirs: map[string]watchedDir{}}
+	n.ask = n.askKernel
+	return n, nil
 }
 
 // Close ends Listen.
 func (n *notifier) Close() error { return n.file.Close() }
 
-// Add watches a directory from now on. It says whether it was not watched before, and is now.
+// Add watches what is a directory of that path now. It says whether that is another one than before.
 func (n *notifier) Add(dir string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, ok := n.ids[dir]; ok || n.full != nil {
-		return false
-	}
-	id, err := n.add(dir)
+	old, known := n.dirs[dir]
+	id, err := n.ask(dir)
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
-		n.full = fmt.Errorf("%d directories are watched, and the kernel takes no more (fs.inotify.max_user_watches): %w", len(n.ids), err)
-		return false
-	case err != nil:
-		return false // it is gone, or may not be read
+		n.full, id = fmt.Errorf("%w: %w", errFull, err), unwatched
+	case err != nil: // it is gone, or may not be read
+		n.drop(dir)
+		return true
 	}
-	if old, moved := n.paths[id]; moved {
-		delete(n.ids, old)
+	if known && old.id != id {
+		n.drop(dir)
 	}
-	n.paths[id], n.ids[dir] = dir, id
-	return true
+	if id != unwatched {
+		if before, moved := n.paths[id]; moved && before != dir {
+			delete(n.dirs, before)
+		}
+		n.paths[id] = dir
+	}
+	n.dirs[dir] = watchedDir{id, n.turn}
+	return !known || old.id != id
 }
 
-func (n *notifier) add(dir string) (id int32, err error) {
+func (n *notifier) askKernel(dir string) (id int32, err error) {
 	conn, err := n.file.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -78,12 +100,25 @@ func (n *notifier) add(dir string) (id int32, err error) {
 	return id, errors.Join(cerr, err)
 }
 
+// drop ends to watch a directory.
+func (n *notifier) drop(dir string) {
+	id := n.dirs[dir].id
+	delete(n.dirs, dir)
+	if id == unwatched || n.paths[id] != dir {
+		return
+	}
+	delete(n.paths, id)
+	if conn, err := n.file.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(id)) }) // the kernel may have done so
+	}
+}
+
 // Has says whether a directory is watched.
 func (n *notifier) Has(dir string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	_, ok := n.ids[dir]
-	return ok
+	d, ok := n.dirs[dir]
+	return ok && d.id != unwatched
 }
 
 // Full is why not all directories are watched; nil if they are.
@@ -93,27 +128,22 @@ func (n *notifier) Full() error {
 	return n.full
 }
 
-// forget ends to watch a directory and those below it, which are gone from there.
-func (n *notifier) forget(dir string) {
+// BeginTurn begins to add all directories anew. What is not added until EndTurn is not watched any more.
+func (n *notifier) BeginTurn() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, ok := n.ids[dir]; !ok {
-		return
-	}
-	for path, id := range n.ids {
-		if path == dir || strings.HasPrefix(path, dir+"/") {
-			n.drop(id)
-		}
-	}
+	n.turn++
+	n.full = nil
 }
 
-// drop ends one watch.
-func (n *notifier) drop(id int32) {
-	delete(n.ids, n.paths[id])
-	delete(n.paths, id)
-	n.full = nil
-	if conn, err := n.file.SyscallConn(); err == nil {
-		_ = conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(id)) }) // the kernel may have done so
+// EndTurn ends what BeginTurn began.
+func (n *notifier) EndTurn() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for dir, d := range n.dirs {
+		if d.turn != n.turn {
+			n.drop(dir)
+		}
 	}
 }
 
@@ -122,9 +152,8 @@ func (n *notifier) ended(id int32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if dir, ok := n.paths[id]; ok {
-		delete(n.ids, dir)
+		delete(n.dirs, dir)
 		delete(n.paths, id)
-		n.full = nil
 	}
 }
 
@@ -164,24 +193,23 @@ func parseEvent(b []byte) (event, []byte) {
 }
 
 func (n *notifier) hear(e event, to hears) {
+	n.mu.Lock()
+	dir, known := n.paths[e.id]
+	n.mu.Unlock()
 	switch {
 	case e.mask&unix.IN_Q_OVERFLOW != 0:
 		to.Lost()
-		return
 	case e.mask&unix.IN_IGNORED != 0:
 		n.ended(e.id)
-		return
+	case !known:
+	case e.mask&(unix.IN_MOVE_SELF|unix.IN_DELETE_SELF) != 0:
+		to.Gone(dir)
+	default:
+		to.Changed(dir)
+		if e.mask&unix.IN_ISDIR != 0 && e.mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 {
+			to.Made(join(dir, e.name))
+		}
 	}
-	n.mu.Lock()
-	dir, ok := n.paths[e.id]
-	n.mu.Unlock()
-	if !ok {
-		return
-	}
-	if e.mask&unix.IN_ISDIR != 0 && e.mask&(unix.IN_MOVED_FROM|unix.IN_DELETE) != 0 {
-		n.forget(join(dir, e.name))
-	}
-	to.Changed(dir)
 }
 
 // join is the path of an entry.

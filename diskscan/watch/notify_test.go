@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,12 +16,18 @@ import (
 
 // told hands what a notifier tells to a test.
 type told struct {
-	changed chan string
-	lost    chan struct{}
+	changed, made, gone chan string
+	lost                chan struct{}
 }
 
 func (h told) Changed(dir string) { h.changed <- dir }
+func (h told) Made(dir string)    { h.made <- dir }
+func (h told) Gone(dir string)    { h.gone <- dir }
 func (h told) Lost()              { h.lost <- struct{}{} }
+
+func newTold() told {
+	return told{make(chan string, 1<<16), make(chan string, 1<<16), make(chan string, 1<<16), make(chan struct{}, 1<<16)}
+}
 
 func listen(t *testing.T) (*notifier, told) {
 	t.Helper()
@@ -27,7 +35,13 @@ func listen(t *testing.T) (*notifier, told) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := told{make(chan string, 4096), make(chan struct{}, 4096)}
+	h := newTold()
+	listenTo(t, n, h)
+	return n, h
+}
+
+// listenTo has a notifier tell until the test ends.
+func listenTo(t *testing.T, n *notifier, h told) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := n.Listen(h); err != nil {
@@ -40,21 +54,38 @@ func listen(t *testing.T) (*notifier, told) {
 		}
 		wg.Wait()
 	})
-	return n, h
 }
 
-// wantChange waits until a directory is told of.
+// count is how many directories are watched; -1 if what is known of them does not agree.
+func (n *notifier) count() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for dir, d := range n.dirs {
+		if d.id != unwatched && n.paths[d.id] != dir {
+			return -1
+		}
+	}
+	return len(n.paths)
+}
+
+// wantChange waits until a change in a directory is told of.
 func (h told) wantChange(t *testing.T, dir string) {
+	t.Helper()
+	wantTold(t, h.changed, dir)
+}
+
+// wantTold waits until a directory is told of.
+func wantTold(t *testing.T, told <-chan string, dir string) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		select {
-		case got := <-h.changed:
+		case got := <-told:
 			if got == dir {
 				return
 			}
 		case <-deadline:
-			t.Fatalf("no change of %s in a minute", dir)
+			t.Fatalf("nothing of %s in a minute", dir)
 		}
 	}
 }
@@ -69,22 +100,26 @@ func must(t *testing.T, err error) {
 func TestNotifierTells(t *testing.T) {
 	n, h := listen(t)
 	dir := t.TempDir()
-	if !n.Add(dir) || n.Add(dir) || n.Add(filepath.Join(dir, "nowhere")) {
-		t.Error("a directory is not added exactly once")
+	if !n.Add(dir) || n.Add(dir) {
+		t.Error("a directory is not another one just once")
+	}
+	if nowhere := filepath.Join(dir, "nowhere"); !n.Add(nowhere) || n.Has(nowhere) || n.count() != 1 {
+		t.Error("what is not there is known")
 	}
 	file := filepath.Join(dir, "f")
-	for what, do := range map[string]func() error{
-		"write":  func() error { return os.WriteFile(file, []byte("x"), 0o600) },
-		"chmod":  func() error { return os.Chmod(file, 0o644) },
-		"rename": func() error { return os.Rename(file, file+"2") },
-		"mkdir":  func() error { return os.Mkdir(filepath.Join(dir, "sub"), 0o700) },
-		"rmdir":  func() error { return os.RemoveAll(filepath.Join(dir, "sub")) },
+	sub := filepath.Join(dir, "sub")
+	for i, do := range []func() error{
+		func() error { return os.WriteFile(file, []byte("x"), 0o600) },
+		func() error { return os.Chmod(file, 0o644) },
+		func() error { return os.Rename(file, file+"2") },
+		func() error { return os.Remove(file + "2") },
+		func() error { return os.Mkdir(sub, 0o700) },
+		func() error { return os.Remove(sub) },
 	} {
-		if what == "chmod" || what == "rename" {
-			must(t, os.WriteFile(file, nil, 0o600))
-		}
 		h.drain(t, n)
-		must(t, do())
+		if err := do(); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
 		h.wantChange(t, dir)
 	}
 }
@@ -117,43 +152,53 @@ func TestNotifierFollowsMoves(t *testing.T) {
 		n.Add(d)
 	}
 	must(t, os.Rename(old, moved))
-	h.drain(t, n)
-	if n.Has(old) || n.Has(filepath.Join(old, "deep")) {
-		t.Error("the old place is still watched")
-	}
+	wantTold(t, h.made, moved)
+	wantTold(t, h.gone, old)
 	if !n.Add(moved) || !n.Add(filepath.Join(moved, "deep")) {
 		t.Error("the new place can't be watched")
 	}
-	h.drain(t, n)
+	if n.Has(old) || n.Has(filepath.Join(old, "deep")) || n.count() != 3 {
+		t.Errorf("the old place is still watched, one of %d", n.count())
+	}
 	must(t, os.WriteFile(filepath.Join(moved, "deep", "f"), nil, 0o600))
 	h.wantChange(t, filepath.Join(moved, "deep"))
 }
 
-// The kernel knows a directory as the same one, wherever it has moved to meanwhile.
-func TestNotifierAddedUnderTwoNames(t *testing.T) {
+// Another directory may come to stand where one was that still exists.
+func TestNotifierFindsAnother(t *testing.T) {
 	n, h := listen(t)
 	dir := t.TempDir()
-	old, moved := filepath.Join(dir, "old"), filepath.Join(dir, "moved")
-	must(t, os.Mkdir(old, 0o700))
-	n.Add(old)
-	must(t, os.Rename(old, moved))
-	if !n.Add(moved) || n.Has(old) || len(n.paths) != len(n.ids) {
-		t.Errorf("paths %v, ids %v", n.paths, n.ids)
+	sub, away := filepath.Join(dir, "sub"), filepath.Join(t.TempDir(), "away")
+	must(t, os.Mkdir(sub, 0o700))
+	n.Add(sub)
+	must(t, os.Rename(sub, away))
+	must(t, os.Mkdir(sub, 0o700))
+	if !n.Add(sub) || n.Add(sub) || n.count() != 1 {
+		t.Errorf("%d are watched", n.count())
 	}
-	must(t, os.WriteFile(filepath.Join(moved, "f"), nil, 0o600))
-	h.wantChange(t, moved)
+	h.drain(t, n)
+	must(t, os.WriteFile(filepath.Join(away, "f"), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(sub, "f"), nil, 0o600))
+	h.wantChange(t, sub)
+	select {
+	case got := <-h.changed:
+		if got != sub {
+			t.Errorf("told of %s", got)
+		}
+	default:
+	}
 }
 
 func TestNotifierForgetsWhatIsGone(t *testing.T) {
 	n, h := listen(t)
-	dir := t.TempDir()
-	sub := filepath.Join(dir, "sub")
+	sub := filepath.Join(t.TempDir(), "sub")
 	for range 3 {
 		must(t, os.Mkdir(sub, 0o700))
-		if !n.Add(dir) && !n.Has(dir) || !n.Add(sub) {
-			t.Fatal("can't be watched")
+		if !n.Add(sub) {
+			t.Fatal("it is not another one")
 		}
 		must(t, os.Remove(sub))
+		wantTold(t, h.gone, sub)
 		h.drain(t, n)
 		if n.Has(sub) {
 			t.Fatal("a directory that is gone is watched")
@@ -161,30 +206,66 @@ func TestNotifierForgetsWhatIsGone(t *testing.T) {
 	}
 }
 
-func TestNotifierIsFull(t *testing.T) {
+// What is not added again while all are, is not watched after that.
+func TestNotifierTurns(t *testing.T) {
 	n, _ := listen(t)
-	n.full = unix.ENOSPC
-	if dir := t.TempDir(); n.Add(dir) || !errors.Is(n.Full(), unix.ENOSPC) {
-		t.Errorf("one more is watched: %v", n.Full())
-	}
-	n.full = nil
-	sub := t.TempDir()
-	n.Add(sub)
-	n.full = unix.ENOSPC
-	n.forget(sub)
-	if n.Full() != nil || n.Has(sub) {
-		t.Error("what is forgotten makes no room")
+	kept, left := t.TempDir(), t.TempDir()
+	n.Add(kept)
+	n.Add(left)
+	n.BeginTurn()
+	n.Add(kept)
+	n.EndTurn()
+	if !n.Has(kept) || n.Has(left) || n.count() != 1 {
+		t.Errorf("%d are watched", n.count())
 	}
 }
 
+// When the kernel watches no more, a directory is new just once all the same, and watched as soon as that can be.
+func TestNotifierIsFull(t *testing.T) {
+	n, _ := listen(t)
+	dir := t.TempDir()
+	n.ask = func(string) (int32, error) { return 0, unix.ENOSPC }
+	if !n.Add(dir) || n.Add(dir) || n.Has(dir) || !errors.Is(n.Full(), unix.ENOSPC) {
+		t.Errorf("%d are watched: %v", n.count(), n.Full())
+	}
+	n.ask = n.askKernel
+	n.BeginTurn()
+	if !n.Add(dir) || !n.Has(dir) || n.Full() != nil {
+		t.Errorf("%d are watched: %v", n.count(), n.Full())
+	}
+	n.EndTurn()
+}
+
+// Events that nobody takes are lost in the end.
 func TestLostEvents(t *testing.T) {
-	n, h := listen(t)
-	n.hear(event{id: -1, mask: unix.IN_Q_OVERFLOW}, h)
+	n, err := newNotifier()
+	must(t, err)
+	dir := t.TempDir()
+	n.Add(dir)
+	names := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}
+	for _, name := range names {
+		must(t, os.WriteFile(name, nil, 0o600))
+	}
+	for i := range maxQueuedEvents(t) + 10 {
+		must(t, os.Chmod(names[i%2], 0o600)) // the same twice would be one event
+	}
+	h := newTold()
+	listenTo(t, n, h)
 	select {
 	case <-h.lost:
-	default:
-		t.Error("not told")
+	case <-time.After(time.Minute):
+		t.Fatal("not told in a minute")
 	}
+}
+
+// maxQueuedEvents is how many events the kernel keeps.
+func maxQueuedEvents(t *testing.T) int {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	must(t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	must(t, err)
+	return min(n, 1<<20)
 }
 
 func TestParseEvent(t *testing.T) {

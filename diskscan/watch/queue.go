@@ -11,7 +11,8 @@ import (
 type QueueConfig struct {
 	// Quiet is how long a directory must not have changed; zero is 3 s, as files are young for 2 s.
 	Quiet time.Duration
-	// MaxQuiet bounds what Quiet grows to for a directory that changes again and again; zero is 10 minutes.
+	// MaxQuiet bounds what Quiet grows to for a directory that changes again and again, and how long one that never is
+	// quiet waits; zero is 10 minutes.
 	MaxQuiet time.Duration
 	// Every is the time between two listings of everything; zero is an hour.
 	Every time.Duration
@@ -35,12 +36,14 @@ type Queue struct {
 	swept time.Time          // when the last listing of everything ended
 	sweep time.Time          // when the next is due
 	rest  time.Duration      // how long after the last it may begin
+	lost  bool               // changes since the listing of everything began
 }
 
 // change is a directory that is to be read.
 type change struct {
 	first, last time.Time
 	quiet       time.Duration
+	most        time.Duration // how long it waits if it never is quiet
 }
 
 // reading is when a directory was read last, and how quiet it had to be.
@@ -61,7 +64,8 @@ func NewQueue(cfg QueueConfig) *Queue {
 func (q *Queue) Note(dir string, now time.Time) {
 	c, ok := q.dirty[dir]
 	if !ok {
-		c = change{first: now, quiet: q.quietOf(dir, now)}
+		quiet := q.quietOf(dir, now)
+		c = change{first: now, quiet: quiet, most: min(patience*quiet, q.cfg.MaxQuiet)}
 	}
 	c.last = now
 	q.dirty[dir] = c
@@ -81,6 +85,7 @@ func (q *Queue) quietOf(dir string, now time.Time) time.Duration {
 // NoteAll says that it is not known what changed: everything is listed as soon as the last time allows it.
 func (q *Queue) NoteAll(now time.Time) {
 	clear(q.dirty)
+	q.lost = true
 	if soon := now.Add(q.cfg.Quiet); soon.Before(q.sweep) {
 		q.sweep = later(soon, q.swept.Add(q.rest))
 	}
@@ -88,20 +93,29 @@ func (q *Queue) NoteAll(now time.Time) {
 
 // due is when a directory is to be read.
 func (c change) due() time.Time {
-	return earlier(c.last.Add(c.quiet), c.first.Add(patience*c.quiet))
+	return earlier(c.last.Add(c.quiet), c.first.Add(c.most))
 }
 
 // SweepDue says whether everything is to be listed now.
 func (q *Queue) SweepDue(now time.Time) bool { return !now.Before(q.sweep) }
 
 // BeginSweep takes what changed so far as part of a listing of everything that begins now.
-func (q *Queue) BeginSweep() { clear(q.dirty) }
+func (q *Queue) BeginSweep() {
+	clear(q.dirty)
+	q.lost = false
+}
 
 // EndSweep says that everything was listed, and how long that took.
 func (q *Queue) EndSweep(now time.Time, took time.Duration) {
 	q.rest = sweepShare * took
 	q.swept, q.sweep = now, now.Add(max(q.cfg.Every, q.rest))
+	if q.lost {
+		q.NoteAll(now)
+	}
 }
+
+// NextSweep is when everything is to be listed next.
+func (q *Queue) NextSweep() time.Time { return q.sweep }
 
 // Take takes at most n directories that are due, the longest due first.
 func (q *Queue) Take(now time.Time, n int) []string {

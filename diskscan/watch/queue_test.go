@@ -58,6 +58,22 @@ func TestSweepsTakeATenth(t *testing.T) {
 	}
 }
 
+// What is lost while everything is listed, is not known to be in that.
+func TestLostDuringASweep(t *testing.T) {
+	q := NewQueue(QueueConfig{})
+	q.BeginSweep()
+	q.NoteAll(at(5))
+	q.EndSweep(at(10), 10*time.Second)
+	if q.SweepDue(at(109)) || !q.SweepDue(at(110)) || !q.NextSweep().Equal(at(110)) {
+		t.Errorf("next at %v, want 110 s", q.Next().Sub(begin))
+	}
+	q.BeginSweep()
+	q.EndSweep(at(120), 10*time.Second)
+	if q.SweepDue(at(3719)) || !q.SweepDue(at(3720)) {
+		t.Errorf("then at %v, want an hour later", q.Next().Sub(begin))
+	}
+}
+
 func TestQuietDirectoriesAreRead(t *testing.T) {
 	q := swept(QueueConfig{})
 	q.Note("/a", at(1))
@@ -83,6 +99,12 @@ func TestOneThatKeepsChangingIsRead(t *testing.T) {
 	if read != 1 {
 		t.Errorf("read %d times in 30 s, want once", read)
 	}
+	q = swept(QueueConfig{MaxQuiet: 20 * time.Second})
+	for s := range 20 {
+		q.Note("/log", at(float64(s)))
+	}
+	wantTaken(t, q, at(19.9))
+	wantTaken(t, q, at(20), "/log")
 }
 
 // Each time a directory changes again soon after it was read, it must be quiet for twice as long; after a long pause it

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,12 +16,15 @@ import (
 
 // Config says what is watched. Open, Roots and Tell must be set.
 type Config struct {
-	// Open opens the index for one pass; diskscan.ErrLocked is tried again, any other error ends Run.
+	// Open opens the index for one pass; diskscan.ErrLocked is tried again after Retry.
 	Open func() (*diskscan.Index, error)
 	// Roots are the directories to be kept up to date, absolute and without symlinks.
 	Roots func(context.Context, *diskscan.Index) ([]string, error)
 	// Tell is told what each pass did.
 	Tell func(Pass)
+	// Trouble is told of errors after the first pass, whose own error ends Run; nil for no one. What fails is tried
+	// again after twelve times Retry.
+	Trouble func(error)
 	// Progress is told of each file that was hashed; nil for no one.
 	Progress func(path string, bytes int64)
 	Queue    QueueConfig
@@ -42,40 +47,69 @@ const batch = 1024
 // tick is how often it is looked whether something is due while directories change.
 const tick = time.Second
 
+// afterTrouble is how many times Retry nothing is done when something went wrong.
+const afterTrouble = 12
+
 // watcher is one Run.
 type watcher struct {
 	cfg   Config
 	kern  *notifier
 	known map[string]bool // roots that were listed
+	rows  string          // where the index's rows lie: a change there may be a root more
+	full  bool            // the index takes nothing new until everything is listed next
 	woken chan struct{}   // something changed, after nothing had
 
 	mu    sync.Mutex
 	queue *Queue
+	roots []string
 	quiet bool // no directory is known to have changed
 }
 
 // Run keeps the index up to date until the context ends, which is no error.
 func Run(ctx context.Context, cfg Config) error {
-	kern, err := newNotifier()
+	w, err := newWatcher(cfg)
 	if err != nil {
 		return err
 	}
+	return w.run(ctx)
+}
+
+func newWatcher(cfg Config) (*watcher, error) {
+	kern, err := newNotifier()
 	cfg.Retry = cmp.Or(cfg.Retry, 5*time.Second)
-	w := &watcher{cfg: cfg, kern: kern, known: map[string]bool{}, woken: make(chan struct{}, 1), queue: NewQueue(cfg.Queue), quiet: true}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return kern.Listen(w) })
+	return &watcher{cfg: cfg, kern: kern, known: map[string]bool{}, woken: make(chan struct{}, 1), queue: NewQueue(cfg.Queue), quiet: true}, err
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.kern.Listen(w) })
 	g.Go(func() error {
-		defer kern.Close()
-		return w.loop(gctx)
+		defer w.kern.Close()
+		return w.loop(ctx)
 	})
-	if err := g.Wait(); ctx.Err() == nil {
-		return err
-	}
-	return nil
+	return g.Wait()
 }
 
 // Changed implements hears.
 func (w *watcher) Changed(dir string) { w.note(func(q *Queue) { q.Note(dir, time.Now()) }) }
+
+// Made implements hears. The sooner it is watched, the less is found by listing alone.
+func (w *watcher) Made(dir string) {
+	if !diskscan.IsStaging(filepath.Base(dir)) {
+		w.kern.Add(dir)
+		w.Changed(dir)
+	}
+}
+
+// Gone implements hears. Of other directories those tell that they lie in.
+func (w *watcher) Gone(dir string) {
+	w.mu.Lock()
+	isRoot := slices.Contains(w.roots, dir)
+	w.mu.Unlock()
+	if isRoot {
+		w.Changed(dir)
+	}
+}
 
 // Lost implements hears.
 func (w *watcher) Lost() { w.note(func(q *Queue) { q.NoteAll(time.Now()) }) }
@@ -95,31 +129,49 @@ func (w *watcher) note(what func(*Queue)) {
 
 // loop makes passes until the context ends.
 func (w *watcher) loop(ctx context.Context) error {
-	for {
+	for begun := false; ; {
 		wait := w.wait(time.Now())
 		if wait <= 0 {
-			var err error
-			if wait, err = w.pass(ctx); err != nil {
+			err := w.pass(ctx)
+			switch {
+			case ctx.Err() != nil:
 				return err
+			case errors.Is(err, diskscan.ErrLocked):
+				wait = w.cfg.Retry
+			case err != nil && !begun:
+				return err
+			case err != nil:
+				w.fails(err)
+				wait = afterTrouble * w.cfg.Retry
+			default:
+				begun = true
 			}
 		}
-		if err := w.sleep(ctx, wait); err != nil {
-			return err
+		if !w.sleep(ctx, wait) {
+			return nil
 		}
 	}
 }
 
-// sleep waits until something may be due.
-func (w *watcher) sleep(ctx context.Context, wait time.Duration) error {
+// fails tells of an error. What the pass took may not be done, so everything is listed anew.
+func (w *watcher) fails(err error) {
+	if w.cfg.Trouble != nil {
+		w.cfg.Trouble(err)
+	}
+	w.Lost()
+}
+
+// sleep waits until something may be due; false when the context ended.
+func (w *watcher) sleep(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	case <-timer.C:
 	case <-w.woken:
 	}
-	return nil
+	return true
 }
 
 // wait is how long nothing is due. While nothing changes, the next listing of everything is waited for.
@@ -127,34 +179,44 @@ func (w *watcher) wait(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	next := w.queue.Next()
+	if w.full {
+		next = w.queue.NextSweep()
+	}
 	if w.quiet = w.queue.Idle(); w.quiet || !now.Before(next) {
 		return next.Sub(now)
 	}
 	return min(tick, next.Sub(now))
 }
 
-// pass opens the index and updates what is due. It says how long to wait.
-func (w *watcher) pass(ctx context.Context) (time.Duration, error) {
+// pass opens the index and updates what is due. If the context ends, the error is what closing the index gave.
+func (w *watcher) pass(ctx context.Context) error {
 	x, err := w.cfg.Open()
-	if errors.Is(err, diskscan.ErrLocked) {
-		return w.cfg.Retry, nil
-	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	roots, err := w.cfg.Roots(ctx, x)
 	if err == nil {
 		err = w.update(ctx, x, roots)
 	}
-	return 0, errors.Join(err, x.Close(), x.Trouble())
+	ended := errors.Join(x.Close(), x.Trouble())
+	if ctx.Err() != nil {
+		return ended
+	}
+	return errors.Join(err, ended)
 }
 
 // update updates everything, or the directories that are due.
 func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string) error {
 	start := time.Now()
-	cfg := diskscan.UpdateConfig{Index: x, Roots: roots, Progress: w.cfg.Progress, Enter: w.kern.Add}
-	all := w.take(start, &cfg)
+	w.setRoots(x, roots)
+	dirs, all := w.take(start, roots)
+	if !all && len(dirs) == 0 {
+		return nil
+	}
+	cfg := diskscan.UpdateConfig{Index: x, Roots: roots, Dirs: dirs, Progress: w.cfg.Progress, Enter: w.kern.Add, Young: w.Changed}
 	if all {
+		w.kern.BeginTurn()
+		w.kern.Add(w.rows)
 		cfg.Enter = func(dir string) bool {
 			w.kern.Add(dir)
 			return true
@@ -167,32 +229,60 @@ func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string)
 	if err != nil {
 		return err
 	}
-	for _, root := range roots {
-		w.known[root] = true
-	}
+	w.updated(roots, &st)
 	if all {
+		w.kern.EndTurn()
 		now := time.Now()
-		w.mu.Lock()
-		w.queue.EndSweep(now, now.Sub(start))
-		w.mu.Unlock()
+		w.note(func(q *Queue) { q.EndSweep(now, now.Sub(start)) })
 	}
-	w.cfg.Tell(Pass{All: all, Dirs: cfg.Dirs, Stats: st, Unwatched: w.kern.Full()})
+	w.cfg.Tell(Pass{All: all, Dirs: dirs, Stats: st, Unwatched: w.kern.Full()})
 	return nil
 }
 
-// take decides what an update lists: everything, or what is due and the roots that are new.
-func (w *watcher) take(now time.Time, cfg *diskscan.UpdateConfig) (all bool) {
+// setRoots takes in which directories are kept up to date. When one is no more, everything is listed anew, so that it is not
+// watched.
+func (w *watcher) setRoots(x *diskscan.Index, roots []string) {
+	w.rows = x.RowsDir()
+	w.kern.Add(w.rows)
+	gone := false
+	for root := range w.known {
+		if !slices.Contains(roots, root) {
+			delete(w.known, root)
+			gone = true
+		}
+	}
+	w.mu.Lock()
+	w.roots = roots
+	w.mu.Unlock()
+	if gone {
+		w.Lost()
+	}
+}
+
+// updated takes in what an update did.
+func (w *watcher) updated(roots []string, st *diskscan.UpdateStats) {
+	w.full = st.Left > 0
+	for _, root := range roots {
+		refused := func(r diskscan.Refusal) bool { return r.Path == root }
+		if !slices.ContainsFunc(st.Refused, refused) {
+			w.known[root] = true
+		}
+	}
+}
+
+// take decides what an update lists: everything, for which dirs is nil, or what is due and the roots that are new.
+func (w *watcher) take(now time.Time, roots []string) (dirs []string, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.queue.SweepDue(now) {
 		w.queue.BeginSweep()
-		return true
+		return nil, true
 	}
-	cfg.Dirs = append([]string{}, w.queue.Take(now, batch)...) // not nil, which would be everything
-	for _, root := range cfg.Roots {
+	dirs = slices.DeleteFunc(w.queue.Take(now, batch), func(dir string) bool { return dir == w.rows })
+	for _, root := range roots {
 		if !w.known[root] {
-			cfg.Dirs = append(cfg.Dirs, root)
+			dirs = append(dirs, root)
 		}
 	}
-	return false
+	return dirs, false
 }

@@ -11,77 +11,120 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"dfetch/diskscan"
 )
 
-// running is a Run under way.
+// running is a watcher under way, with an index that has no roots of its own.
 type running struct {
-	t      *testing.T
-	home   string
-	roots  []string
-	passes chan Pass
+	*watcher
 
-	mu      sync.Mutex
+	t      *testing.T
+	passes chan Pass
+	failed chan error
+
+	set     sync.Mutex
+	home    string
+	keeps   []string // the roots
 	openErr error
 }
 
-func run(t *testing.T, queue QueueConfig, roots ...string) *running {
+// start makes a watcher and runs it until the test ends.
+func start(t *testing.T, queue QueueConfig, roots ...string) *running {
 	t.Helper()
-	r := &running{t: t, home: t.TempDir(), roots: roots, passes: make(chan Pass, 1000)}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		err := Run(ctx, Config{
-			Open:  r.open,
-			Roots: func(context.Context, *diskscan.Index) ([]string, error) { return r.roots, nil },
-			Tell:  func(p Pass) { r.passes <- p },
-			Queue: queue,
-			Retry: time.Millisecond,
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-	})
+	r := prepare(t, queue, roots...)
+	r.begin()
 	return r
 }
 
+func prepare(t *testing.T, queue QueueConfig, roots ...string) *running {
+	t.Helper()
+	r := &running{t: t, home: t.TempDir(), keeps: roots, passes: make(chan Pass, 10_000), failed: make(chan error, 10_000)}
+	w, err := newWatcher(Config{
+		Open:    r.open,
+		Roots:   func(context.Context, *diskscan.Index) ([]string, error) { return r.rooted(), nil },
+		Tell:    func(p Pass) { r.passes <- p },
+		Trouble: func(err error) { r.failed <- err },
+		Queue:   queue,
+		Retry:   time.Millisecond,
+	})
+	must(t, err)
+	r.watcher = w
+	return r
+}
+
+func (r *running) begin() {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := r.run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	})
+	r.t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+}
+
+func (r *running) rooted() []string {
+	r.set.Lock()
+	defer r.set.Unlock()
+	return r.keeps
+}
+
 func (r *running) open() (*diskscan.Index, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.set.Lock()
+	defer r.set.Unlock()
 	if r.openErr != nil {
 		return nil, r.openErr
 	}
 	return diskscan.OpenIndex(diskscan.IndexConfig{Dir: r.home, Wait: true}), nil
 }
 
-// lock has the index be locked by another process, or not any more.
-func (r *running) lock(by error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.openErr = by
+// refuse has opening the index fail.
+func (r *running) refuse(err error) {
+	r.set.Lock()
+	defer r.set.Unlock()
+	r.openErr = err
 }
 
-// wantHashed waits for passes that hash this many files in all. It returns the last.
-func (r *running) wantHashed(want int64) Pass {
+// root changes what is kept up to date, and touches the index as the command does that changes it.
+func (r *running) root(dirs ...string) {
+	r.set.Lock()
+	r.keeps = dirs
+	r.set.Unlock()
+	must(r.t, os.WriteFile(filepath.Join(r.home, "rows", "touched"), nil, 0o600))
+}
+
+// wantPass waits for a pass of a kind.
+func (r *running) wantPass(what string, is func(Pass) bool) Pass {
 	r.t.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		select {
 		case p := <-r.passes:
-			if want -= p.Stats.Hashed; want <= 0 {
-				if want < 0 {
-					r.t.Errorf("%d files too many were hashed", -want)
-				}
+			if is(p) {
 				return p
 			}
 		case <-deadline:
-			r.t.Fatalf("%d files were not hashed in a minute", want)
+			r.t.Fatalf("%s: no such pass in a minute", what)
 		}
 	}
+}
+
+// wantHashed waits for passes that hash this many files in all. It returns the last.
+func (r *running) wantHashed(want int64) Pass {
+	r.t.Helper()
+	last := r.wantPass(fmt.Sprintf("hashes %d files", want), func(p Pass) bool {
+		want -= p.Stats.Hashed
+		return want <= 0
+	})
+	if want < 0 {
+		r.t.Errorf("%d files too many were hashed", -want)
+	}
+	return last
 }
 
 // old writes a file that has not changed for long.
@@ -99,7 +142,7 @@ func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	old(t, filepath.Join(dir, "a"), "a")
 	old(t, filepath.Join(dir, "sub/b"), "b")
-	r := run(t, hasty, dir)
+	r := start(t, hasty, dir)
 	if p := r.wantHashed(2); !p.All || p.Unwatched != nil {
 		t.Errorf("the first pass: %+v", p)
 	}
@@ -125,11 +168,11 @@ func TestWatch(t *testing.T) {
 func TestWatchWaitsForTheIndex(t *testing.T) {
 	dir := t.TempDir()
 	old(t, filepath.Join(dir, "a"), "a")
-	r := run(t, hasty, dir)
+	r := start(t, hasty, dir)
 	r.wantHashed(1)
-	r.lock(fmt.Errorf("index: %w", diskscan.ErrLocked))
+	r.refuse(fmt.Errorf("index: %w", diskscan.ErrLocked))
 	old(t, filepath.Join(dir, "b"), "b")
-	time.AfterFunc(50*time.Millisecond, func() { r.lock(nil) })
+	time.AfterFunc(50*time.Millisecond, func() { r.refuse(nil) })
 	r.wantHashed(1)
 }
 
@@ -138,25 +181,131 @@ func TestWatchListsEverything(t *testing.T) {
 	dir := t.TempDir()
 	old(t, filepath.Join(dir, "a"), "a")
 	old(t, filepath.Join(dir, "b"), "b")
-	queue := hasty
-	queue.Every = 30 * time.Millisecond
-	r := run(t, queue, dir)
+	r := start(t, often(), dir)
 	r.wantHashed(2)
 	must(t, os.Remove(filepath.Join(dir, "a")))
-	deadline := time.After(time.Minute)
-	for {
-		select {
-		case p := <-r.passes:
-			if p.All && p.Stats.Dropped == 1 {
-				return
-			}
-		case <-deadline:
-			t.Fatal("nothing was dropped in a minute")
-		}
+	r.wantPass("drops one", func(p Pass) bool { return p.All && p.Stats.Dropped == 1 })
+}
+
+// often lists everything all the time.
+func often() QueueConfig {
+	q := hasty
+	q.Every = 20 * time.Millisecond
+	return q
+}
+
+// Where the kernel tells nothing, listing everything finds what changed, however deep.
+func TestWatchWithoutTheKernel(t *testing.T) {
+	dir := t.TempDir()
+	old(t, filepath.Join(dir, "sub/deep/a"), "a")
+	r := prepare(t, often(), dir)
+	r.kern.ask = func(string) (int32, error) { return 0, unix.ENOSPC }
+	r.begin()
+	if p := r.wantHashed(1); !errors.Is(p.Unwatched, unix.ENOSPC) {
+		t.Errorf("not said: %v", p.Unwatched)
+	}
+	old(t, filepath.Join(dir, "sub/deep/b"), "b")
+	if p := r.wantHashed(1); !p.All {
+		t.Errorf("found by %+v", p)
 	}
 }
 
-// An index that can't be had for another reason ends it.
+// A file that is too young to be noted is looked at again, though it does not change any more.
+func TestWatchComesBackForYoungFiles(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "young"), []byte("x"), 0o600))
+	r := start(t, hasty, dir)
+	r.wantPass("leaves it", func(p Pass) bool { return p.All && p.Stats.Young == 1 })
+	r.wantHashed(1)
+}
+
+// One from the future would be for ever young: it is left to the listing of everything.
+func TestWatchLeavesTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	old(t, filepath.Join(dir, "f"), "x")
+	then := time.Now().Add(time.Hour)
+	must(t, os.Chtimes(filepath.Join(dir, "f"), then, then))
+	r := start(t, hasty, dir)
+	r.wantPass("leaves it", func(p Pass) bool { return p.All && p.Stats.Young == 1 })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.queue.Idle() {
+		t.Errorf("%v is to be read again", r.queue.dirty)
+	}
+}
+
+func TestWatchTakesMoreRoots(t *testing.T) {
+	first, second := t.TempDir(), t.TempDir()
+	old(t, filepath.Join(first, "a"), "a")
+	old(t, filepath.Join(second, "sub/b"), "b")
+	r := start(t, hasty, first)
+	r.wantHashed(1)
+	r.root(first, second)
+	if p := r.wantHashed(1); p.All {
+		t.Errorf("found by %+v", p)
+	}
+	old(t, filepath.Join(second, "sub/c"), "c")
+	r.wantHashed(1)
+	// What is kept no more is not watched any more.
+	r.root(first)
+	r.wantPass("everything", func(p Pass) bool { return p.All })
+	if r.kern.Has(second) || r.kern.Has(filepath.Join(second, "sub")) || !r.kern.Has(first) {
+		t.Errorf("%d are watched", r.kern.count())
+	}
+}
+
+// A root that is not there is taken when it is.
+func TestWatchWaitsForARoot(t *testing.T) {
+	dir, late := t.TempDir(), filepath.Join(t.TempDir(), "late")
+	old(t, filepath.Join(dir, "a"), "a")
+	r := start(t, hasty, dir, late)
+	if p := r.wantHashed(1); len(p.Stats.Refused) != 1 {
+		t.Errorf("%+v", p)
+	}
+	old(t, filepath.Join(late, "b"), "b")
+	old(t, filepath.Join(dir, "c"), "c")
+	r.wantHashed(2)
+	old(t, filepath.Join(late, "d"), "d")
+	r.wantHashed(1)
+}
+
+// Another directory may come to be where a root was.
+func TestWatchReplacedRoot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "root")
+	old(t, filepath.Join(dir, "sub/a"), "a")
+	r := start(t, hasty, dir)
+	r.wantHashed(1)
+	next := dir + ".next"
+	old(t, filepath.Join(next, "sub/b"), "b")
+	must(t, os.Rename(dir, dir+".before"))
+	must(t, os.Rename(next, dir))
+	r.wantHashed(1)
+	old(t, filepath.Join(dir, "sub/c"), "c")
+	r.wantHashed(1)
+}
+
+// What goes wrong after the first pass is told, and tried again.
+func TestWatchGoesOnAfterTrouble(t *testing.T) {
+	dir := t.TempDir()
+	old(t, filepath.Join(dir, "a"), "a")
+	r := start(t, hasty, dir)
+	r.wantHashed(1)
+	broken := errors.New("broken")
+	r.refuse(broken)
+	old(t, filepath.Join(dir, "b"), "b")
+	select {
+	case err := <-r.failed:
+		if !errors.Is(err, broken) {
+			t.Errorf("told of %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("nothing told in a minute")
+	}
+	r.refuse(nil)
+	r.wantHashed(1)
+}
+
+// An index that can't be had to begin with ends it.
 func TestWatchFails(t *testing.T) {
 	broken := errors.New("broken")
 	err := Run(t.Context(), Config{
@@ -168,20 +317,55 @@ func TestWatchFails(t *testing.T) {
 	}
 }
 
-// The index may lie in what is watched: writing it is no change.
+// The index may lie in what is watched, or be it: writing it is no change.
 func TestWatchLeavesTheIndexAlone(t *testing.T) {
 	dir := t.TempDir()
 	old(t, filepath.Join(dir, "a"), "a")
-	r := run(t, hasty, dir)
+	r := prepare(t, often(), dir, filepath.Join(dir, "home"))
+	r.home = filepath.Join(dir, "home")
+	r.begin()
 	r.wantHashed(1)
-	r.mu.Lock()
-	home := filepath.Join(dir, "home")
-	r.home = home
-	r.mu.Unlock()
+	for range 5 {
+		p := r.wantPass("everything", func(p Pass) bool { return p.All })
+		if p.Stats.Files+p.Stats.Young != 1 {
+			t.Fatalf("files of the index are listed: %+v", p.Stats)
+		}
+	}
 	old(t, filepath.Join(dir, "b"), "b")
-	r.wantHashed(2) // it is another index
-	old(t, filepath.Join(dir, "c"), "c")
-	if p := r.wantHashed(1); slices.Contains(p.Dirs, home) {
-		t.Errorf("the index's own directory was listed: %q", p.Dirs)
+	r.wantHashed(1)
+}
+
+// A full index is left alone until everything is listed next.
+func TestWatchOfAFullIndex(t *testing.T) {
+	dir := t.TempDir()
+	w, err := newWatcher(Config{})
+	must(t, err)
+	defer w.kern.Close()
+	now := time.Now()
+	w.queue.EndSweep(now, time.Second)
+	w.queue.Note(dir, now)
+	if wait := w.wait(now.Add(time.Minute)); wait > 0 {
+		t.Errorf("waits for %v with something due", wait)
+	}
+	w.updated(nil, &diskscan.UpdateStats{Left: 1})
+	if wait := w.wait(now.Add(time.Minute)); wait <= 0 {
+		t.Error("makes a pass for nothing")
+	}
+	if wait := w.wait(now.Add(time.Hour)); wait > 0 {
+		t.Errorf("waits for %v with everything due", wait)
+	}
+}
+
+func TestWatchLeavesStagingAlone(t *testing.T) {
+	w, err := newWatcher(Config{})
+	must(t, err)
+	defer w.kern.Close()
+	staging := filepath.Join(t.TempDir(), ".dfetch")
+	must(t, os.Mkdir(staging, 0o700))
+	if w.Made(staging); !w.queue.Idle() || w.kern.Has(staging) {
+		t.Error("staging is watched")
+	}
+	if w.Made(filepath.Dir(staging)); w.queue.Idle() || !w.kern.Has(filepath.Dir(staging)) {
+		t.Error("a directory is not watched")
 	}
 }
