@@ -56,6 +56,7 @@ type watcher struct {
 	kern  *notifier
 	known map[string]bool // roots that were listed
 	rows  string          // where the index's rows lie: a change there may be a root more
+	begun bool            // a pass went well
 	full  bool            // the index takes nothing new until everything is listed next
 	woken chan struct{}   // something changed, after nothing had
 
@@ -129,28 +130,39 @@ func (w *watcher) note(what func(*Queue)) {
 
 // loop makes passes until the context ends.
 func (w *watcher) loop(ctx context.Context) error {
-	for begun := false; ; {
+	for {
 		wait := w.wait(time.Now())
 		if wait <= 0 {
 			err := w.pass(ctx)
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil || w.ends(err) {
 				return err
-			case errors.Is(err, diskscan.ErrLocked):
-				wait = w.cfg.Retry
-			case err != nil && !begun:
-				return err
-			case err != nil:
-				w.fails(err)
-				wait = afterTrouble * w.cfg.Retry
-			default:
-				begun = true
 			}
+			wait = w.after(err)
 		}
 		if !w.sleep(ctx, wait) {
 			return nil
 		}
 	}
+}
+
+// ends says whether what a pass ended with ends the watcher: only the first one's trouble does.
+func (w *watcher) ends(err error) bool {
+	if err == nil {
+		w.begun = true
+	}
+	return !w.begun && !errors.Is(err, diskscan.ErrLocked)
+}
+
+// after is how long to wait after a pass.
+func (w *watcher) after(err error) time.Duration {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, diskscan.ErrLocked):
+		return w.cfg.Retry
+	}
+	w.fails(err)
+	return afterTrouble * w.cfg.Retry
 }
 
 // fails tells of an error. What the pass took may not be done, so everything is listed anew.
@@ -216,7 +228,6 @@ func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string)
 	cfg := diskscan.UpdateConfig{Index: x, Roots: roots, Dirs: dirs, Progress: w.cfg.Progress, Enter: w.kern.Add, Young: w.Changed}
 	if all {
 		w.kern.BeginTurn()
-		w.kern.Add(w.rows)
 		cfg.Enter = func(dir string) bool {
 			w.kern.Add(dir)
 			return true
@@ -225,6 +236,7 @@ func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string)
 	if len(w.known) > 0 {
 		cfg.Hashers = 1 // nobody waits for it
 	}
+	w.kern.Add(w.rows)
 	st, err := diskscan.Update(ctx, cfg)
 	if err != nil {
 		return err
@@ -243,7 +255,6 @@ func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string)
 // watched.
 func (w *watcher) setRoots(x *diskscan.Index, roots []string) {
 	w.rows = x.RowsDir()
-	w.kern.Add(w.rows)
 	gone := false
 	for root := range w.known {
 		if !slices.Contains(roots, root) {

@@ -54,7 +54,8 @@ func prepare(t *testing.T, queue QueueConfig, roots ...string) *running {
 	return r
 }
 
-func (r *running) begin() {
+// begin runs the watcher until the test ends, or end is called.
+func (r *running) begin() (end func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -62,10 +63,12 @@ func (r *running) begin() {
 			r.t.Error(err)
 		}
 	})
-	r.t.Cleanup(func() {
+	end = func() {
 		cancel()
 		wg.Wait()
-	})
+	}
+	r.t.Cleanup(end)
+	return end
 }
 
 func (r *running) rooted() []string {
@@ -305,6 +308,29 @@ func TestWatchGoesOnAfterTrouble(t *testing.T) {
 	r.wantHashed(1)
 }
 
+// What a pass may not have done is found by listing everything. A locked index has left nothing undone.
+func TestWatchAfterTrouble(t *testing.T) {
+	told := 0
+	w, err := newWatcher(Config{Retry: time.Second, Trouble: func(error) { told++ }})
+	must(t, err)
+	defer w.kern.Close()
+	broken, locked := errors.New("broken"), fmt.Errorf("index: %w", diskscan.ErrLocked)
+	if w.ends(locked) || !w.ends(broken) || w.ends(nil) || w.ends(broken) {
+		t.Error("another pass than the first ends it")
+	}
+	w.queue.EndSweep(time.Now(), 0)
+	next := w.queue.NextSweep()
+	if wait := w.after(nil); wait != 0 {
+		t.Errorf("waits for %v after all went well", wait)
+	}
+	if wait := w.after(locked); wait != time.Second || told != 0 || !w.queue.NextSweep().Equal(next) {
+		t.Errorf("waits for %v when it is locked", wait)
+	}
+	if wait := w.after(broken); wait != afterTrouble*time.Second || told != 1 || !w.queue.NextSweep().Before(next) {
+		t.Errorf("waits for %v after trouble, told %d times, next at %v", wait, told, w.queue.NextSweep())
+	}
+}
+
 // An index that can't be had to begin with ends it.
 func TestWatchFails(t *testing.T) {
 	broken := errors.New("broken")
@@ -320,19 +346,22 @@ func TestWatchFails(t *testing.T) {
 // The index may lie in what is watched, or be it: writing it is no change.
 func TestWatchLeavesTheIndexAlone(t *testing.T) {
 	dir := t.TempDir()
-	old(t, filepath.Join(dir, "a"), "a")
-	r := prepare(t, often(), dir, filepath.Join(dir, "home"))
-	r.home = filepath.Join(dir, "home")
-	r.begin()
-	r.wantHashed(1)
-	for range 5 {
-		p := r.wantPass("everything", func(p Pass) bool { return p.All })
-		if p.Stats.Files+p.Stats.Young != 1 {
-			t.Fatalf("files of the index are listed: %+v", p.Stats)
+	home := filepath.Join(dir, "home")
+	for _, roots := range [][]string{{dir}, {dir, home}} {
+		must(t, os.RemoveAll(home))
+		old(t, filepath.Join(dir, "a"), "a")
+		r := prepare(t, often(), roots...)
+		r.home = home
+		end := r.begin()
+		r.wantHashed(1)
+		for range 5 {
+			p := r.wantPass("everything", func(p Pass) bool { return p.All })
+			if p.Stats.Files != 1 || r.kern.Has(home) {
+				t.Fatalf("the index is listed: %+v", p.Stats)
+			}
 		}
+		end()
 	}
-	old(t, filepath.Join(dir, "b"), "b")
-	r.wantHashed(1)
 }
 
 // A full index is left alone until everything is listed next.
