@@ -347,7 +347,7 @@ func TestWatchFails(t *testing.T) {
 func TestWatchLeavesTheIndexAlone(t *testing.T) {
 	dir := t.TempDir()
 	home := filepath.Join(dir, "home")
-	for _, roots := range [][]string{{dir}, {dir, home}} {
+	for _, roots := range [][]string{{dir}, {dir, filepath.Join(home, "rows")}} {
 		must(t, os.RemoveAll(home))
 		old(t, filepath.Join(dir, "a"), "a")
 		r := prepare(t, often(), roots...)
