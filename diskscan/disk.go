@@ -34,6 +34,8 @@ type Config struct {
 	// Processors is how many goroutines hash at once, unless more operations than that are under way; zero or
 	// negative: as many as run at once.
 	Processors int
+	// Opened is told of each directory before it is listed, while it is open; nil for no one.
+	Opened func(path string, fd int)
 }
 
 func (c Config) withDefaults() Config {

@@ -149,7 +149,9 @@ func (x *Index) setMax() {
 	}
 }
 
-// full says whether nothing new is noted any more.
+// Full says whether nothing new is noted any more.
+func (x *Index) Full() bool { return x.full() }
+
 func (x *Index) full() bool { return x.db.Size() >= x.cfg.Max }
 
 // queued bounds the slices that wait to be written.

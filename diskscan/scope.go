@@ -341,8 +341,8 @@ func (s *Scope) enter(r *root, st *unix.Stat_t) error {
 	return nil
 }
 
-// locate finds the root that a file is to be opened through, one without restrictions if there is one. What lies on a mount
-// below one root can be opened through one on that mount alone.
+// locate finds the root that a file is to be opened through: one without restrictions if there is one, the destination before others
+// on its device, and else the deepest, since what lies on a mount can be opened through a root on that mount alone.
 func (s *Scope) locate(abs string) (File, bool) {
 	best := -1
 	for i := range s.roots {
@@ -350,7 +350,7 @@ func (s *Scope) locate(abs string) (File, bool) {
 		if !within(abs, r.path) || r.checkNames(strings.TrimPrefix(abs[len(r.path):], "/")) != nil {
 			continue
 		}
-		if best < 0 || s.roots[best].public && !r.public || s.roots[best].public == r.public && r.isMountIn(&s.roots[best]) {
+		if best < 0 || r.goesBefore(&s.roots[best]) {
 			best = i
 		}
 	}
@@ -362,8 +362,16 @@ func (s *Scope) locate(abs string) (File, bool) {
 	return File{Dir: Dir{Root: best, Path: strings.TrimSuffix(dir, "/")}, Name: name}, name != ""
 }
 
-// isMountIn says whether a root lies in another one, on another device.
-func (r *root) isMountIn(other *root) bool { return r.dev != other.dev && within(r.path, other.path) }
+// goesBefore says whether a file that lies in both roots is to be opened through this one.
+func (r *root) goesBefore(other *root) bool {
+	switch {
+	case r.public != other.public:
+		return other.public
+	case r.dev == other.dev && r.dest != other.dest:
+		return r.dest
+	}
+	return len(r.path) > len(other.path)
+}
 
 // locateDir finds the root that a directory is to be opened through: it is one, or lies below it.
 func (s *Scope) locateDir(abs string) (Dir, bool) {

@@ -302,15 +302,22 @@ func TestClosedParent(t *testing.T) {
 	}
 }
 
-// What lies on a mount below one root is opened through the one on that mount.
-func TestLocateOnMounts(t *testing.T) {
-	s := &Scope{roots: []root{{path: "/a", dev: 1}, {path: "/a/m", dev: 2}, {path: "/a/same", dev: 1}}}
+// What lies on a mount below one root is opened through the one on that mount; the destination goes before others.
+func TestLocateInRootsThatLieInOthers(t *testing.T) {
+	s := &Scope{roots: []root{
+		{path: "/a", dev: 1}, {path: "/a/m/k", dev: 1}, {path: "/a/m", dev: 2}, {path: "/a/bound", dev: 1},
+		{path: "/d", dev: 1, dest: true}, {path: "/d/in", dev: 1}, {path: "/d/other", dev: 3}, {path: "/a/m/world", dev: 2, public: true},
+	}}
 	for path, want := range map[string]Dir{
-		"/a":        {Root: 0},
-		"/a/m":      {Root: 1},
-		"/a/b/c":    {Root: 0, Path: "b/c"},
-		"/a/m/b":    {Root: 1, Path: "b"},
-		"/a/same/b": {Root: 0, Path: "same/b"},
+		"/a":           {Root: 0},
+		"/a/m":         {Root: 2},
+		"/a/b/c":       {Root: 0, Path: "b/c"},
+		"/a/m/b":       {Root: 2, Path: "b"},
+		"/a/m/k/b":     {Root: 1, Path: "b"},
+		"/a/m/world/b": {Root: 2, Path: "world/b"},
+		"/a/bound/b":   {Root: 3, Path: "b"},
+		"/d/in/b":      {Root: 4, Path: "in/b"},
+		"/d/other/b":   {Root: 6, Path: "b"},
 	} {
 		if got, ok := s.locateDir(path); !ok || got != want {
 			t.Errorf("%s: %+v, %t, want %+v", path, got, ok, want)

@@ -94,7 +94,9 @@ func (d *Disk) list(o *operation, dir Dir, from int64) (res StatResult, err erro
 	}
 	defer unix.Close(fd)
 	if from == 0 {
-		err = d.scope.enter(r, &st)
+		if err = d.scope.enter(r, &st); err == nil && d.cfg.Opened != nil {
+			d.cfg.Opened(d.scope.Path(dir), fd)
+		}
 	} else {
 		_, err = unix.Seek(fd, from, unix.SEEK_SET)
 	}

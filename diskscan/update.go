@@ -17,9 +17,11 @@ type UpdateConfig struct {
 	Roots []string // absolute paths
 	// Dirs are directories in the roots that are listed instead of these. Nothing is dropped then. nil: the roots are.
 	Dirs []string
-	// Enter is told of each directory before it is listed. One below those that the listing begins with is left out
-	// if it says no; nil: none is.
-	Enter func(path string) bool
+	// Enter is asked about each directory that a listing shows, with the inode that it shows, which is 0 if it does not
+	// tell; one is left out if it says no. nil: none is.
+	Enter func(path string, ino uint64) bool
+	// Opened is told of each directory before it is listed, while it is open; nil for no one.
+	Opened func(path string, fd int)
 	// Young is told of each directory with files that changed a moment ago, and are left; nil for no one.
 	Young func(path string)
 	// Hashers is how many files are read at once; zero or negative is the number of processors, and at least two.
@@ -48,7 +50,7 @@ type UpdateStats struct {
 func Update(ctx context.Context, cfg UpdateConfig) (UpdateStats, error) {
 	scope := OpenScope(ctx, ScopeConfig{Roots: cfg.Roots})
 	defer scope.Close()
-	d, err := New(Config{Scope: scope, Index: cfg.Index, Profile: cfg.Index.cfg.Profile, Hash: cfg.Index.cfg.Hash})
+	d, err := New(Config{Scope: scope, Index: cfg.Index, Profile: cfg.Index.cfg.Profile, Hash: cfg.Index.cfg.Hash, Opened: cfg.Opened})
 	if err != nil {
 		return UpdateStats{}, err
 	}
@@ -96,9 +98,6 @@ func (u *update) run(ctx context.Context) error {
 // walk lists the directories, depth first, and sends the files that are to be hashed.
 func (u *update) walk(ctx context.Context, work chan<- File) error {
 	todo := u.starts()
-	for _, dir := range todo {
-		u.enters(dir)
-	}
 	for len(todo) > 0 {
 		dir := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
@@ -127,7 +126,7 @@ func (u *update) starts() []Dir {
 
 // enters says whether a directory that was found is to be listed.
 func (u *update) enters(dir Dir) bool {
-	return !u.isOwn(dir) && (u.cfg.Enter == nil || u.cfg.Enter(u.d.scope.Path(dir)))
+	return !u.isOwn(dir) && (u.cfg.Enter == nil || u.cfg.Enter(u.d.scope.Path(dir), dir.Ino))
 }
 
 // isOwn says whether a directory is the index's own, or lies in it.

@@ -124,8 +124,9 @@ that are gone. It says what "add" says.
 
 With --watch it does not end: it reads what changes from then on, some seconds after it changed, and says so. A
 directory that changes all the time is read less and less often, every ten minutes in the end. The kernel does not tell
-of all changes (those by other machines, for example), so everything is listed again each hour, and what is
-gone is dropped then. Between its updates the index is free for others. What goes wrong is said, and tried again.
+of all changes (those by other machines, for example), so everything is listed again an hour after the last time, and
+what is gone is dropped then. Once the first update is over, the index is free for others but for the moments in which
+it is updated. What goes wrong after that is said, and tried again.
 SIGINT or SIGTERM ends it, with exit code 0.`,
 		Args: wantArgs(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -26,9 +26,9 @@ func watchIndex(cmd *cobra.Command, size sizeFlag, args []string) error {
 		cmd: cmd, named: named, bar: newLine(cmd.ErrOrStderr(), false),
 		cfg: diskscan.IndexConfig{Dir: dir, Max: int64(size), Wait: true},
 	}
+	defer w.bar.clear()
 	return watch.Run(cmd.Context(), watch.Config{
-		Open: w.open, Roots: w.roots, Tell: w.tell, Progress: showsFiles(w.bar),
-		Trouble: func(err error) { complain(cmd.ErrOrStderr(), fmt.Errorf("%w; trying again in a minute", err)) },
+		Open: w.open, Roots: w.roots, Tell: w.tell, Trouble: w.trouble, Progress: showsFiles(w.bar),
 	})
 }
 
@@ -39,7 +39,7 @@ type indexWatch struct {
 	bar   *line
 	cfg   diskscan.IndexConfig
 	begun bool
-	said  map[string]bool // by kind: what is said once as long as it lasts
+	said  map[string]bool // by what it is about: what is said once as long as it lasts
 }
 
 // open opens the index for one pass.
@@ -58,6 +58,14 @@ func (w *indexWatch) open() (*diskscan.Index, error) {
 	w.cfg.Max = 0 // it is remembered, and another command may change it
 	w.once("note", note)
 	return x, nil
+}
+
+// trouble says what went wrong with a pass, once until one goes well.
+func (w *indexWatch) trouble(err error) {
+	if !w.said["trouble"] {
+		w.once("trouble", err)
+		say(w.cmd.ErrOrStderr(), "trying again each minute")
+	}
 }
 
 // roots are the directories to be watched. They must be some to begin with.
@@ -93,19 +101,29 @@ func (w *indexWatch) tell(p watch.Pass) {
 	if p.All || p.Stats.Hashed > 0 {
 		printUpdate(w.cmd.OutOrStdout(), &p.Stats)
 	}
+	w.once("trouble", nil)
 	w.once("unwatched", p.Unwatched)
-	if st := p.Stats; p.All || st.Left+st.Errors > 0 || len(st.Refused) > 0 {
-		w.once("problems", updateProblems(&st))
+	w.problems(&p)
+}
+
+// problems says what a pass left out, each kind of it once. That it is over is seen when everything is listed.
+func (w *indexWatch) problems(p *watch.Pass) {
+	st := &p.Stats
+	for kind, part := range map[string]diskscan.UpdateStats{"full": {Left: st.Left}, "errors": {Errors: st.Errors}, "refused": {Refused: st.Refused}} {
+		if err := updateProblems(&part); err != nil || p.All {
+			w.once(kind, err)
+		}
 	}
 }
 
-// once says an error, unless one of this kind was said and has lasted since.
-func (w *indexWatch) once(kind string, err error) {
-	if err != nil && !w.said[kind] {
+// once says an error, unless one about the same was said and has lasted since.
+func (w *indexWatch) once(about string, err error) {
+	if err != nil && !w.said[about] {
+		w.bar.clear()
 		complain(w.cmd.ErrOrStderr(), err)
 	}
 	if w.said == nil {
 		w.said = map[string]bool{}
 	}
-	w.said[kind] = err != nil
+	w.said[about] = err != nil
 }

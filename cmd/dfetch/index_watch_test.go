@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dfetch/diskscan"
+	"dfetch/diskscan/watch"
 )
 
 // runIndex runs a "dfetch index" command until it ends.
@@ -50,7 +51,7 @@ func TestIndexWatch(t *testing.T) {
 	if err := runIndex(t.Context(), io.Discard, io.Discard, "add", dir); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
@@ -90,6 +91,25 @@ func TestIndexWatchSaysOnce(t *testing.T) {
 	var stderr strings.Builder
 	cmd.SetErr(&stderr)
 	w := &indexWatch{cmd: cmd, bar: &line{}}
+	gone := diskscan.Refusal{Path: "/gone", Err: errors.New("not there")}
+	for _, p := range []watch.Pass{
+		{Stats: diskscan.UpdateStats{Left: 1, Refused: []diskscan.Refusal{gone}}}, {}, {Stats: diskscan.UpdateStats{Left: 2}},
+		{Stats: diskscan.UpdateStats{Errors: 1}}, {All: true}, {Stats: diskscan.UpdateStats{Left: 3}},
+	} {
+		w.problems(&p)
+	}
+	for what, want := range map[string]int{"1 files are not": 1, "2 files are not": 0, "3 files are not": 1, "/gone: not there": 1, "1 entries": 1} {
+		if got := strings.Count(stderr.String(), what); got != want {
+			t.Errorf("%q is said %d times, want %d: %s", what, got, want, &stderr)
+		}
+	}
+	stderr.Reset()
+	w.trouble(errors.New("broken"))
+	w.trouble(errors.New("broken"))
+	if want := "dfetch: broken\ndfetch: trying again each minute\n"; stderr.String() != want {
+		t.Errorf("said %q, want %q", &stderr, want)
+	}
+	stderr.Reset()
 	locked := fmt.Errorf("index: %w", diskscan.ErrLocked)
 	for _, err := range []error{locked, locked, nil, locked} {
 		w.once("locked", err)

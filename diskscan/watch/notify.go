@@ -13,7 +13,7 @@ import (
 
 // watched are the events of a directory that matter: reading is none, and of a file that is written its end is one.
 const watched = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
-	unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW | unix.IN_EXCL_UNLINK
+	unix.IN_MOVE_SELF | unix.IN_DELETE_SELF | unix.IN_ONLYDIR | unix.IN_EXCL_UNLINK
 
 // hears is what a notifier tells of. Its methods are called by one goroutine.
 type hears interface {
@@ -24,10 +24,10 @@ type hears interface {
 }
 
 // notifier has the kernel tell of changes in directories. The kernel knows them by what they are, whatever their paths
-// become, so a path is right only until the directory is moved: adding a path once more mends that.
+// become, so a path is right only until the directory is moved: adding it under its new one mends that.
 type notifier struct {
 	file *os.File
-	ask  func(dir string) (int32, error) // asks the kernel for a watch
+	ask  func(open int) (int32, error) // asks the kernel for a watch of an open directory
 
 	mu    sync.Mutex
 	paths map[int32]string
@@ -38,7 +38,8 @@ type notifier struct {
 
 // watchedDir is a directory as it was added last.
 type watchedDir struct {
-	id   int32 // unwatched where the kernel took no more
+	id   int32  // unwatched where the kernel took no more
+	ino  uint64 // its inode as the listing above it showed it; 0: none has
 	turn uint32
 }
 
@@ -61,19 +62,20 @@ func newNotifier() (*notifier, error) {
 // Close ends Listen.
 func (n *notifier) Close() error { return n.file.Close() }
 
-// Add watches what is a directory of that path now. It says whether that is another one than before.
-func (n *notifier) Add(dir string) bool {
+// Add watches an open directory, by its path. It was opened as the scope demands: the way to a path may lead to a mount that
+// hangs, or to what is not to be searched.
+func (n *notifier) Add(dir string, open int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	old, known := n.dirs[dir]
-	id, err := n.ask(dir)
+	id, err := n.ask(open)
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
 		n.full, id = fmt.Errorf("%w: %w", errFull, err), unwatched
-	case err != nil: // it is gone, or may not be read
+	case err != nil: // it is gone
 		n.drop(dir)
-		return true
+		return
 	}
+	old, known := n.dirs[dir]
 	if known && old.id != id {
 		n.drop(dir)
 	}
@@ -83,11 +85,26 @@ func (n *notifier) Add(dir string) bool {
 		}
 		n.paths[id] = dir
 	}
-	n.dirs[dir] = watchedDir{id, n.turn}
-	return !known || old.id != id
+	n.dirs[dir] = watchedDir{id, old.ino, n.turn}
 }
 
-func (n *notifier) askKernel(dir string) (id int32, err error) {
+// Found notes a directory that a listing showed. It says whether that is another one than before.
+func (n *notifier) Found(dir string, ino uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d, known := n.dirs[dir]
+	if known && d.ino == ino {
+		d.turn = n.turn
+		n.dirs[dir] = d
+		return false
+	}
+	n.drop(dir)
+	n.dirs[dir] = watchedDir{unwatched, ino, n.turn}
+	return true
+}
+
+func (n *notifier) askKernel(open int) (id int32, err error) {
+	dir := fmt.Sprintf("/proc/self/fd/%d", open)
 	conn, err := n.file.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -102,9 +119,10 @@ func (n *notifier) askKernel(dir string) (id int32, err error) {
 
 // drop ends to watch a directory.
 func (n *notifier) drop(dir string) {
-	id := n.dirs[dir].id
+	d, known := n.dirs[dir]
 	delete(n.dirs, dir)
-	if id == unwatched || n.paths[id] != dir {
+	id := d.id
+	if !known || id == unwatched || n.paths[id] != dir {
 		return
 	}
 	delete(n.paths, id)

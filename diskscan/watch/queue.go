@@ -22,7 +22,7 @@ type QueueConfig struct {
 // change counts as one more of the same.
 const patience = 10
 
-// sweepShare is how many times as long as a listing of everything took there is none.
+// sweepShare is how many times as long as a listing of everything took there is none, but not for longer than Every.
 const sweepShare = 10
 
 // maxDirty bounds the directories that are known to have changed. With more, everything is listed.
@@ -33,6 +33,7 @@ type Queue struct {
 	cfg   QueueConfig
 	dirty map[string]change
 	read  map[string]reading // directories that were read, for as long as that matters
+	taken []string           // the last that were, which are read now
 	swept time.Time          // when the last listing of everything ended
 	sweep time.Time          // when the next is due
 	rest  time.Duration      // how long after the last it may begin
@@ -70,6 +71,7 @@ func (q *Queue) Note(dir string, now time.Time) {
 	c.last = now
 	q.dirty[dir] = c
 	if len(q.dirty) > maxDirty {
+		clear(q.dirty)
 		q.NoteAll(now)
 	}
 }
@@ -82,9 +84,8 @@ func (q *Queue) quietOf(dir string, now time.Time) time.Duration {
 	return q.cfg.Quiet
 }
 
-// NoteAll says that it is not known what changed: everything is listed as soon as the last time allows it.
+// NoteAll says that it is not known what else changed: everything is listed as soon as the last time allows it.
 func (q *Queue) NoteAll(now time.Time) {
-	clear(q.dirty)
 	q.lost = true
 	if soon := now.Add(q.cfg.Quiet); soon.Before(q.sweep) {
 		q.sweep = later(soon, q.swept.Add(q.rest))
@@ -107,8 +108,8 @@ func (q *Queue) BeginSweep() {
 
 // EndSweep says that everything was listed, and how long that took.
 func (q *Queue) EndSweep(now time.Time, took time.Duration) {
-	q.rest = sweepShare * took
-	q.swept, q.sweep = now, now.Add(max(q.cfg.Every, q.rest))
+	q.rest = min(sweepShare*took, q.cfg.Every)
+	q.swept, q.sweep = now, now.Add(q.cfg.Every)
 	if q.lost {
 		q.NoteAll(now)
 	}
@@ -134,7 +135,18 @@ func (q *Queue) Take(now time.Time, n int) []string {
 		q.read[dir] = reading{now, q.dirty[dir].quiet}
 		delete(q.dirty, dir)
 	}
+	q.taken = dirs
 	return dirs
+}
+
+// EndRead says that what was taken last has been read now.
+func (q *Queue) EndRead(now time.Time) {
+	for _, dir := range q.taken {
+		if r, ok := q.read[dir]; ok {
+			q.read[dir] = reading{now, r.quiet}
+		}
+	}
+	q.taken = nil
 }
 
 // Idle says whether no directory is known to have changed.

@@ -41,21 +41,47 @@ func TestSweepFirstAndEvery(t *testing.T) {
 	}
 }
 
-// A listing of everything that took long is not made again for ten times as long, whatever is lost.
+// A listing of everything is not made again for ten times as long as it took, whatever is lost, but each hour.
 func TestSweepsTakeATenth(t *testing.T) {
 	q := NewQueue(QueueConfig{})
 	q.BeginSweep()
-	q.EndSweep(at(1000), 1000*time.Second)
-	q.NoteAll(at(1001))
-	if q.SweepDue(at(10_999)) || !q.SweepDue(at(11_000)) {
+	q.EndSweep(at(100), 100*time.Second)
+	q.NoteAll(at(101))
+	if q.SweepDue(at(1099)) || !q.SweepDue(at(1100)) {
 		t.Errorf("next at %v", q.Next().Sub(begin))
 	}
 	q.BeginSweep()
-	q.EndSweep(at(11_001), time.Second)
-	q.NoteAll(at(11_100))
-	if q.SweepDue(at(11_102)) || !q.SweepDue(at(11_103)) {
+	q.EndSweep(at(2000), time.Second)
+	q.NoteAll(at(2100))
+	if q.SweepDue(at(2102)) || !q.SweepDue(at(2103)) {
 		t.Errorf("after a short one: next at %v", q.Next().Sub(begin))
 	}
+	q.BeginSweep()
+	q.EndSweep(at(10_000), 7000*time.Second)
+	q.NoteAll(at(10_001))
+	if q.SweepDue(at(13_599)) || !q.SweepDue(at(13_600)) {
+		t.Errorf("after a long one: next at %v", q.Next().Sub(begin))
+	}
+}
+
+// What is known to have changed is read though more may have.
+func TestLostKeepsWhatIsKnown(t *testing.T) {
+	q := NewQueue(QueueConfig{})
+	q.EndSweep(begin, 100*time.Second)
+	q.Note("/a", at(1))
+	q.NoteAll(at(2))
+	wantTaken(t, q, at(4), "/a")
+}
+
+// How soon a directory changes again counts from the end of the reading.
+func TestReadingMayTakeLong(t *testing.T) {
+	q := swept(QueueConfig{})
+	q.Note("/a", at(1))
+	wantTaken(t, q, at(4), "/a")
+	q.EndRead(at(300))
+	q.Note("/a", at(310))
+	wantTaken(t, q, at(315.9))
+	wantTaken(t, q, at(316), "/a")
 }
 
 // What is lost while everything is listed, is not known to be in that.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -57,7 +58,7 @@ type watcher struct {
 	known map[string]bool // roots that were listed
 	rows  string          // where the index's rows lie: a change there may be a root more
 	begun bool            // a pass went well
-	full  bool            // the index takes nothing new until everything is listed next
+	full  bool            // the index takes nothing new: it is left alone until everything is listed next
 	woken chan struct{}   // something changed, after nothing had
 
 	mu    sync.Mutex
@@ -94,10 +95,9 @@ func (w *watcher) run(ctx context.Context) error {
 // Changed implements hears.
 func (w *watcher) Changed(dir string) { w.note(func(q *Queue) { q.Note(dir, time.Now()) }) }
 
-// Made implements hears. The sooner it is watched, the less is found by listing alone.
+// Made implements hears. The directory above it may change all the time, and be read late.
 func (w *watcher) Made(dir string) {
 	if !diskscan.IsStaging(filepath.Base(dir)) {
-		w.kern.Add(dir)
 		w.Changed(dir)
 	}
 }
@@ -131,15 +131,17 @@ func (w *watcher) note(what func(*Queue)) {
 // loop makes passes until the context ends.
 func (w *watcher) loop(ctx context.Context) error {
 	for {
-		wait := w.wait(time.Now())
+		wait, woken := w.wait(time.Now()), w.woken
 		if wait <= 0 {
 			err := w.pass(ctx)
 			if ctx.Err() != nil || w.ends(err) {
 				return err
 			}
-			wait = w.after(err)
+			if wait = w.after(err); err != nil {
+				woken = nil // whatever changes
+			}
 		}
-		if !w.sleep(ctx, wait) {
+		if !sleep(ctx, wait, woken) {
 			return nil
 		}
 	}
@@ -173,15 +175,15 @@ func (w *watcher) fails(err error) {
 	w.Lost()
 }
 
-// sleep waits until something may be due; false when the context ended.
-func (w *watcher) sleep(ctx context.Context, wait time.Duration) bool {
+// sleep waits until something may be due, or the channel says so; false when the context ended.
+func sleep(ctx context.Context, wait time.Duration, woken <-chan struct{}) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
-	case <-w.woken:
+	case <-woken:
 	}
 	return true
 }
@@ -190,10 +192,11 @@ func (w *watcher) sleep(ctx context.Context, wait time.Duration) bool {
 func (w *watcher) wait(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := w.queue.Next()
 	if w.full {
-		next = w.queue.NextSweep()
+		w.quiet = false
+		return w.queue.NextSweep().Sub(now)
 	}
+	next := w.queue.Next()
 	if w.quiet = w.queue.Idle(); w.quiet || !now.Before(next) {
 		return next.Sub(now)
 	}
@@ -202,53 +205,80 @@ func (w *watcher) wait(now time.Time) time.Duration {
 
 // pass opens the index and updates what is due. If the context ends, the error is what closing the index gave.
 func (w *watcher) pass(ctx context.Context) error {
+	start := time.Now()
 	x, err := w.cfg.Open()
+	if ctx.Err() != nil && err != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	roots, err := w.cfg.Roots(ctx, x)
+	all := false
 	if err == nil {
-		err = w.update(ctx, x, roots)
+		all, err = w.update(ctx, x, roots)
 	}
 	ended := errors.Join(x.Close(), x.Trouble())
 	if ctx.Err() != nil {
 		return ended
 	}
-	return errors.Join(err, ended)
+	if err = errors.Join(err, ended); err == nil {
+		w.ended(start, all)
+	}
+	return err
+}
+
+// ended notes that a pass went well.
+func (w *watcher) ended(start time.Time, all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	w.queue.EndRead(now)
+	if all {
+		w.queue.EndSweep(now, now.Sub(start))
+	}
 }
 
 // update updates everything, or the directories that are due.
-func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string) error {
-	start := time.Now()
+func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string) (all bool, err error) {
 	w.setRoots(x, roots)
-	dirs, all := w.take(start, roots)
+	dirs, all := w.take(time.Now(), roots)
 	if !all && len(dirs) == 0 {
-		return nil
+		return false, nil
 	}
-	cfg := diskscan.UpdateConfig{Index: x, Roots: roots, Dirs: dirs, Progress: w.cfg.Progress, Enter: w.kern.Add, Young: w.Changed}
+	cfg := diskscan.UpdateConfig{
+		Index: x, Roots: roots, Dirs: dirs, Progress: w.cfg.Progress, Enter: w.kern.Found, Opened: w.kern.Add, Young: w.Changed,
+	}
 	if all {
 		w.kern.BeginTurn()
-		cfg.Enter = func(dir string) bool {
-			w.kern.Add(dir)
+		cfg.Enter = func(dir string, ino uint64) bool {
+			w.kern.Found(dir, ino)
 			return true
 		}
 	}
 	if len(w.known) > 0 {
 		cfg.Hashers = 1 // nobody waits for it
 	}
-	w.kern.Add(w.rows)
+	w.watchRows()
 	st, err := diskscan.Update(ctx, cfg)
 	if err != nil {
-		return err
+		return all, err
 	}
+	w.full = st.Left > 0 || x.Full()
 	w.updated(roots, &st)
 	if all {
 		w.kern.EndTurn()
-		now := time.Now()
-		w.note(func(q *Queue) { q.EndSweep(now, now.Sub(start)) })
 	}
 	w.cfg.Tell(Pass{All: all, Dirs: dirs, Stats: st, Unwatched: w.kern.Full()})
-	return nil
+	return all, nil
+}
+
+// watchRows watches what changes when another command changes the index.
+func (w *watcher) watchRows() {
+	if dir, err := os.Open(w.rows); err == nil {
+		w.kern.Add(w.rows, int(dir.Fd()))
+		dir.Close()
+	}
 }
 
 // setRoots takes in which directories are kept up to date. When one is no more, everything is listed anew, so that it is not
@@ -256,10 +286,10 @@ func (w *watcher) update(ctx context.Context, x *diskscan.Index, roots []string)
 func (w *watcher) setRoots(x *diskscan.Index, roots []string) {
 	w.rows = x.RowsDir()
 	gone := false
-	for root := range w.known {
+	for root, listed := range w.known {
 		if !slices.Contains(roots, root) {
 			delete(w.known, root)
-			gone = true
+			gone = gone || listed
 		}
 	}
 	w.mu.Lock()
@@ -270,13 +300,12 @@ func (w *watcher) setRoots(x *diskscan.Index, roots []string) {
 	}
 }
 
-// updated takes in what an update did.
+// updated takes in which roots were listed. One that could not be is due again, since nothing may tell when it can.
 func (w *watcher) updated(roots []string, st *diskscan.UpdateStats) {
-	w.full = st.Left > 0
 	for _, root := range roots {
 		refused := func(r diskscan.Refusal) bool { return r.Path == root }
-		if !slices.ContainsFunc(st.Refused, refused) {
-			w.known[root] = true
+		if w.known[root] = !slices.ContainsFunc(st.Refused, refused); !w.known[root] {
+			w.Changed(root)
 		}
 	}
 }
@@ -289,9 +318,9 @@ func (w *watcher) take(now time.Time, roots []string) (dirs []string, all bool) 
 		w.queue.BeginSweep()
 		return nil, true
 	}
-	dirs = slices.DeleteFunc(w.queue.Take(now, batch), func(dir string) bool { return dir == w.rows })
+	dirs = slices.DeleteFunc(slices.Clone(w.queue.Take(now, batch)), func(dir string) bool { return dir == w.rows })
 	for _, root := range roots {
-		if !w.known[root] {
+		if !w.known[root] && !slices.Contains(dirs, root) {
 			dirs = append(dirs, root)
 		}
 	}
