@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -88,19 +89,17 @@ func (n *notifier) Add(dir string, open int) {
 	n.dirs[dir] = watchedDir{id, old.ino, n.turn}
 }
 
-// Found notes a directory that a listing showed. It says whether that is another one than before.
+// Found notes a directory that a listing showed. It says whether that is another one than before. A watch stays, as the directory
+// may have been opened already: adding one that is another replaces it.
 func (n *notifier) Found(dir string, ino uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	d, known := n.dirs[dir]
-	if known && d.ino == ino {
-		d.turn = n.turn
-		n.dirs[dir] = d
-		return false
+	if !known {
+		d.id = unwatched
 	}
-	n.drop(dir)
-	n.dirs[dir] = watchedDir{unwatched, ino, n.turn}
-	return true
+	n.dirs[dir] = watchedDir{d.id, ino, n.turn}
+	return !known || d.ino != ino
 }
 
 func (n *notifier) askKernel(open int) (id int32, err error) {
@@ -129,14 +128,6 @@ func (n *notifier) drop(dir string) {
 	if conn, err := n.file.SyscallConn(); err == nil {
 		_ = conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(id)) }) // the kernel may have done so
 	}
-}
-
-// Has says whether a directory is watched.
-func (n *notifier) Has(dir string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	d, ok := n.dirs[dir]
-	return ok && d.id != unwatched
 }
 
 // Full is why not all directories are watched; nil if they are.
@@ -225,15 +216,7 @@ func (n *notifier) hear(e event, to hears) {
 	default:
 		to.Changed(dir)
 		if e.mask&unix.IN_ISDIR != 0 && e.mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 {
-			to.Made(join(dir, e.name))
+			to.Made(filepath.Join(dir, e.name))
 		}
 	}
-}
-
-// join is the path of an entry.
-func join(dir, name string) string {
-	if dir == "/" {
-		return dir + name
-	}
-	return dir + "/" + name
 }

@@ -69,6 +69,14 @@ func (n *notifier) watch(t *testing.T, path string) bool {
 	return isNew
 }
 
+// Has says whether a directory is watched.
+func (n *notifier) Has(dir string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d, ok := n.dirs[dir]
+	return ok && d.id != unwatched
+}
+
 // count is how many directories are watched; -1 if what is known of them does not agree.
 func (n *notifier) count() int {
 	n.mu.Lock()

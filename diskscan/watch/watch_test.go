@@ -24,6 +24,8 @@ type running struct {
 	passes chan Pass
 	failed chan error
 
+	refused chan struct{} // opening the index failed
+
 	set     sync.Mutex
 	home    string
 	keeps   []string // the roots
@@ -41,7 +43,7 @@ func start(t *testing.T, queue QueueConfig, roots ...string) *running {
 
 func prepare(t *testing.T, queue QueueConfig, roots ...string) *running {
 	t.Helper()
-	r := &running{t: t, home: t.TempDir(), keeps: roots, passes: make(chan Pass, 10_000), failed: make(chan error, 10_000)}
+	r := &running{t: t, home: t.TempDir(), keeps: roots, passes: make(chan Pass, 10_000), failed: make(chan error, 10_000), refused: make(chan struct{}, 1)}
 	w, err := newWatcher(Config{
 		Open:    r.open,
 		Roots:   func(context.Context, *diskscan.Index) ([]string, error) { return r.rooted(), nil },
@@ -82,6 +84,10 @@ func (r *running) open() (*diskscan.Index, error) {
 	r.set.Lock()
 	defer r.set.Unlock()
 	if r.openErr != nil {
+		select {
+		case r.refused <- struct{}{}:
+		default:
+		}
 		return nil, r.openErr
 	}
 	return diskscan.OpenIndex(diskscan.IndexConfig{Dir: r.home, Wait: true, Max: r.max}), nil
@@ -161,11 +167,36 @@ func TestWatch(t *testing.T) {
 	if p := r.wantHashed(1); slices.Contains(p.Dirs, dir) {
 		t.Errorf("in a new directory: %+v", p)
 	}
+	old(t, filepath.Join(dir, "new/g"), "g")
+	r.wantHashed(1)
 	// What moves is read at its new place, and watched there.
 	must(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "moved")))
-	r.wantHashed(2)
+	r.wantHashed(3)
 	old(t, filepath.Join(dir, "moved/deep/f"), "f")
 	r.wantHashed(1)
+	old(t, filepath.Join(dir, "moved/h"), "h")
+	r.wantHashed(1)
+}
+
+// A directory may be due together with the one that it lies in, in either order.
+func TestWatchOfADirectoryAndItsParent(t *testing.T) {
+	dir := t.TempDir()
+	sub := filepath.Join(dir, "sub")
+	for _, first := range []string{dir, sub} {
+		must(t, os.RemoveAll(sub))
+		r := prepare(t, hasty, dir)
+		must(t, r.pass(t.Context()))
+		old(t, filepath.Join(sub, "f"), "f")
+		then := time.Now().Add(-time.Minute)
+		r.queue.Note(first, then.Add(-time.Second))
+		r.queue.Note(dir, then)
+		r.queue.Note(sub, then)
+		must(t, r.pass(t.Context()))
+		if !r.kern.Has(sub) || !r.kern.Has(dir) {
+			t.Errorf("not both are watched, with %s first", first)
+		}
+		must(t, r.kern.Close())
+	}
 }
 
 // While another process has the index nothing is lost.
@@ -176,7 +207,14 @@ func TestWatchWaitsForTheIndex(t *testing.T) {
 	r.wantHashed(1)
 	r.refuse(fmt.Errorf("index: %w", diskscan.ErrLocked))
 	old(t, filepath.Join(dir, "b"), "b")
-	time.AfterFunc(50*time.Millisecond, func() { r.refuse(nil) })
+	for range 2 {
+		select {
+		case <-r.refused:
+		case <-time.After(time.Minute):
+			t.Fatal("not opened in a minute")
+		}
+	}
+	r.refuse(nil)
 	r.wantHashed(1)
 }
 
