@@ -60,7 +60,7 @@ func (x *Index) begin(path string, s stamp) indexed {
 	if id, row, same := x.version(s); same && row.path == path {
 		return indexed{file: id, sparse: row.sparse, known: row.done, lost: x.failures.Load()}
 	}
-	if x.full() {
+	if x.Full() {
 		x.dropped.Add(1)
 		return indexed{}
 	}

@@ -150,9 +150,7 @@ func (x *Index) setMax() {
 }
 
 // Full says whether nothing new is noted any more.
-func (x *Index) Full() bool { return x.full() }
-
-func (x *Index) full() bool { return x.db.Size() >= x.cfg.Max }
+func (x *Index) Full() bool { return x.db.Size() >= x.cfg.Max }
 
 // queued bounds the slices that wait to be written.
 const queued = 64
@@ -292,7 +290,7 @@ func (x *Index) Close() error {
 		close(x.queue)
 		x.mu.Unlock()
 		<-x.ended
-		if x.cfg.Wait && x.mode == IndexShared && x.full() {
+		if x.cfg.Wait && x.mode == IndexShared && x.Full() {
 			x.makeRoom()
 		}
 		err = x.db.Close()

@@ -316,7 +316,7 @@ func TestFullIndexMakesRoom(t *testing.T) {
 			cfg.Max = 1 << 20 // neither full nor sparse on the way
 		}
 		x := openIndex(t, cfg)
-		if full := x.full(); full != (i == 1) {
+		if full := x.Full(); full != (i == 1) {
 			t.Errorf("at update %d: full is %t, %d bytes", i+1, full, x.db.Size())
 		}
 		st, err := Update(t.Context(), UpdateConfig{Index: x, Roots: []string{dir}})

@@ -172,7 +172,7 @@ func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi
 			u.cfg.Young(u.d.scope.Path(f.Dir))
 		}
 		return nil
-	case u.cfg.Index.full():
+	case u.cfg.Index.Full():
 		u.left.Add(1)
 		return nil
 	}
@@ -187,7 +187,7 @@ func (u *update) send(ctx context.Context, work chan<- File, res *StatResult, fi
 // hashAll hashes the files that come; the error is that of the context.
 func (u *update) hashAll(ctx context.Context, work <-chan File) error {
 	for f := range work {
-		if u.cfg.Index.full() {
+		if u.cfg.Index.Full() {
 			u.left.Add(1)
 			continue
 		}

@@ -329,20 +329,27 @@ func TestSameBootTrustsAllRecords(t *testing.T) {
 	}
 }
 
+// stagePart writes the first bytes of a world's one file into staging, and leaves.
+func stagePart(t *testing.T, dest string, w world, bytes int64) Config {
+	t.Helper()
+	cfg := w.config(dest)
+	tr, f := openOne(t, cfg, w)
+	write(t, f, w, 0, bytes)
+	tr.Abort()
+	return cfg
+}
+
 // startsAnew stages a part of a file, spoils something in the staging directory, and wants a second run to trust nothing of it and to
 // bring the file all the same.
 func startsAnew(t *testing.T, spoil func(staging string) error) {
 	t.Helper()
 	dest := t.TempDir()
 	w := world{file("a", strings.Repeat("0123456789", 1000), 0o644)}
-	cfg := w.config(dest)
-	tr, f := openOne(t, cfg, w)
-	write(t, f, w, 0, 4000)
-	tr.Abort()
+	cfg := stagePart(t, dest, w, 4000)
 	if err := spoil(filepath.Join(dest, DirName, hex.EncodeToString(cfg.Recipe[:]))); err != nil {
 		t.Fatal(err)
 	}
-	tr, f = openOne(t, cfg, w)
+	tr, f := openOne(t, cfg, w)
 	if len(f.Have()) > 0 {
 		t.Errorf("trusted: %v", f.Have())
 	}

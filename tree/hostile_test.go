@@ -176,10 +176,7 @@ func TestReserve(t *testing.T) {
 func TestStagedRoom(t *testing.T) {
 	at := t.TempDir()
 	w := world{file("a", strings.Repeat("0123456789", 70_000), 0o644)}
-	cfg := w.config(at)
-	tr, f := openOne(t, cfg, w)
-	write(t, f, w, 0, 600_000)
-	tr.Abort()
+	cfg := stagePart(t, at, w, 600_000)
 	tr, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)

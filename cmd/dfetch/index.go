@@ -168,13 +168,21 @@ func updatable(ctx context.Context, x *diskscan.Index, args []string) ([]string,
 		return roots, err
 	}
 	dirs, err := realDirs(args)
+	return dirs, errors.Join(err, areIndexed(dirs, roots))
+}
+
+// areIndexed fails if one of the directories does not lie in those that were added.
+func areIndexed(dirs, added []string) error {
 	for _, dir := range dirs {
-		in := func(root string) bool { return isIn(dir, root) }
-		if !slices.ContainsFunc(roots, in) {
-			return nil, notIndexed(dir)
+		if !isIndexed(dir, added) {
+			return notIndexed(dir)
 		}
 	}
-	return dirs, err
+	return nil
+}
+
+func isIndexed(dir string, added []string) bool {
+	return slices.ContainsFunc(added, func(root string) bool { return isIn(dir, root) })
 }
 
 func notIndexed(dir string) error {

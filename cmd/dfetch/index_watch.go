@@ -71,28 +71,25 @@ func (w *indexWatch) trouble(err error) {
 // roots are the directories to be watched. They must be some to begin with.
 func (w *indexWatch) roots(ctx context.Context, x *diskscan.Index) ([]string, error) {
 	added, err := x.Roots(ctx)
-	if err != nil || w.begun && len(w.named) == 0 {
+	if err == nil && !w.begun {
+		err = w.begin(added)
+	}
+	if err != nil || len(w.named) == 0 {
 		return added, err
 	}
-	isAdded := func(dir string) bool {
-		return slices.ContainsFunc(added, func(root string) bool { return isIn(dir, root) })
-	}
-	if w.begun {
-		return slices.DeleteFunc(slices.Clone(w.named), func(dir string) bool { return !isAdded(dir) }), nil
-	}
-	for _, dir := range w.named {
-		if !isAdded(dir) {
-			return nil, notIndexed(dir)
-		}
+	return slices.DeleteFunc(slices.Clone(w.named), func(dir string) bool { return !isIndexed(dir, added) }), nil
+}
+
+// begin fails if there is nothing to watch, or something that was not added.
+func (w *indexWatch) begin(added []string) error {
+	if err := areIndexed(w.named, added); err != nil {
+		return err
 	}
 	if len(added) == 0 {
-		return nil, withCode(exitSelection, errors.New(`there is nothing to watch: no directory was added, see "dfetch index add"`))
+		return withCode(exitSelection, errors.New(`there is nothing to watch: no directory was added, see "dfetch index add"`))
 	}
 	w.begun = true
-	if len(w.named) > 0 {
-		added = w.named
-	}
-	return added, nil
+	return nil
 }
 
 // tell says what a pass did, if it did anything.
@@ -109,9 +106,12 @@ func (w *indexWatch) tell(p watch.Pass) {
 // problems says what a pass left out, each kind of it once. That it is over is seen when everything is listed.
 func (w *indexWatch) problems(p *watch.Pass) {
 	st := &p.Stats
-	for kind, part := range map[string]diskscan.UpdateStats{"full": {Left: st.Left}, "errors": {Errors: st.Errors}, "refused": {Refused: st.Refused}} {
-		if err := updateProblems(&part); err != nil || p.All {
-			w.once(kind, err)
+	for _, part := range []struct {
+		about string
+		of    diskscan.UpdateStats
+	}{{"full", diskscan.UpdateStats{Left: st.Left}}, {"refused", diskscan.UpdateStats{Refused: st.Refused}}, {"errors", diskscan.UpdateStats{Errors: st.Errors}}} {
+		if err := updateProblems(&part.of); err != nil || p.All {
+			w.once(part.about, err)
 		}
 	}
 }
