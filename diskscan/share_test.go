@@ -2,6 +2,8 @@ package diskscan
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,16 +129,18 @@ func TestSharedEndsWhateverHappens(t *testing.T) {
 	want := refsOf(t, data)
 	run := check(t, d, idsOf(want)).Runs[0]
 	l := &lent{t: t, path: filepath.Join(t.TempDir(), "g")}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var begun sync.WaitGroup
 	begun.Add(1)
-	res, err := d.ReadShared(t.Context(), run, anything, nil, func(_ int, chunks []Chunk, _ func() int64) []Shared {
+	res, err := d.ReadShared(ctx, run, anything, nil, func(_ int, chunks []Chunk, _ func() int64) []Shared {
 		defer begun.Done()
-		d.close(ErrClosed)
+		cancel()
 		return []Shared{l.share(data, chunks, len(chunks))}
 	})
 	begun.Wait()
 	d.running.Wait()
-	if err == nil || res.Found != 0 || l.ended.Load() != 1 {
+	if !errors.Is(err, context.Canceled) || res.Found != 0 || l.ended.Load() != 1 {
 		t.Errorf("%v: %+v, %d ended", err, res, l.ended.Load())
 	}
 }
