@@ -46,7 +46,8 @@ type Index struct {
 	db      *lsm.DB
 	mode    IndexMode
 	note    error
-	lock    int // descriptor of the lock file; -1 without
+	lost    bool // a part of it, when it was opened
+	lock    int  // descriptor of the lock file; -1 without
 	profile profileKey
 	now     func() time.Time
 
@@ -112,7 +113,7 @@ func (x *Index) RowsDir() string {
 func (x *Index) Note() error { return x.note }
 
 // Trouble is what went wrong first with an index that had been opened: a write that failed, so that something that was added is not
-// there, or rows that turned out to be damaged and are lost; nil if nothing did.
+// there, or rows that turned out to be damaged and are lost, of which Note says nothing; nil if nothing did.
 func (x *Index) Trouble() error {
 	if err := x.trouble.Load(); err != nil {
 		return fmt.Errorf("index %s: %w", x.cfg.Dir, *err)
@@ -167,7 +168,7 @@ func (x *Index) start() {
 	n, lost := x.firstNumber()
 	x.leased = n
 	x.next.Store(n)
-	if lost != nil {
+	if x.lost = lost != nil; x.lost {
 		x.note = errors.Join(x.note, fmt.Errorf("index %s: part of it is lost: %w", x.cfg.Dir, lost))
 		x.noteNumber()
 	}
@@ -372,7 +373,9 @@ func (x *Index) scan(ctx context.Context, prefix []byte, fn func(key, value []by
 		return fn(key, value)
 	})
 	if errors.Is(err, lsm.ErrDamaged) {
-		x.fail(err)
+		if !x.lost { // otherwise Note says so
+			x.fail(err)
+		}
 		return nil
 	}
 	return err

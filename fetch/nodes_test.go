@@ -247,13 +247,13 @@ func TestEarlyNodes(t *testing.T) {
 func TestSenderWaitsForTheCacheALittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		if loading := make(chan struct{}); inTime(t.Context(), loading) || time.Since(start) != earlyPatience {
+		if loading := make(chan struct{}); inTime(t.Context(), loading, earlyPatience) || time.Since(start) != earlyPatience {
 			t.Errorf("waited for %v", time.Since(start))
 		}
 		start = time.Now()
 		loaded := make(chan struct{})
 		time.AfterFunc(earlyPatience/2, func() { close(loaded) })
-		if !inTime(t.Context(), loaded) || time.Since(start) != earlyPatience/2 {
+		if !inTime(t.Context(), loaded, earlyPatience) || time.Since(start) != earlyPatience/2 {
 			t.Errorf("waited for %v", time.Since(start))
 		}
 	})

@@ -117,7 +117,7 @@ func (t *transfer) rehearseSearch(ctx context.Context, feed *nodeFeed, search Se
 	defer alone.intake.Close()
 	alone.whole, alone.root = t.whole, t.root
 	alone.index = beginIndex(&cfg.Search, t.root)
-	defer alone.index.close()
+	defer alone.closeIndex()
 	alone.rec = newRecorder(CoreConfig{
 		Search: true, SearchDepth: searchDepth(), Index: search.hasIndex(), NoPressure: search.NoPressure, DiskOrder: search.Order, NetRate: p.Rate,
 	}, nil, alone.start)

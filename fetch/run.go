@@ -165,7 +165,7 @@ func (t *transfer) withNodes(ctx context.Context, do func(context.Context, *node
 		return fmt.Errorf("%w: %d bytes, %d allowed", ErrTooLarge, t.root.Counts.Bytes, t.cfg.MaxSize)
 	}
 	t.index = beginIndex(&t.cfg.Search, t.root)
-	defer t.index.close()
+	defer t.closeIndex()
 	if cache, err = t.cacheFor(cache, raw); err != nil {
 		return err
 	}
@@ -192,16 +192,16 @@ func (t *transfer) earlyNodes(ctx context.Context, cache *nodeCache) []sender.No
 	if t.cfg.Local != nil || len(t.cfg.Endpoints) != 1 {
 		return nil
 	}
-	if !inTime(ctx, cache.Loaded()) || cache.Has(t.cfg.Recipe) {
+	if !inTime(ctx, cache.Loaded(), earlyPatience) || cache.Has(t.cfg.Recipe) {
 		return nil
 	}
 	root := []nodeAsk{{recipe.KindRoot, t.cfg.Recipe}}
 	return []sender.NodesRequest{nodesRequest(root, allDirs), nodesRequest(root, allLists)}
 }
 
-// inTime says whether a channel is closed before a sender was kept waiting for too long.
-func inTime(ctx context.Context, done <-chan struct{}) bool {
-	ctx, cancel := context.WithTimeout(ctx, earlyPatience)
+// inTime says whether a channel is closed before patience is over.
+func inTime(ctx context.Context, done <-chan struct{}, patience time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case <-done:

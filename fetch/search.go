@@ -162,14 +162,33 @@ func (c *SearchConfig) hasIndex() bool {
 	return err == nil
 }
 
+// closeIndex waits until the index is closed.
+func (t *transfer) closeIndex() {
+	if err := t.index.close(); err != nil {
+		t.tellIndex(err)
+	}
+}
+
+// tellIndex says what went wrong with the index.
+func (t *transfer) tellIndex(err error) {
+	if errors.Is(err, errIndexSilent) {
+		t.cfg.log("%v", err) // a person has waited for it
+		return
+	}
+	t.cfg.detail("%v", err)
+}
+
 // openIndex waits for the index, if there is one, and says which directories it may lead to.
 func (t *transfer) openIndex(ctx context.Context) (*diskscan.Index, []string) {
-	x := t.index.get()
+	x, err := t.index.get(ctx)
+	if err != nil {
+		t.tellIndex(err)
+	}
 	if x == nil {
 		return nil, nil
 	}
 	if err := x.Note(); err != nil {
-		t.cfg.detail("index: %v", err)
+		t.tellIndex(err)
 	}
 	roots, err := x.Roots(ctx)
 	if err != nil {
