@@ -26,7 +26,7 @@ func TestOtherTimes(t *testing.T) {
 	}
 	untilTrusted(t)
 	s := serveTree(t, src, 0)
-	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 1e6, Fsync: tree.FsyncNone, Search: SearchConfig{NoPressure: true}})
+	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 3e5, Fsync: tree.FsyncNone, Search: SearchConfig{NoPressure: true}})
 	sameTree(t, src, dst)
 	checkSum(t, r)
 	same := 0

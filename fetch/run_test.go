@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 	"dfetch/sources/sender"
@@ -24,7 +25,10 @@ import (
 	"dfetch/tree"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	unix.Umask(0o022) // what is private is not searched
+	goleak.VerifyTestMain(m)
+}
 
 // noSearch keeps a test's destination from finding the source, which lies beside it.
 var noSearch = SearchConfig{Off: true}
@@ -203,7 +207,7 @@ func TestInterruptedRunGoesOn(t *testing.T) {
 	writeTree(t, src, 1, map[string]int{"big": 40_000_000})
 	s := serveTree(t, src, 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 20e6}
+	cfg := Config{Search: noSearch, Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, MaxRate: 8e6}
 	cfg.Progress = func(s Snapshot) {
 		if s.Done > 10_000_000 {
 			cancel()
@@ -352,8 +356,13 @@ func TestSecondGetIsToldWhoHoldsTheDestination(t *testing.T) {
 		})
 	}
 	run(t, cfg)
-	if err := <-second; !errors.Is(err, tree.ErrLocked) {
-		t.Errorf("second get: %v", err)
+	select {
+	case err := <-second:
+		if !errors.Is(err, tree.ErrLocked) {
+			t.Errorf("second get: %v", err)
+		}
+	default:
+		t.Error("no progress was told")
 	}
 }
 
@@ -399,7 +408,7 @@ func TestSearchFindsAMovedTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeTree(t, src, 1, sizes) // the sender's files stand where they were
-	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 1e6})
+	r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 1e6, Search: SearchConfig{NoPressure: true}})
 	sameTree(t, src, filepath.Join(home, "new"))
 	checkSum(t, r)
 	if disk := r.Sources["disk"].Bytes; disk*10 < r.Bytes*8 {
@@ -438,7 +447,7 @@ func TestIndexRemembersWhatWasHashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: filepath.Join(home, "new"), MaxRate: 5e5}
-	cfg.Search.Index = t.TempDir()
+	cfg.Search.Index, cfg.Search.NoPressure = t.TempDir(), true
 	cfg.Search.Roots = []string{filepath.Join(home, "old")}
 	var trace bytes.Buffer
 	first := run(t, cfg)

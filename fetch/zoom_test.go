@@ -113,7 +113,7 @@ func TestEditsCostTheirBytes(t *testing.T) {
 			edits := olderVersion(t, filepath.Join(src, "data"), filepath.Join(room, at), 300_000, 300)
 			olderVersion(t, filepath.Join(src, "small"), filepath.Join(room, filepath.Dir(at), "small"), 5000, 100)
 			dst := filepath.Join(room, "dst")
-			r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst})
+			r := run(t, Config{Recipe: s.file.ID(), Endpoints: []Endpoint{s.ep}, Dest: dst, Search: SearchConfig{NoPressure: true}})
 			sameTree(t, src, dst)
 			checkSum(t, r)
 			sender := r.Sources["sender"]

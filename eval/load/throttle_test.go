@@ -103,15 +103,21 @@ func TestSweepRemovesWhatTheDeadLeft(t *testing.T) {
 	mine := throttle(t, t.TempDir(), 1<<20)
 	dead := owner.Owner{PID: 1 << 30, Start: "1", Boot: "0"}
 	left := filepath.Join(filepath.Dir(mine.group), dead.Name(groupPrefix, "1"))
-	if err := os.Mkdir(left, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	sleeper := exec.Command("sleep", "1000")
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer sleeper.Process.Kill()
-	if err := os.WriteFile(filepath.Join(left, "cgroup.procs"), []byte(strconv.Itoa(sleeper.Process.Pid)), 0o644); err != nil {
+	enter := func() error {
+		return errors.Join(os.Mkdir(left, 0o755), os.WriteFile(filepath.Join(left, "cgroup.procs"), []byte(strconv.Itoa(sleeper.Process.Pid)), 0o644))
+	}
+	err := enter()
+	for range 10 {
+		if errors.Is(err, os.ErrNotExist) { // another process has swept in between
+			err = enter()
+		}
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	h, err := findHierarchy()

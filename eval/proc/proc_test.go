@@ -251,8 +251,8 @@ func TestProgramsEndWithTheirParent(t *testing.T) {
 		_ = unix.Kill(child, unix.SIGKILL)
 		t.Error("the program has survived its parent")
 	}
-	if n, err := Sweep(); n < 1 || err != nil {
-		t.Errorf("%d processes swept, %v", n, err)
+	if _, err := Sweep(); err != nil { // another process may have swept before
+		t.Error(err)
 	}
 	if !ends(t, grandchild, 10*time.Second) {
 		_ = unix.Kill(grandchild, unix.SIGKILL)

@@ -71,7 +71,7 @@ func TestBudgetStopsPublishing(t *testing.T) {
 	list := []*scenarios.Scenario{scenario(t, "a", "curl", 1, "topology = loopback\nbox = 100ms")}
 	list[0].States = list[0].States[:1]
 	var notes []string
-	cfg := Config{Bench: b, File: filepath.Join(t.TempDir(), "r"), Budget: time.Second, Note: func(n string) { notes = append(notes, n) }}
+	cfg := Config{Bench: b, File: filepath.Join(t.TempDir(), "r"), Budget: 5 * time.Second, Note: func(n string) { notes = append(notes, n) }}
 	begun := time.Now()
 	left, err := Run(t.Context(), cfg, list)
 	results, readErr := result.Read(cfg.File)

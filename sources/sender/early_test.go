@@ -221,12 +221,15 @@ func TestWelcomeComesWhateverIsWithHello(t *testing.T) {
 // stuck is a world on a disk that hangs from the second node on that is read.
 type stuck struct {
 	*world
-	reads atomic.Int64
-	ready chan struct{}
+	reads       atomic.Int64
+	hung, ready chan struct{}
 }
 
 func (s *stuck) Node(ctx context.Context, kind recipe.Kind, id recipe.ID) ([]byte, error) {
-	if s.reads.Add(1) > 1 {
+	if n := s.reads.Add(1); n > 1 {
+		if n == 2 {
+			close(s.hung)
+		}
 		<-s.ready
 	}
 	return s.world.Node(ctx, kind, id)
@@ -238,7 +241,7 @@ func TestNothingWaitsForASlowDisk(t *testing.T) {
 	for _, early := range []bool{true, false} {
 		t.Run(fmt.Sprint("early ", early), func(t *testing.T) {
 			r := serveWorld(t, w, ServerConfig{})
-			slow := &stuck{world: w, ready: make(chan struct{})}
+			slow := &stuck{world: w, hung: make(chan struct{}), ready: make(chan struct{})}
 			check(t, r.srv.Add(Served{Recipe: slow, Path: w.dir, Token: testToken}))
 			t.Cleanup(func() { close(slow.ready) })
 			conn, reader := rude(t, r, !early)
@@ -251,6 +254,7 @@ func TestNothingWaitsForASlowDisk(t *testing.T) {
 				check(t, err)
 			}
 			expectFrames(t, reader, wire.TypeNode, wire.TypeNode) // the root is at hand
+			<-slow.hung                                           // which may be after what was ready was sent
 			if n := slow.reads.Load(); n != 2 {
 				t.Errorf("%d nodes were read, the second one hangs", n)
 			}

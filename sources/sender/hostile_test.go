@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"testing"
@@ -92,12 +93,28 @@ func TestServerEndsRudeClients(t *testing.T) {
 	sink.settled(t, len(r.w.wants))
 }
 
+// TestServerDropsSilentClients: those that say nothing at all, nothing after the handshake, and nothing after HELLO.
 func TestServerDropsSilentClients(t *testing.T) {
-	r := serveWorld(t, smallWorld(t), ServerConfig{HandshakeTimeout: 50 * time.Millisecond, IdleTimeout: 50 * time.Millisecond})
-	for name, hello := range map[string]bool{"before HELLO": false, "after HELLO": true} {
-		conn, _ := rude(t, r, hello)
-		if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: the connection goes on", name)
-		}
+	quick := serveWorld(t, smallWorld(t), ServerConfig{HandshakeTimeout: 50 * time.Millisecond})
+	conn, err := net.Dial("tcp", quick.addr)
+	check(t, err)
+	wantDropped(t, "silent", conn)
+	config, err := wire.ClientTLS(quick.id.Pin())
+	check(t, err)
+	if conn, err := tls.Dial("tcp", quick.addr, config); err == nil { // a handshake that takes too long is dropped, too
+		wantDropped(t, "before HELLO", conn)
+	}
+	idle := serveWorld(t, smallWorld(t), ServerConfig{IdleTimeout: 50 * time.Millisecond})
+	greeted, _ := rude(t, idle, true)
+	wantDropped(t, "after HELLO", greeted)
+}
+
+// wantDropped waits for the server to end a connection.
+func wantDropped(t *testing.T, name string, conn net.Conn) {
+	t.Helper()
+	t.Cleanup(func() { _ = conn.Close() })
+	check(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s: the connection goes on", name)
 	}
 }
