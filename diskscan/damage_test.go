@@ -107,7 +107,7 @@ func TestFileNumbersAreNotReused(t *testing.T) {
 	dir, home := t.TempDir(), t.TempDir()
 	seen := map[fileID]bool{}
 	for i := range 3 {
-		write(t, filepath.Join(dir, "f"), noise(string(rune('a'+i)), 1000))
+		write(t, filepath.Join(dir, "f"), noise(string(rune('a'+i)), 1000+i))
 		x := openIndex(t, IndexConfig{Dir: home})
 		fill(t, x, ScopeConfig{Roots: []string{dir}}, Config{})
 		n := 0

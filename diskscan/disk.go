@@ -271,6 +271,9 @@ func (d *Disk) abandon(o *operation, done <-chan error, cause error) error {
 	o.leave()
 	select {
 	case err := <-done:
+		if errors.Is(err, errLeft) {
+			return cause // it ended because it was left
+		}
 		return err
 	default:
 		if errors.Is(cause, ErrStalled) {

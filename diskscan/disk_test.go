@@ -42,6 +42,7 @@ func TestHangingOperation(t *testing.T) {
 				t.Errorf("device %d: %v", dev, err)
 			}
 		}
+		synctest.Wait() // who got an operation's result may go on before its goroutine has
 		if s := d.Stats(); s.Abandoned != 1 || s.Running != 1 {
 			t.Errorf("stats %+v", s)
 		}

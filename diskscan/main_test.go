@@ -13,11 +13,15 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	unix.Umask(0o022)
+	goleak.VerifyTestMain(m)
+}
 
 // write makes a file with its directories, readable by the world.
 func write(t testing.TB, path string, data []byte) {

@@ -122,7 +122,7 @@ func TestRecalledFileHasChanged(t *testing.T) {
 // Chunks that somebody begins to want while their slice is read are told at its end.
 func TestLateWantsAreTold(t *testing.T) {
 	dir := t.TempDir()
-	data := noise("a", 1_000_000)
+	data := noise("a", 100_000)
 	write(t, filepath.Join(dir, "f"), data)
 	d := open(t, ScopeConfig{Roots: []string{dir}}, Config{Remember: 10_000})
 	ids := idsOf(refsOf(t, data))

@@ -42,11 +42,13 @@ func (s *lineSpy) ReadAt(fd int, p []byte, off int64) (int, error) {
 // chill leaves in the page cache only a part of a file of so many bytes.
 func chill(t *testing.T, fd int, f *os.File, size, warmFrom, warmTo int64) {
 	t.Helper()
-	if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
-		t.Fatal(err)
-	}
-	if n := total(cold(fd, 0, size)); n < size { // whole pages
-		t.Fatalf("only %d bytes of %d have left the cache", n, size)
+	for tries := 0; total(cold(fd, 0, size)) < size; tries++ { // whole pages
+		if err := unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED); err != nil {
+			t.Fatal(err)
+		}
+		if tries > 1000 { // a page that somebody holds at the moment stays
+			t.Fatalf("only %d bytes of %d have left the cache", total(cold(fd, 0, size)), size)
+		}
 	}
 	unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM) // no reading ahead
 	if _, err := f.ReadAt(make([]byte, warmTo-warmFrom), warmFrom); err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"dfetch/recipe"
 )
@@ -30,6 +31,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	unix.Umask(0o022)
 	switch {
 	case os.Getenv(envDest) != "":
 		os.Exit(crashChild())
