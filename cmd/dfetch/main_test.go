@@ -21,6 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	unix.Umask(0o022) // what is private is not searched
 	testscript.Main(leakChecked{m}, map[string]func(){"dfetch": main})
 }
 
