@@ -106,6 +106,9 @@ func TestReadHunt(t *testing.T) {
 	if err != nil || !h.found || h.stats != 2 || h.beside != 2 || len(h.hashed) != 2 || h.bytes() != 10_000_100 || h.at != 8 || h.end != 9 {
 		t.Errorf("%+v, %v", h, err)
 	}
+	if h, err := readHunt(strings.NewReader(trace[:strings.Index(trace, `{"at":8`)])); err != nil || !h.found || h.bytes() != 10_000_100 || h.at != 6 {
+		t.Errorf("the transfer was complete before the last slice was told: %+v, %v", h, err)
+	}
 	if h, err := readHunt(strings.NewReader(trace[:strings.Index(trace, `{"at":6`)])); err != nil || h.found {
 		t.Errorf("nothing was found: %+v, %v", h, err)
 	}

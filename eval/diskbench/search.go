@@ -246,7 +246,7 @@ func (h *hunt) happen(at time.Duration, e *fetch.Event) {
 	case fetch.EvHashed:
 		h.hashed[e.ID] = h.sizes[e.ID]
 		if !e.Failed { // else the file has been read to its end
-			h.hashed[e.ID] = min(h.hashing[e.ID]+sliceBytes, h.sizes[e.ID])
+			h.hashed[e.ID] = h.sliceEnd(e.ID)
 		}
 		if e.Found > 0 && !h.begun {
 			h.begun, h.useful = true, e.ID
@@ -256,6 +256,9 @@ func (h *hunt) happen(at time.Duration, e *fetch.Event) {
 		}
 	}
 }
+
+// sliceEnd is where the slice of a file ends that was decided on last.
+func (h *hunt) sliceEnd(file uint32) int64 { return min(h.hashing[file]+sliceBytes, h.sizes[file]) }
 
 // sliceBytes is what one operation hashes of a file.
 const sliceBytes = 8 << 20
@@ -268,9 +271,11 @@ func (h *hunt) bytes() (sum int64) {
 	return sum
 }
 
-// sumUp counts the listings. A transfer that is complete ends without the last slice's event.
+// sumUp counts the listings. A transfer that is complete may end without the last slice's event.
 func (h *hunt) sumUp() {
-	h.found = h.begun
+	if h.begun && !h.found {
+		h.found, h.hashed[h.useful] = true, h.sliceEnd(h.useful)
+	}
 	h.stats = h.before[h.useful]
 	h.beside = h.decided - h.stats
 }
